@@ -1,0 +1,3 @@
+//! The catalog.
+
+pub mod model;

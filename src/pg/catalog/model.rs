@@ -1,0 +1,92 @@
+//! What the planner knows of the database: a snapshot, immutable once made.
+
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+/// One database's relations as of one moment. A refresh makes a new snapshot with a higher version.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// Grows with every snapshot of any session (plan cache key).
+    pub version: u64,
+    /// `server_version_num`, such as 150018.
+    pub server_version: u32,
+    /// Relations by schema and name: tables, views, materialised views, foreign and partitioned tables.
+    pub relations: HashMap<(Arc<str>, Arc<str>), Arc<Relation>>,
+    /// Names of functions and procedures whose body or dependencies touch a protected table, lower case.
+    pub functions: Vec<Arc<str>>,
+}
+
+/// A table, view or the like.
+#[derive(Debug, Clone)]
+pub struct Relation {
+    /// `pg_class.oid`.
+    pub oid: u32,
+    /// Schema name.
+    pub schema: Arc<str>,
+    /// Relation name.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: RelationKind,
+    /// Live columns in `attnum` order.
+    pub columns: Vec<Column>,
+    /// Unique and primary keys, as column names in index order (no partial or expression indexes).
+    pub unique: Vec<Vec<Arc<str>>>,
+    /// Foreign keys: (columns here, schema and name there, columns there).
+    pub foreign: Vec<ForeignKey>,
+    /// It has rewrite rules other than a view's own (RETURNING fails there).
+    pub has_rules: bool,
+    /// It has enabled BEFORE ROW triggers, which may redirect rows.
+    pub has_before_triggers: bool,
+    /// It is a partition, is partitioned, inherits or is inherited from.
+    pub in_hierarchy: bool,
+    /// For a view: it depends, at any depth, on a protected table.
+    pub touches_protected: bool,
+}
+
+/// `relkind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelationKind {
+    /// Ordinary (`r`) or partitioned (`p`) table.
+    Table,
+    /// View (`v`).
+    View,
+    /// Materialised view (`m`).
+    MaterializedView,
+    /// Foreign table (`f`).
+    Foreign,
+}
+
+/// A column of a relation.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Name.
+    pub name: Arc<str>,
+    /// `attnum`, from 1.
+    pub attnum: i16,
+    /// Type OID; of the base type where the type is a domain.
+    pub type_oid: u32,
+    /// `atttypmod`.
+    pub typmod: i32,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// Identity, or a default, or a generation expression.
+    pub generated: bool,
+}
+
+/// A foreign key.
+#[derive(Debug, Clone)]
+pub struct ForeignKey {
+    /// Columns of the relation that has it.
+    pub columns: Vec<Arc<str>>,
+    /// Referenced schema and table.
+    pub references: (Arc<str>, Arc<str>),
+    /// Referenced columns.
+    pub referenced: Vec<Arc<str>>,
+}
+
+impl Relation {
+    /// The column of that name, with its position in `columns`.
+    pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
+        self.columns.iter().enumerate().find(|(_, c)| &*c.name == name)
+    }
+}

@@ -1,0 +1,291 @@
+//! What the planner decides of one statement, once. After this nobody looks at its SQL again.
+//!
+//! Upstream parameters `1..=client_params.len()` are the client's own, with their numbers kept, so
+//! that the server sees gaps and types as the client wrote them; protected literals, and client
+//! parameters that are needed in more than one form, follow after them. The session always runs a
+//! [`Plan`] through the extended protocol, also when it came as a simple Query.
+
+use super::refusal::Refusal;
+use crate::clear::Clear;
+use crate::ids::FieldId;
+use std::sync::Arc;
+
+/// One statement of a text, decided.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Touches nothing protected: relayed as it is.
+    Pass,
+    /// Can't be protected.
+    Refuse(Refusal),
+    /// Runs in the form planned here.
+    Run(Arc<Plan>),
+    /// Fails on the server all the same (unknown relation or column): this text, which holds no
+    /// value of the statement, makes it say so in its own words.
+    Fails(String),
+    /// Names a relation that the catalog does not know: refresh the catalog on the client's own
+    /// connection and plan again; the second time the planner answers [`Verdict::Fails`].
+    NeedsCatalog,
+}
+
+/// A protected statement, ready to run.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The text sent upstream.
+    pub sql: String,
+    /// One for each of the client's parameters: what ParameterDescription tells it.
+    pub client_params: Vec<ClientParam>,
+    /// Upstream parameters in order; at least as many as `client_params`.
+    pub params: Vec<Param>,
+    /// Whose rows are written, when the statement writes protected values.
+    pub write: Option<Write>,
+    /// Result columns that hold protected values, by ascending column.
+    pub outputs: Vec<Output>,
+    /// Number of result columns that the client sees, where the plan knows it (checked against
+    /// RowDescription; always known when there are outputs or hidden columns).
+    pub visible: Option<u16>,
+    /// Hidden result columns after the visible ones: their type OIDs, known from the catalog.
+    pub hidden: Vec<u32>,
+    /// The client's statement returns no rows: RowDescription becomes NoData, rows are dropped.
+    pub swallow_rows: bool,
+    /// ORDER BY on a token was seen (counted in the metrics).
+    pub sorts_by_token: bool,
+    /// No protected literal lies in the text, so that the plan may be cached by it.
+    pub cacheable: bool,
+    /// Where the text was changed, to turn error positions back.
+    pub splices: Splices,
+}
+
+/// What the client is told of one of its parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientParam {
+    /// As the server describes it.
+    AsServer,
+    /// A protected value: this type OID (unless the client declared one in Parse).
+    Type(u32),
+}
+
+/// One upstream parameter.
+#[derive(Debug)]
+pub struct Param {
+    /// Where its value comes from.
+    pub source: Source,
+    /// What is made of it.
+    pub action: Action,
+    /// Type OID declared in Parse; 0 leaves it to the client's declaration or the server.
+    pub type_oid: u32,
+}
+
+/// Where a value comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// The client's parameter of that index, from 0.
+    Client(u16),
+    /// A literal of the text, in the text form that Postgres would read (`None`: NULL).
+    Literal(Option<Clear>),
+    /// Nothing: the action alone makes it.
+    Nothing,
+}
+
+/// What becomes of an upstream parameter's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing protected: relayed as sent.
+    Relay,
+    /// The server must not see it (its protected forms have numbers of their own): NULL.
+    Null,
+    /// Sealed, as the row's subject.
+    Seal {
+        /// The field.
+        field: FieldId,
+        /// The row of [`Write::rows`].
+        row: u16,
+    },
+    /// Tokenised, and the row's subject becomes a holder.
+    Hold {
+        /// The field.
+        field: FieldId,
+        /// The row of [`Write::rows`].
+        row: u16,
+    },
+    /// Compared with a token column: its token, or a fresh unissued one.
+    Find {
+        /// The field.
+        field: FieldId,
+    },
+    /// An array compared by ANY/ALL: the array of tokens.
+    FindEach {
+        /// The field.
+        field: FieldId,
+    },
+    /// Compared case-folded: the array of all tokens whose identifier folds alike.
+    FindFolded {
+        /// The field.
+        field: FieldId,
+    },
+    /// An array for UNNEST in INSERT … SELECT: each element sealed or tokenised for its own row.
+    /// [`Write::rows`] then has exactly one entry, which stands for every row.
+    ProtectEach {
+        /// The field.
+        field: FieldId,
+    },
+    /// UPDATE by lookup: the array of the subjects that were found, in the text form of their column.
+    Subjects,
+    /// UPDATE by lookup: the array of the value protected for each of those subjects, in that order.
+    ProtectPerSubject {
+        /// The field.
+        field: FieldId,
+    },
+}
+
+/// How a statement writes.
+#[derive(Debug, Default)]
+pub struct Write {
+    /// Class of its subjects.
+    pub class: Arc<str>,
+    /// Whose each written row is. INSERT: one per VALUES row. UPDATE: exactly one.
+    pub rows: Vec<RowSubject>,
+    /// Subjects that the statement doesn't fix: looked up first, on the same connection.
+    pub lookup: Option<Lookup>,
+    /// The subjects are known only from what RETURNING reports; binds what was made provisionally.
+    pub bind: Option<Bind>,
+    /// Type OID of the subject column (to read a subject parameter, a lookup or RETURNING).
+    pub subject_oid: u32,
+}
+
+/// Whose row it is.
+#[derive(Debug)]
+pub struct RowSubject {
+    /// The subject.
+    pub subject: SubjectSource,
+    /// Its condition, where the table's subject has a `when`: where it is false the row's
+    /// protected values stay clear.
+    pub when: Option<RowWhen>,
+}
+
+/// Where a row's subject id comes from.
+#[derive(Debug)]
+pub enum SubjectSource {
+    /// The client's parameter of that index, from 0.
+    Client(u16),
+    /// A literal, as text.
+    Literal(Box<str>),
+    /// For UNNEST: one element per row of this array.
+    Each(Source),
+    /// The database makes it, or ON CONFLICT may land in another person's row: provisional, bound
+    /// by [`Write::bind`].
+    Returned,
+    /// UPDATE: the subjects that [`Write::lookup`] finds.
+    Found,
+    /// A literal NULL: a row of nobody's; a protected value that is not NULL is refused.
+    Nobody,
+}
+
+/// A row's `when`, to be evaluated before its values are protected.
+#[derive(Debug)]
+pub struct RowWhen {
+    /// The tested column's value in this row.
+    pub value: SubjectSource,
+    /// What it must equal.
+    pub equals: WhenTest,
+}
+
+/// The right side of a `when`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhenTest {
+    /// This text.
+    Literal(Arc<str>),
+    /// The single value that this query returns (as text), run on the client's connection; no row: false.
+    Query(Arc<str>),
+}
+
+/// The statement that finds whose rows an UPDATE will write: `SELECT subject … FOR UPDATE`, with the
+/// statement's own WHERE. It has the plan's upstream parameters; those not marked are NULL.
+#[derive(Debug)]
+pub struct Lookup {
+    /// Its text; one result column, the subject.
+    pub sql: String,
+    /// Which upstream parameters it uses.
+    pub uses: Vec<bool>,
+}
+
+/// How rows that come back are matched with what was sealed provisionally.
+#[derive(Debug)]
+pub struct Bind {
+    /// Result column of the subject.
+    pub subject: u16,
+    /// Result columns of the row's written protected values, by which its provisional secret is
+    /// known: an envelope's key id, else the tokens.
+    pub witnesses: Vec<u16>,
+}
+
+/// A result column that holds a protected value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its position in the upstream row, from 0; always a visible column.
+    pub column: u16,
+    /// Which field it is.
+    pub field: FieldId,
+    /// Type OID of the column as stored.
+    pub stored_oid: u32,
+    /// The type that the client sees (OID, size, typmod): declared, or text where cast to text.
+    pub shown: Shown,
+    /// Class of the row's subject.
+    pub class: Arc<str>,
+    /// The result column (visible or hidden) with the row's subject, where the shape allows.
+    pub subject: Option<u16>,
+    /// Type OID of that column.
+    pub subject_oid: u32,
+    /// The hidden boolean column that tells whether the row's `when` holds.
+    pub when: Option<u16>,
+    /// The column can't be NULL: an erased value reads as the field's `erased` text.
+    pub not_null: bool,
+    /// It is a token: revealed, not opened.
+    pub token: bool,
+}
+
+/// A type as RowDescription tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// Type OID.
+    pub oid: u32,
+    /// `typlen`: bytes, or -1.
+    pub len: i16,
+    /// Type modifier, or -1.
+    pub typmod: i32,
+}
+
+/// Where a text was changed, in characters, to turn positions in errors back (Postgres counts
+/// characters, from 1).
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Splices(pub Vec<Splice>);
+
+/// One change of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Splice {
+    /// Where it begins in the new text.
+    pub at: u32,
+    /// Length in the new text.
+    pub new: u32,
+    /// Where it began in the client's text.
+    pub was_at: u32,
+    /// Length in the client's text.
+    pub was: u32,
+}
+
+impl Splices {
+    /// The position in the client's text for one in the text sent upstream (both from 1).
+    pub fn original(&self, position: u32) -> u32 {
+        let at = position.saturating_sub(1);
+        let mut shift: i64 = 0;
+        for s in &self.0 {
+            if at < s.at {
+                break;
+            }
+            if at < s.at + s.new {
+                return s.was_at + 1;
+            }
+            shift = i64::from(s.was_at + s.was) - i64::from(s.at + s.new);
+        }
+        u32::try_from(i64::from(at) + shift + 1).unwrap_or(position)
+    }
+}

@@ -1,0 +1,3 @@
+//! The policy.
+
+pub mod model;

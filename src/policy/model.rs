@@ -1,0 +1,171 @@
+//! The compiled policy: what the other rooms may rely on. Nothing here can be inconsistent;
+//! `policy::compile` is the only maker outside tests.
+
+use crate::ids::{FieldId, FieldTag};
+use std::sync::Arc;
+
+/// The whole policy, compiled. Shared read-only behind an `Arc`; a reload makes a new one.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// Every declared field, in order of declaration; [`FieldId`] indexes it.
+    pub fields: Vec<Field>,
+    /// Subject classes that the policy names (always holds `person`).
+    pub classes: Vec<Class>,
+    /// Protected tables, one list per `[[postgres]]` section, in file order.
+    pub postgres: Vec<Vec<Table>>,
+}
+
+impl Policy {
+    /// The field of that id.
+    ///
+    /// # Panics
+    /// When the id is of another policy.
+    pub fn field(&self, id: FieldId) -> &Field {
+        &self.fields[usize::from(id.0)]
+    }
+}
+
+/// A kind of personal data, named once.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// Its position in [`Policy::fields`].
+    pub id: FieldId,
+    /// As declared: `email`.
+    pub name: Arc<str>,
+    /// The envelope's field tag.
+    pub tag: FieldTag,
+    /// How it is protected.
+    pub protect: Protect,
+    /// The type that clients see.
+    pub ty: Declared,
+    /// Purpose whose secret seals it; `default` unless declared.
+    pub purpose: Arc<str>,
+    /// What an erased value reads as where the column can't be NULL, in the type's text form.
+    pub erased: Option<Arc<str>>,
+}
+
+/// How a field is protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protect {
+    /// Sealed into an envelope.
+    Encrypt,
+    /// Replaced by a random token.
+    Pseudonym {
+        /// Pseudonym domain (the field's name unless declared).
+        domain: Arc<str>,
+        /// The token's shape.
+        kind: TokenKind,
+        /// Whether identifiers are compared after case folding and trimming (`normalise = true`).
+        normalise: bool,
+    },
+}
+
+/// The shape of a domain's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// `psn_` and lower-case base32: any text column.
+    Text,
+    /// `psn_…@p.invalid`: an e-mail column.
+    Email,
+    /// A random (version 4) UUID.
+    Uuid,
+    /// A positive 63-bit integer.
+    Integer,
+}
+
+/// A field's declared type, as SQL names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Declared {
+    /// `text` (the default).
+    Text,
+    /// `varchar` or `varchar(n)`: n characters.
+    Varchar(Option<u32>),
+    /// `integer`.
+    Integer,
+    /// `bigint`.
+    Bigint,
+    /// `numeric` or `numeric(precision, scale)`.
+    Numeric(Option<(u16, u16)>),
+    /// `boolean`.
+    Boolean,
+    /// `date`.
+    Date,
+    /// `timestamptz` or `timestamptz(p)`.
+    Timestamptz(Option<u8>),
+    /// `uuid`.
+    Uuid,
+    /// `jsonb`.
+    Jsonb,
+    /// `bytea`.
+    Bytea,
+}
+
+/// A class of subjects and what happens when one is written about after erasure.
+#[derive(Debug, Clone)]
+pub struct Class {
+    /// `person`.
+    pub name: Arc<str>,
+    /// What a write about an erased subject gets.
+    pub after_erasure: AfterErasure,
+}
+
+/// What a write about an erased subject gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterErasure {
+    /// An error; needs a keyed mark that outlives the subject.
+    Refuse,
+    /// A new secret: the id may be used again by somebody.
+    New,
+}
+
+/// A table that holds protected columns.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// `public` unless the file says `"hr.people"`.
+    pub schema: Arc<str>,
+    /// As in the catalog (not quoted, case as stored).
+    pub name: Arc<str>,
+    /// Whose data its rows hold.
+    pub subject: TableSubject,
+    /// The protected columns.
+    pub columns: Vec<Placed>,
+}
+
+/// Whose data a table's rows hold.
+#[derive(Debug, Clone)]
+pub struct TableSubject {
+    /// The column with the subject's id.
+    pub column: Arc<str>,
+    /// The subject's class.
+    pub class: Arc<str>,
+    /// Rows for which it holds; elsewhere the row is nobody's and its values stay clear.
+    pub when: Option<When>,
+}
+
+/// `when = "content_type_id = 4"` or, by natural key, `when = "content_type = auth.user"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct When {
+    /// For a literal: the column itself. For a natural key: the name whose foreign key column is
+    /// `name` or `name_id`.
+    pub column: Arc<str>,
+    /// What it must equal.
+    pub equals: WhenValue,
+}
+
+/// The right side of a `when`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhenValue {
+    /// A literal in the column's text form.
+    Literal(Arc<str>),
+    /// Natural key parts, in the order of the referenced table's text-only UNIQUE key.
+    NaturalKey(Vec<Arc<str>>),
+}
+
+/// A field at a column.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// Column name as in the catalog.
+    pub column: Arc<str>,
+    /// What it holds.
+    pub field: FieldId,
+}
