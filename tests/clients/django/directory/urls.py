@@ -1,0 +1,6 @@
+"""The admin site, as it comes."""
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [path("admin/", admin.site.urls)]
