@@ -12,6 +12,16 @@ pub enum Format {
     Binary,
 }
 
+impl Format {
+    /// The format code on the wire.
+    pub fn code(self) -> u16 {
+        match self {
+            Self::Text => 0,
+            Self::Binary => 1,
+        }
+    }
+}
+
 /// What a client's session settings change in text formats.
 #[derive(Debug, Clone)]
 pub struct Settings {
