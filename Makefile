@@ -1,0 +1,46 @@
+# Two commands to begin with: `make demo` and `make test`.
+#
+# PROFILE chooses how the demo is built: `release` shows true figures, `dev` builds faster.
+
+PROFILE ?= release
+CARGO   ?= cargo
+
+.PHONY: help demo test bench relay deps deps-bench fmt lint clean
+
+help:
+	@echo 'make demo    the whole story on throwaway data, in about a minute after the build'
+	@echo 'make test    every test, against real servers'
+	@echo 'make bench   criterion benches, then the relay bench against pgbouncer'
+	@echo 'make deps    installs what the build and the tests need (Debian, Ubuntu)'
+	@echo 'make fmt     formats'
+	@echo 'make lint    checks the format, and clippy without warnings'
+
+demo: deps
+	$(CARGO) run --locked --profile $(PROFILE) -- demo
+
+test: deps
+	$(CARGO) test --locked
+
+bench: deps deps-bench
+	$(CARGO) bench --locked --bench envelope --bench sql_plan --bench keystore
+	$(CARGO) bench --locked --bench relay
+
+# The relay bench alone: make relay RELAY='--seconds 10 --rounds 5'
+relay: deps deps-bench
+	$(CARGO) bench --locked --bench relay -- $(RELAY)
+
+deps:
+	@scripts/deps
+
+deps-bench:
+	@scripts/deps bench
+
+fmt:
+	$(CARGO) fmt
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+clean:
+	$(CARGO) clean
