@@ -1,1 +1,12 @@
-//! crypto
+//! The only place that calls an AEAD, HKDF, HMAC, SHA-256 or a random number generator.
+//!
+//! Everything is infallible but what an attacker can make fail: [`NotAuthentic`], and a size that the
+//! algorithm excludes ([`TooLong`]).
+
+pub mod aead;
+pub mod kdf;
+pub mod random;
+
+pub use aead::{NONCE_LEN, NotAuthentic, TAG_LEN, TooLong, open_append, seal_in_place};
+pub use kdf::{expand, hmac_sha256, sha256};
+pub use random::{random, random_secret};
