@@ -1,13 +1,66 @@
 //! The configuration file, `paravent.toml`: what the process runs with, and the policy that it applies.
 
+mod error;
 mod listen;
+mod policy;
+mod read;
+mod section;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
+pub use error::ConfigError;
 pub use listen::Listen;
+pub use read::{Env, load, parse, policy_only};
 pub use upstream::{Address, Password, SslMode, Upstream};
 
+use crate::policy::model::Policy;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// The whole file, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// `[keys]`.
+    pub keys: Keys,
+    /// `[admin]`; without it there is no admin listener.
+    pub admin: Option<Admin>,
+    /// `[[postgres]]`, in file order; at least one.
+    pub postgres: Vec<PostgresConfig>,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[fields]`, `[classes]` and every table, compiled.
+    pub policy: Arc<Policy>,
+}
+
+/// `[keys]`: where keys live. All three are files in this version (`file:path`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// `root`: the file of root keys.
+    pub root: PathBuf,
+    /// `store`: the embedded keystore (default `paravent.keystore`).
+    pub store: PathBuf,
+    /// `ledger`: the record of destructions (default `paravent.ledger`).
+    pub ledger: PathBuf,
+    /// `cache`: user keys held in memory at once. Default 100000.
+    pub cache: usize,
+    /// `lease_seconds`: how long keys may be used without the keystore's word. Default 30 s.
+    pub lease: Duration,
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where the admin API listens.
+    pub listen: Listen,
+    /// The file of hashed tokens (default `admin.tokens`).
+    pub tokens: PathBuf,
+    /// TLS; needed unless `listen` is loopback or a socket.
+    pub tls: Option<TlsFiles>,
+}
 
 /// One `[[postgres]]` section.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,15 +110,4 @@ impl Default for Limits {
             drain: Duration::from_secs(10),
         }
     }
-}
-
-/// `; did you mean "x"?` when one of `known` is close, else nothing.
-pub(crate) fn suggest(word: &str, known: &[&str]) -> String {
-    known
-        .iter()
-        .map(|k| (strsim::damerau_levenshtein(word, k), k))
-        .filter(|(distance, k)| *distance <= 1 + k.len().max(word.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, k)| format!("; did you mean \"{k}\"?"))
-        .unwrap_or_default()
 }

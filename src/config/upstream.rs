@@ -165,7 +165,7 @@ impl Upstream {
             }
             "host" => return Err("host= takes the socket's directory, an absolute path".into()),
             other => {
-                let hint = crate::config::suggest(other, &["sslmode", "sslrootcert", "host"]);
+                let hint = crate::policy::suggest(other, &["sslmode", "sslrootcert", "host"]);
                 return Err(format!("unknown URL parameter \"{other}\"{hint}"));
             }
         }
@@ -204,7 +204,7 @@ impl SslMode {
                 ));
             }
             other => {
-                let hint = crate::config::suggest(other, &["disable", "require", "verify-ca", "verify-full"]);
+                let hint = crate::policy::suggest(other, &["disable", "require", "verify-ca", "verify-full"]);
                 return Err(format!("unknown sslmode \"{other}\"{hint}"));
             }
         })

@@ -1,3 +1,16 @@
-//! The policy.
+//! The policy: which fields exist, how each is protected, where each occurs. Pure: no I/O.
+//!
+//! `config` reads the file into [`raw`], [`compile`] checks it and makes the [`model`] that the
+//! other rooms rely on.
 
+pub mod compile;
+pub mod hash;
 pub mod model;
+pub mod raw;
+mod suggest;
+mod types;
+mod when;
+
+pub use compile::{compile, field_tag};
+pub use hash::hash;
+pub use suggest::suggest;

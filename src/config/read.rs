@@ -1,0 +1,341 @@
+//! The file's text → [`Config`], every problem at once.
+
+use super::section::{Section, kind};
+use super::{
+    Admin, Config, ConfigError, Keys, Limits, Listen, Password, PostgresConfig, SslMode, TlsFiles, Upstream,
+    policy,
+};
+use crate::policy::raw::{Problems, RawPolicy, RawTable};
+use crate::policy::{compile, suggest};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+const LATER: &[&str] = &[
+    "http",
+    "purposes",
+    "retention",
+    "audit",
+    "jobs",
+    "console",
+    "realms",
+    "receipts",
+    "guard",
+    "realm",
+    "domains",
+    "breach",
+    "consent",
+    "functions",
+    "roles",
+];
+const LATER_POSTGRES: &[&str] = &[
+    "bind",
+    "guard",
+    "functions",
+    "verifier",
+    "verifiers",
+    "auth",
+    "pool",
+    "replication",
+    "protected_since",
+];
+
+/// What the environment supplies.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+struct Reader<'e> {
+    base: PathBuf,
+    env: Env<'e>,
+    problems: Problems,
+    raw: RawPolicy,
+}
+
+/// Reads a file's text. `path` is where it came from: messages name it, and paths in it are taken
+/// from its directory.
+///
+/// # Errors
+/// Everything that is wrong, in file order.
+pub fn parse(path: &Path, text: &str, env: Env<'_>) -> Result<Config, ConfigError> {
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    let mut problems = Problems::default();
+    for error in &syntax {
+        problems.add(error.span().map_or(0, |span| span.start), format!("not TOML: {}", error.message()));
+    }
+    // What a half-read document lacks is not worth telling.
+    if !problems.0.is_empty() {
+        return Err(ConfigError::of(path, text, problems));
+    }
+    let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let mut reader = Reader { base, env, problems, raw: RawPolicy::default() };
+    let config = reader.config(path, document.get_ref());
+    match config {
+        Some(config) if reader.problems.0.is_empty() => Ok(config),
+        _ => Err(ConfigError::of(path, text, reader.problems)),
+    }
+}
+
+impl Reader<'_> {
+    fn config(&mut self, path: &Path, document: &DeTable<'_>) -> Option<Config> {
+        let mut top = Section::new("the file", 0, document);
+        let keys = self.keys(&mut top);
+        let admin = self.admin(&mut top);
+        let limits = self.limits(&mut top);
+        if let Some((_, table)) = top.table("fields", &mut self.problems) {
+            self.raw.fields = policy::fields(table, &mut self.problems);
+        }
+        if let Some((_, table)) = top.table("classes", &mut self.problems) {
+            self.raw.classes = policy::classes(table, &mut self.problems);
+        }
+        let postgres = self.listeners(&mut top, &limits);
+        top.finish(LATER, &mut self.problems);
+        let policy = compile(&self.raw, &mut self.problems);
+        Some(Config {
+            path: path.to_path_buf(),
+            keys: keys?,
+            admin,
+            postgres,
+            limits,
+            policy: Arc::new(policy),
+        })
+    }
+
+    fn keys(&mut self, top: &mut Section<'_>) -> Option<Keys> {
+        let Some(entry) = top.take("keys") else {
+            return self.problems.none(0, "the file needs a [keys] section with `root`");
+        };
+        let DeValue::Table(table) = entry.value.get_ref() else {
+            return self
+                .problems
+                .none(entry.at, format!("[keys] is a table, not {}", kind(entry.value.get_ref())));
+        };
+        let mut section = Section::new("[keys]", entry.at, table);
+        let root = self.file(
+            &mut section,
+            "root",
+            None,
+            &["pkcs11", "aws-kms", "gcp-kms", "azure-kms", "vault", "kms"],
+        );
+        let store = self.file(&mut section, "store", Some("paravent.keystore"), &["postgres", "postgresql"]);
+        let ledger =
+            self.file(&mut section, "ledger", Some("paravent.ledger"), &["postgres", "postgresql", "s3"]);
+        let cache = section.number("cache", 16..=100_000_000, &mut self.problems).unwrap_or(100_000);
+        let lease = section.number("lease_seconds", 1..=3600, &mut self.problems).unwrap_or(30);
+        section.finish(&["rotate", "rotation", "generation", "backup"], &mut self.problems);
+        let (root, store, ledger) = (root?, store?, ledger?);
+        if root == store || root == ledger || store == ledger {
+            return self.problems.none(entry.at, "[keys]: root, store and ledger are three different files");
+        }
+        Some(Keys { root, store, ledger, cache: cache as usize, lease: Duration::from_secs(lease.into()) })
+    }
+
+    /// A `file:…` address; other schemes are refused, those of later versions by name.
+    fn file(
+        &mut self,
+        section: &mut Section<'_>,
+        key: &'static str,
+        default: Option<&str>,
+        later: &[&str],
+    ) -> Option<PathBuf> {
+        let what = section.what.clone();
+        let text = match default {
+            Some(default) => match section.take(key) {
+                None => return Some(self.base.join(default)),
+                Some(entry) => match entry.value.get_ref() {
+                    DeValue::String(text) => crate::policy::raw::At { at: entry.at, value: text.to_string() },
+                    other => {
+                        return self
+                            .problems
+                            .none(entry.at, format!("{what}: {key} is a string, not {}", kind(other)));
+                    }
+                },
+            },
+            None => section.required(key, &mut self.problems)?,
+        };
+        match text.value.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Some(self.base.join(path)),
+            Some((scheme, _)) if later.contains(&scheme) => self.problems.none(
+                text.at,
+                format!("{what}: {key} = \"{scheme}:…\" is not in this version; use \"file:path\""),
+            ),
+            _ => self.problems.none(text.at, format!("{what}: {key} is \"file:path\"")),
+        }
+    }
+
+    fn admin(&mut self, top: &mut Section<'_>) -> Option<Admin> {
+        let (at, table) = top.table("admin", &mut self.problems)?;
+        let mut section = Section::new("[admin]", at, table);
+        let listen = self.listen(&mut section);
+        let tokens = self.file(&mut section, "tokens", Some("admin.tokens"), &[]);
+        let tls = self.tls(&mut section);
+        section.finish(&["console", "roles", "oidc"], &mut self.problems);
+        let (listen, tokens) = (listen?, tokens?);
+        if !listen.1.is_local() && tls.is_none() {
+            return self.problems.none(
+                listen.0,
+                "[admin]: a listener that others can reach needs `tls`; or listen on 127.0.0.1 or a unix: socket",
+            );
+        }
+        Some(Admin { listen: listen.1, tokens, tls })
+    }
+
+    fn limits(&mut self, top: &mut Section<'_>) -> Limits {
+        let mut limits = Limits::default();
+        let Some((at, table)) = top.table("limits", &mut self.problems) else { return limits };
+        let mut section = Section::new("[limits]", at, table);
+        let mut number = |key, range, into: &mut u32| {
+            if let Some(n) = section.number(key, range, &mut self.problems) {
+                *into = n;
+            }
+        };
+        number("connections", 1..=1_000_000, &mut limits.connections);
+        number("subjects_per_statement", 1..=1_000_000, &mut limits.subjects_per_statement);
+        number("message_bytes", 64 << 10..=1 << 30, &mut limits.message_bytes);
+        let mut drain = 10;
+        number("drain_seconds", 0..=3600, &mut drain);
+        limits.drain = Duration::from_secs(drain.into());
+        section.finish(&[], &mut self.problems);
+        limits
+    }
+
+    fn listeners(&mut self, top: &mut Section<'_>, limits: &Limits) -> Vec<PostgresConfig> {
+        let sections = match top.take("postgres").map(|entry| (entry.at, entry.value.get_ref())) {
+            None => {
+                self.problems.add(0, "the file needs a [[postgres]] section: there is nothing to listen for");
+                return Vec::new();
+            }
+            Some((_, DeValue::Array(sections))) => sections,
+            Some((at, _)) => {
+                self.problems.add(at, "postgres is a list: write [[postgres]], with two brackets");
+                return Vec::new();
+            }
+        };
+        let mut listeners: Vec<PostgresConfig> = Vec::new();
+        for section in sections.iter() {
+            let Some((listener, at)) = self.listener(section, limits) else { continue };
+            let free_port = matches!(&listener.listen, Listen::Tcp { port: 0, .. });
+            if !free_port && listeners.iter().any(|other| other.listen == listener.listen) {
+                self.problems.add(at, format!("two [[postgres]] sections listen on {}", listener.listen));
+            }
+            listeners.push(listener);
+        }
+        listeners
+    }
+
+    fn listener(
+        &mut self,
+        section: &Spanned<DeValue<'_>>,
+        limits: &Limits,
+    ) -> Option<(PostgresConfig, usize)> {
+        let at = section.span().start;
+        let DeValue::Table(table) = section.get_ref() else {
+            return self.problems.none(at, "postgres is a list of tables: write [[postgres]]");
+        };
+        let mut section = Section::new("[[postgres]]", at, table);
+        let listen = self.listen(&mut section);
+        let upstream = self.upstream(&mut section);
+        let tls = self.tls(&mut section);
+        let tables: Vec<RawTable> = section
+            .table("tables", &mut self.problems)
+            .map(|(_, table)| policy::tables(table, &mut self.problems))
+            .unwrap_or_default();
+        section.finish(LATER_POSTGRES, &mut self.problems);
+        self.raw.postgres.push(tables);
+        let tables = self.raw.postgres.len() - 1;
+        let ((at, listen), upstream) = (listen?, upstream?);
+        if tls.is_some() && upstream.sslmode != SslMode::Disable {
+            return self.problems.none(
+                at,
+                "[[postgres]]: TLS on both legs is not in this version (tls-both-legs): a client binds its SCRAM proof \
+                 to this listener's certificate, the server expects its own, and the flag that says so can't be \
+                 rewritten; leave out `tls` here or `sslmode` in `upstream`",
+            );
+        }
+        Some((PostgresConfig { listen, upstream, tls, tables, limits: limits.clone() }, at))
+    }
+
+    fn listen(&mut self, section: &mut Section<'_>) -> Option<(usize, Listen)> {
+        let text = section.required("listen", &mut self.problems)?;
+        match Listen::parse(&text.value, &self.base) {
+            Ok(listen) => Some((text.at, listen)),
+            Err(message) => self.problems.none(text.at, format!("{}: listen: {message}", section.what)),
+        }
+    }
+
+    fn upstream(&mut self, section: &mut Section<'_>) -> Option<Upstream> {
+        let text = section.required("upstream", &mut self.problems)?;
+        let password = (self.env)("PARAVENT_UPSTREAM_PASSWORD").filter(|p| !p.is_empty()).map(Password::new);
+        match Upstream::parse(&text.value, password, &self.base) {
+            Ok(upstream) => Some(upstream),
+            Err(messages) => {
+                for message in messages {
+                    self.problems.add(text.at, format!("[[postgres]]: upstream: {message}"));
+                }
+                None
+            }
+        }
+    }
+
+    fn tls(&mut self, section: &mut Section<'_>) -> Option<TlsFiles> {
+        let (at, table) = section.table("tls", &mut self.problems)?;
+        let mut inner = Section::new(format!("{}: tls", section.what), at, table);
+        let cert = inner.required("cert", &mut self.problems);
+        let key = inner.required("key", &mut self.problems);
+        let client_ca = inner.string("client_ca", &mut self.problems);
+        inner.finish(&["acme", "min_version"], &mut self.problems);
+        Some(TlsFiles {
+            cert: self.base.join(cert?.value),
+            key: self.base.join(key?.value),
+            client_ca: client_ca.map(|ca| self.base.join(ca.value)),
+        })
+    }
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// That it can't be read, or everything that is wrong in it.
+pub fn load(path: &Path, env: Env<'_>) -> Result<Config, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(path, &text, env),
+        Err(error) => Err(ConfigError::unreadable(path, &error)),
+    }
+}
+
+/// A policy alone, from the text of a file without `[keys]`, `listen` and `upstream`: for tests of
+/// the rooms that take a compiled policy. `[[postgres]]` holds tables only.
+///
+/// # Errors
+/// As [`parse`].
+pub fn policy_only(text: &str) -> Result<crate::policy::model::Policy, ConfigError> {
+    let path = Path::new("policy.toml");
+    let mut problems = Problems::default();
+    let mut raw = RawPolicy::default();
+    let (document, syntax) = DeTable::parse_recoverable(text);
+    for error in &syntax {
+        problems.add(error.span().map_or(0, |span| span.start), format!("not TOML: {}", error.message()));
+    }
+    for entry in super::section::entries(document.get_ref()) {
+        match (entry.key, entry.value.get_ref()) {
+            ("fields", DeValue::Table(table)) => raw.fields = policy::fields(table, &mut problems),
+            ("classes", DeValue::Table(table)) => raw.classes = policy::classes(table, &mut problems),
+            ("postgres", DeValue::Array(sections)) => {
+                for section in sections.iter() {
+                    let DeValue::Table(table) = section.get_ref() else { continue };
+                    let mut section = Section::new("[[postgres]]", section.span().start, table);
+                    let tables = section.table("tables", &mut problems);
+                    raw.postgres
+                        .push(tables.map(|(_, t)| policy::tables(t, &mut problems)).unwrap_or_default());
+                    section.finish(&[], &mut problems);
+                }
+            }
+            (key, _) => {
+                let hint = suggest(key, &["fields", "classes", "postgres"]);
+                problems.add(entry.at, format!("unknown section \"{key}\"{hint}"));
+            }
+        }
+    }
+    let policy = compile(&raw, &mut problems);
+    if problems.0.is_empty() { Ok(policy) } else { Err(ConfigError::of(path, text, problems)) }
+}

@@ -1,0 +1,87 @@
+//! The policy's hash: names one policy in logs, receipts and `/readyz`.
+
+use super::model::{AfterErasure, Policy, Protect, TokenKind, WhenValue};
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of a canonical form: what the policy means, not how its file was laid out. Two files with
+/// other comments, spacing or order of tables and columns have one hash; the order of fields and of
+/// `[[postgres]]` sections doesn't count either.
+pub fn hash(policy: &Policy) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in canonical(policy) {
+        // Length-prefixed, so that no two policies share a form.
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().into()
+}
+
+/// One JSON array per fact, sorted.
+fn canonical(policy: &Policy) -> Vec<String> {
+    let mut facts = vec![serde_json::json!(["paravent/policy", 1]).to_string()];
+    for field in &policy.fields {
+        let protect = match &field.protect {
+            Protect::Encrypt => serde_json::json!(["encrypt"]),
+            Protect::Pseudonym { domain, kind, normalise } => {
+                serde_json::json!(["pseudonym", &**domain, kind.name(), normalise])
+            }
+        };
+        let erased = field.erased.as_deref();
+        let fact = serde_json::json!([
+            "field",
+            &*field.name,
+            protect,
+            field.ty.to_string(),
+            &*field.purpose,
+            erased
+        ]);
+        facts.push(fact.to_string());
+    }
+    for class in &policy.classes {
+        let after = match class.after_erasure {
+            AfterErasure::Refuse => "refuse",
+            AfterErasure::New => "new",
+        };
+        facts.push(serde_json::json!(["class", &*class.name, after]).to_string());
+    }
+    for section in &policy.postgres {
+        let mut tables: Vec<serde_json::Value> =
+            section.iter().map(|table| table_fact(policy, table)).collect();
+        tables.sort_by_key(ToString::to_string);
+        facts.push(serde_json::json!(["postgres", tables]).to_string());
+    }
+    facts.sort();
+    facts
+}
+
+fn table_fact(policy: &Policy, table: &super::model::Table) -> serde_json::Value {
+    let mut columns: Vec<(&str, &str)> =
+        table.columns.iter().map(|c| (&*c.column, &*policy.field(c.field).name)).collect();
+    columns.sort_unstable();
+    let when = table.subject.when.as_ref().map(|when| match &when.equals {
+        WhenValue::Literal(text) => serde_json::json!([&*when.column, "literal", &**text]),
+        WhenValue::NaturalKey(parts) => {
+            let parts: Vec<&str> = parts.iter().map(|part| &**part).collect();
+            serde_json::json!([&*when.column, "key", parts])
+        }
+    });
+    serde_json::json!([
+        &*table.schema,
+        &*table.name,
+        [&*table.subject.column, &*table.subject.class],
+        when,
+        columns
+    ])
+}
+
+impl TokenKind {
+    /// As the policy file names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Email => "email",
+            Self::Uuid => "uuid",
+            Self::Integer => "integer",
+        }
+    }
+}
