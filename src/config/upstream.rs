@@ -125,7 +125,7 @@ impl Upstream {
                 (key.to_owned(), decode("parameter", value))
             })
             .collect();
-        if user.is_empty() {
+        if user.is_empty() && errors.is_empty() {
             errors.push("the URL names no user (the gateway's own login)".into());
         }
         let (host, port) = split_host(host).unwrap_or_else(|message| {

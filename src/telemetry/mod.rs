@@ -1,1 +1,8 @@
-//! telemetry
+//! What the process tells its operators: log lines on stderr, and metrics. Never a clear value, a
+//! key or a subject's id.
+
+mod log;
+pub mod metrics;
+
+pub use log::{LogFormat, start as start_log};
+pub use metrics::{Recorder, install as install_metrics};
