@@ -1,0 +1,11 @@
+//! Unmodified applications and client programs in front of the gateway.
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "clients/django.rs"]
+mod django;
+#[path = "clients/libpq.rs"]
+mod libpq;

@@ -1,0 +1,23 @@
+//! The Postgres gateway from outside: a real server, the built program, real protocol.
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "pg/differential.rs"]
+mod differential;
+#[path = "pg/generated_ids.rs"]
+mod generated_ids;
+#[path = "pg/hidden_columns.rs"]
+mod hidden_columns;
+#[path = "pg/late_tables.rs"]
+mod late_tables;
+#[path = "pg/opening.rs"]
+mod opening;
+#[path = "pg/refusals.rs"]
+mod refusals;
+#[path = "pg/session.rs"]
+mod session;
+#[path = "pg/stored_bytes.rs"]
+mod stored_bytes;

@@ -1,0 +1,111 @@
+//! Tables that come after the gateway, and settings that a session changes.
+
+use crate::support::{Gateway, Postgres, Raw, row};
+
+const PEOPLE: &str = "CREATE TABLE people (id integer PRIMARY KEY, email text, first_name text, last_name text, \
+                      nick text, birth_date bytea, seen_at bytea, age bytea, points bytea, salary bytea, \
+                      active bytea, badge bytea, profile bytea, photo bytea)";
+
+fn stored(pg: &Postgres) -> Vec<Vec<Option<String>>> {
+    Raw::connect(pg.port(), "app").rows("SELECT first_name LIKE 'pv1.%', email LIKE 'psn_%' FROM people")
+}
+
+#[test]
+fn a_table_made_through_the_gateway_is_protected_at_once() {
+    let pg = Postgres::start();
+    let gateway = Gateway::start(&pg);
+    let mut client = Raw::connect(gateway.port(), "app");
+    assert_eq!(client.fails("SELECT first_name FROM people").sqlstate(), "42P01");
+    client.rows(PEOPLE);
+    client.rows("INSERT INTO people (id, email, first_name) VALUES (1, 'a@x.example', 'Ana')");
+    assert_eq!(client.rows("SELECT first_name, email FROM people"), [row(["Ana", "a@x.example"])]);
+    assert_eq!(stored(&pg), [row(["t", "t"])]);
+}
+
+#[test]
+fn a_table_is_protected_in_the_transaction_that_makes_it() {
+    let pg = Postgres::start();
+    let gateway = Gateway::start(&pg);
+    let mut client = Raw::connect(gateway.port(), "app");
+    client.rows("BEGIN");
+    client.rows(PEOPLE);
+    client.rows("INSERT INTO people (id, email, first_name) VALUES (1, 'a@x.example', 'Ana')");
+    assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Ana"])]);
+    client.rows("COMMIT");
+    assert_eq!(stored(&pg), [row(["t", "t"])]);
+}
+
+#[test]
+fn a_table_made_behind_the_gateway_is_protected_at_once() {
+    let pg = Postgres::start();
+    let gateway = Gateway::start(&pg);
+    let mut client = Raw::connect(gateway.port(), "app");
+    assert_eq!(client.rows("SELECT 1"), [row(["1"])]);
+    Raw::connect(pg.port(), "app").rows(PEOPLE);
+    client.rows("INSERT INTO people (id, email, first_name) VALUES (1, 'a@x.example', 'Ana')");
+    assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Ana"])]);
+    assert_eq!(stored(&pg), [row(["t", "t"])]);
+}
+
+#[test]
+fn a_table_made_again_is_protected_in_its_new_shape() {
+    let pg = Postgres::start();
+    let gateway = Gateway::start(&pg);
+    let mut client = Raw::connect(gateway.port(), "app");
+    client.rows(PEOPLE);
+    client.rows("INSERT INTO people (id, first_name) VALUES (1, 'Ana')");
+    client.rows("DROP TABLE people");
+    assert_eq!(client.fails("SELECT first_name FROM people").sqlstate(), "42P01");
+    client.rows(
+        &PEOPLE
+            .replace("id integer PRIMARY KEY, email text,", "email text, title text, id bigint PRIMARY KEY,"),
+    );
+    client.rows("INSERT INTO people VALUES ('b@x.example', 'Dr', 2, 'Bea')");
+    assert_eq!(client.rows("SELECT * FROM people")[0][..4], row(["b@x.example", "Dr", "2", "Bea"]));
+    assert_eq!(stored(&pg), [row(["t", "t"])]);
+}
+
+#[test]
+fn refuses_a_table_that_could_not_hold_its_envelopes() {
+    let pg = Postgres::start();
+    let gateway = Gateway::start(&pg);
+    let mut client = Raw::connect(gateway.port(), "app");
+    let error = client.fails(&PEOPLE.replace("birth_date bytea", "birth_date date"));
+    assert_eq!(error.sqlstate(), "0A000");
+    let fields = error.fields();
+    assert!(fields[&'M'].contains("birth_date"), "{error:?}");
+    assert!(fields[&'H'].contains("bytea"), "the DDL that serves: {error:?}");
+}
+
+#[test]
+fn a_column_too_narrow_for_an_envelope_gives_22001_and_nothing_else_suffers() {
+    let pg = Postgres::start();
+    let gateway = Gateway::start(&pg);
+    let mut client = Raw::connect(gateway.port(), "app");
+    client.rows(&PEOPLE.replace("first_name text", "first_name varchar(100)"));
+    client.rows("INSERT INTO people (id, first_name) VALUES (1, 'short')");
+    let error =
+        client.fails("INSERT INTO people (id, first_name) VALUES (2, 'a name of more than thirty bytes')");
+    assert_eq!(error.sqlstate(), "22001");
+    let said = error.line();
+    assert!(said.contains("TYPE text") && !said.contains("thirty"), "{said}");
+    assert_eq!(client.rows("SELECT id, first_name FROM people"), [row(["1", "short"])]);
+}
+
+#[test]
+fn follows_search_path_and_schemas() {
+    let pg = Postgres::start();
+    let gateway = Gateway::start(&pg);
+    let mut client = Raw::connect(gateway.port(), "app");
+    client.rows(PEOPLE);
+    client.rows("CREATE SCHEMA other");
+    client.rows("CREATE TABLE other.people (id integer, first_name text)");
+    client.rows("SET search_path = other, public");
+    client.rows("INSERT INTO people (id, first_name) VALUES (1, 'clear')");
+    client.rows("INSERT INTO public.people (id, first_name) VALUES (1, 'Ana')");
+    client.rows("RESET search_path");
+    assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Ana"])]);
+    let mut direct = Raw::connect(pg.port(), "app");
+    assert_eq!(direct.rows("SELECT first_name FROM other.people"), [row(["clear"])]);
+    assert_eq!(direct.rows("SELECT first_name LIKE 'pv1.%' FROM public.people"), [row(["t"])]);
+}

@@ -1,0 +1,186 @@
+//! What can't be protected is refused by name, inside the session, with the way out.
+
+use crate::support::{World, raw, row, tags};
+
+/// Statements that must be refused, and a word that the message must hold.
+const REFUSED: &[(&str, &str)] = &[
+    ("SELECT id FROM people WHERE last_name = 'x'", "last_name"),
+    ("SELECT id FROM people WHERE last_name <> 'x'", "last_name"),
+    ("SELECT id FROM people WHERE last_name < 'x'", "last_name"),
+    ("SELECT id FROM people WHERE last_name IN ('x', 'y')", "last_name"),
+    ("SELECT id FROM people WHERE last_name LIKE 'x%'", "last_name"),
+    ("SELECT id FROM people WHERE last_name ILIKE 'x%'", "last_name"),
+    ("SELECT id FROM people WHERE last_name ~ 'x'", "last_name"),
+    ("SELECT id FROM people WHERE last_name BETWEEN 'a' AND 'b'", "last_name"),
+    ("SELECT id FROM people WHERE last_name IS DISTINCT FROM 'x'", "last_name"),
+    ("SELECT id FROM people WHERE birth_date > '2000-01-01'", "birth_date"),
+    ("SELECT id FROM people WHERE active", "active"),
+    ("SELECT id FROM people WHERE upper(first_name) = 'X'", "first_name"),
+    ("SELECT id FROM people WHERE email LIKE 'x%'", "email"),
+    ("SELECT id FROM people WHERE email < 'x'", "email"),
+    ("SELECT id FROM people WHERE email = title", "email"),
+    ("SELECT id FROM people WHERE length(email) > 3", "email"),
+    ("SELECT DISTINCT last_name FROM people", "last_name"),
+    ("SELECT last_name, count(*) FROM people GROUP BY last_name", "last_name"),
+    ("SELECT id FROM people ORDER BY last_name", "last_name"),
+    ("SELECT last_name || 'x' FROM people", "last_name"),
+    ("SELECT length(last_name) FROM people", "last_name"),
+    ("SELECT age + 1 FROM people", "age"),
+    ("SELECT max(birth_date) FROM people", "birth_date"),
+    ("SELECT sum(salary) FROM people", "salary"),
+    ("SELECT array_agg(last_name) FROM people", "last_name"),
+    ("SELECT email || 'x' FROM people", "email"),
+    ("SELECT age::bigint FROM people", "age"),
+    ("SELECT profile->>'a' FROM people", "profile"),
+    ("SELECT people FROM people", "people"),
+    ("SELECT to_jsonb(people) FROM people", "people"),
+    ("SELECT row_to_json(p) FROM people p", "p"),
+    ("SELECT first_name FROM people UNION SELECT last_name FROM people", ""),
+    ("SELECT a.id FROM people a JOIN people b ON a.last_name = b.last_name", "last_name"),
+    ("COPY people TO STDOUT", "people"),
+    ("COPY people (id, last_name) FROM STDIN", "people"),
+    ("COPY (SELECT last_name FROM people) TO STDOUT", ""),
+    ("SELECT * FROM people_view", "people_view"),
+    ("SELECT count_people()", "count_people"),
+    ("DO $$ BEGIN PERFORM last_name FROM people; END $$", ""),
+    ("CREATE TABLE copy_of AS SELECT * FROM people", ""),
+    ("SELECT * INTO copy_of FROM people", ""),
+    ("INSERT INTO people (email, last_name) SELECT title, title FROM people", ""),
+    ("INSERT INTO people (email, last_name) VALUES ('a@x.example', upper('x'))", "last_name"),
+    ("UPDATE people SET first_name = last_name", "first_name"),
+    ("UPDATE people SET title = last_name", ""),
+    ("UPDATE people SET last_name = last_name || 'x'", "last_name"),
+    ("UPDATE people SET last_name = title", "last_name"),
+    ("UPDATE comments SET author_id = 2 WHERE id = 1", "author_id"),
+    ("MERGE INTO people p USING depts d ON p.id = d.id WHEN MATCHED THEN UPDATE SET last_name = d.name", ""),
+    ("PREPARE s AS SELECT last_name FROM people WHERE last_name = $1", ""),
+];
+
+fn world() -> World {
+    let world = World::new();
+    world.direct().rows("CREATE VIEW people_view AS SELECT id, last_name FROM people");
+    world.direct().rows("GRANT SELECT ON people_view TO app");
+    world.direct().rows(
+        "CREATE FUNCTION count_people() RETURNS bigint LANGUAGE sql AS 'SELECT count(last_name) FROM people'",
+    );
+    world.people(&["Ana"]);
+    world.through().rows("INSERT INTO comments (author_id, body) VALUES (1, 'Bonjour')");
+    world
+}
+
+#[test]
+fn refuses_by_name_with_a_hint_in_both_protocols() {
+    let world = world();
+    let mut client = world.through();
+    let mut wrong = Vec::new();
+    for (sql, word) in REFUSED {
+        client.send(&raw::query(sql));
+        let simple = client.until_ready();
+        client.send(&[raw::parse("", sql, &[]), raw::describe(b'S', ""), raw::sync()].concat());
+        let extended = client.until_ready();
+        for (protocol, answers) in [("simple", simple), ("extended", extended)] {
+            if tags(&answers) != "EZ" || answers[0].sqlstate() != "0A000" {
+                wrong.push(format!("{protocol} {sql}: {answers:?}"));
+                continue;
+            }
+            let fields = answers[0].fields();
+            if !fields.get(&'M').is_some_and(|m| m.contains(word)) || !fields.contains_key(&'H') {
+                wrong.push(format!("{protocol} {sql}: no name or no hint in {:?}", answers[0]));
+            }
+            if answers[1].line() != "ReadyForQuery I" {
+                wrong.push(format!("{protocol} {sql}: {:?}", answers[1]));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), 2 * REFUSED.len(), wrong.join("\n"));
+    assert!(world.gateway.admin().metric(&["paravent_refusals_total"]) >= REFUSED.len() as f64);
+    assert!(world.gateway.admin().metric(&["paravent_statements_total", "refused"]) >= 1.0);
+}
+
+#[test]
+fn a_refusal_aborts_the_transaction_as_any_error_does() {
+    let world = world();
+    let mut client = world.through();
+    client.rows("BEGIN");
+    client.rows("UPDATE people SET title = 'Lost' WHERE id = 1");
+    let refused = client.query("SELECT id FROM people WHERE last_name = 'x'");
+    assert_eq!(tags(&refused), "EZ");
+    assert_eq!(refused[1].line(), "ReadyForQuery E");
+    // In an aborted transaction the server's own error stands, for good statements and bad ones.
+    for sql in ["SELECT first_name FROM people", "SELECT id FROM people WHERE last_name = 'x'", "SELECT 1"] {
+        let answers = client.query(sql);
+        assert_eq!(tags(&answers), "EZ");
+        assert_eq!(answers[0].sqlstate(), "25P02", "{sql}");
+    }
+    assert_eq!(client.query("COMMIT")[0].command(), "ROLLBACK");
+    assert_eq!(client.rows("SELECT title FROM people"), [row(["NULL"])]);
+}
+
+#[test]
+fn a_savepoint_outlives_a_refusal() {
+    let world = world();
+    let mut client = world.through();
+    client.rows("BEGIN");
+    client.rows("UPDATE people SET first_name = 'Kept' WHERE id = 1");
+    client.rows("SAVEPOINT s");
+    assert_eq!(client.fails("SELECT id FROM people WHERE last_name = 'x'").sqlstate(), "0A000");
+    client.rows("ROLLBACK TO s");
+    client.rows("COMMIT");
+    assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Kept"])]);
+}
+
+#[test]
+fn nothing_of_a_text_is_sent_before_all_of_it_is_planned() {
+    let world = world();
+    let mut client = world.through();
+    let answers = client.query(
+        "INSERT INTO people (email, first_name) VALUES ('first@x.example', 'First'); \
+         UPDATE people SET title = 'x'; SELECT id FROM people WHERE last_name = 'x'",
+    );
+    assert_eq!(answers.iter().filter(|m| m.tag == b'E').count(), 1);
+    assert_eq!(answers.iter().find(|m| m.tag == b'E').unwrap().sqlstate(), "0A000");
+    assert_eq!(client.rows("SELECT title FROM people"), [row(["NULL"])]);
+}
+
+#[test]
+fn refuses_one_parameter_in_a_protected_and_another_place() {
+    let world = world();
+    let mut client = world.through();
+    let sql = "UPDATE people SET last_name = $1, title = $1 WHERE id = 1";
+    client.send(&[raw::parse("", sql, &[]), raw::sync()].concat());
+    let answers = client.until_ready();
+    assert_eq!(tags(&answers), "EZ");
+    assert_eq!(answers[0].sqlstate(), "0A000");
+}
+
+#[test]
+fn refuses_settings_that_would_change_how_statements_read() {
+    let world = world();
+    let mut client = world.through();
+    for sql in ["SET standard_conforming_strings = off", "SET client_encoding = 'SJIS'"] {
+        let error = client.fails(sql);
+        assert_eq!(error.sqlstate(), "0A000", "{sql}");
+    }
+    assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Ana"])]);
+}
+
+#[test]
+fn a_text_that_does_not_parse_is_not_sent_on() {
+    let world = world();
+    let mut client = world.through();
+    let error = client.fails("SELECT * FROM people WHERE last_name = 'never");
+    assert_eq!(error.sqlstate(), "42601");
+    // What names nothing protected goes to the server, whose own words are shown.
+    let error = client.fails("SELEC 1");
+    assert_eq!((error.sqlstate().as_str(), error.fields()[&'P'].as_str()), ("42601", "1"));
+}
+
+#[test]
+fn an_order_by_token_runs_and_is_counted() {
+    let world = World::new();
+    world.people(&["Ana", "Bea", "Cleo"]);
+    let mut client = world.through();
+    let first = client.rows("SELECT email FROM people ORDER BY email");
+    assert_eq!(first.len(), 3);
+    assert_eq!(client.rows("SELECT email FROM people ORDER BY email"), first, "arbitrary, but stable");
+}
