@@ -1,4 +1,32 @@
 //! Values on the wire: Postgres text and binary formats ↔ canonical clear values.
+//!
+//! Text forms are those of Postgres's own input and output functions (manual, chapter 8 "Data
+//! Types" and appendix B "Date/Time Support"); binary forms those of its `_recv` and `_send`
+//! functions. Text is UTF-8 here: whoever calls converts from and to the client's encoding.
+//!
+//! What Postgres accepts and this room does not (`now`, `today`, Julian days, `0x1F` of newer
+//! servers…) is an error, never a guess.
+
+mod array;
+mod boolean;
+mod bytea;
+mod calendar;
+mod date_fields;
+mod date_lex;
+mod date_text;
+mod float;
+mod integer;
+mod jsonb;
+mod numeric;
+mod read;
+mod source;
+mod style;
+mod text;
+mod uuid;
+mod zone;
+
+pub use array::{array_oid, decode_array, element_oid, encode_array};
+pub use source::shown_oid;
 
 use crate::clear::{Clear, Kind};
 use crate::policy::model::Declared;
@@ -45,12 +73,47 @@ pub enum ValueError {
     /// 22003: out of the declared type's range.
     #[error("{0} out of range")]
     Range(&'static str),
+    /// 22008: a date or time field, or the whole date, is out of range.
+    #[error("{0} out of range")]
+    DateRange(&'static str),
+    /// 22P03: the binary form is damaged.
+    #[error("incorrect binary data format for type {0}")]
+    Binary(&'static str),
+    /// 22021: text that is not UTF-8, or holds a zero byte.
+    #[error("invalid byte sequence for encoding \"UTF8\"")]
+    Encoding,
+    /// 54001: JSON nested deeper than this gateway reads.
+    #[error("JSON is nested too deeply")]
+    TooDeep,
+    /// 22023: a time zone that is not known, of the session or within a value.
+    #[error("time zone not recognized")]
+    TimeZone,
     /// 0A000: the type that the client declared can't be turned into the field's.
     #[error("a parameter of type OID {0} can't be sealed as {1}")]
     Unsupported(u32, &'static str),
 }
 
+impl ValueError {
+    /// The SQLSTATE that Postgres gives for it.
+    pub fn sqlstate(&self) -> &'static str {
+        match self {
+            Self::Syntax(_, state) => state,
+            Self::TooLong(_) => "22001",
+            Self::Range(_) => "22003",
+            Self::DateRange(_) => "22008",
+            Self::Binary(_) => "22P03",
+            Self::Encoding => "22021",
+            Self::TooDeep => "54001",
+            Self::TimeZone => "22023",
+            Self::Unsupported(..) => "0A000",
+        }
+    }
+}
+
 /// Reads a client's value. `oid` is the type that it declared (0: unknown, read as `declared`).
+///
+/// Declared limits hold on assignment as in Postgres: a varchar loses trailing spaces beyond its
+/// length and is an error otherwise; numeric and timestamptz are rounded.
 pub fn decode(
     bytes: &[u8],
     format: Format,
@@ -58,12 +121,14 @@ pub fn decode(
     declared: Declared,
     settings: &Settings,
 ) -> Result<Clear, ValueError> {
-    let _ = (bytes, format, oid, declared, settings);
-    todo!()
+    read::Input::new(bytes, format, oid, declared, settings)?.read()
 }
 
 /// Writes a canonical value in the form that the client asked for, appending to `out`.
 /// `as_text` gives the type's text form as a value of type text (a cast to text).
+///
+/// A value sealed when the field had another type is converted through its text form, where one of
+/// the two types is text or varchar. On an error nothing is appended.
 pub fn encode(
     kind: Kind,
     canonical: &[u8],
@@ -73,6 +138,101 @@ pub fn encode(
     settings: &Settings,
     out: &mut Vec<u8>,
 ) -> Result<(), ValueError> {
-    let _ = (kind, canonical, declared, format, as_text, settings, out);
-    todo!()
+    let at = out.len();
+    let done = write(kind, canonical, declared, format, as_text, settings, out);
+    if done.is_err() {
+        out.truncate(at);
+    }
+    done
+}
+
+fn write(
+    kind: Kind,
+    canonical: &[u8],
+    declared: Declared,
+    format: Format,
+    as_text: bool,
+    settings: &Settings,
+    out: &mut Vec<u8>,
+) -> Result<(), ValueError> {
+    let wanted = source::kind(declared);
+    if kind == wanted && !as_text && format == Format::Binary {
+        return write_binary(kind, canonical, declared, out);
+    }
+    if kind == wanted || wanted == Kind::Text {
+        return write_text(kind, canonical, as_text || kind != wanted, settings, out);
+    }
+    if kind == Kind::Text {
+        let again = decode(canonical, Format::Text, 0, declared, settings)?;
+        return write(wanted, again.bytes(), declared, format, as_text, settings, out);
+    }
+    Err(ValueError::Unsupported(source::natural_oid(kind), source::name(declared)))
+}
+
+/// The text form. A cast of a boolean to text gives `true`, where its output function gives `t`.
+fn write_text(
+    kind: Kind,
+    canonical: &[u8],
+    cast: bool,
+    settings: &Settings,
+    out: &mut Vec<u8>,
+) -> Result<(), ValueError> {
+    match kind {
+        Kind::Text | Kind::Numeric | Kind::Jsonb => out.extend_from_slice(canonical),
+        Kind::Bytes => bytea::write_text(canonical, settings.bytea_escape, out),
+        Kind::Bool => boolean::write_text(canonical, cast, out)?,
+        Kind::Int => integer::write_text(canonical, out)?,
+        Kind::Date => date_text::write_date(canonical, settings, out)?,
+        Kind::Timestamptz => date_text::write_timestamptz(canonical, settings, out)?,
+        Kind::Uuid => uuid::write_text(canonical, out)?,
+    }
+    Ok(())
+}
+
+fn write_binary(
+    kind: Kind,
+    canonical: &[u8],
+    declared: Declared,
+    out: &mut Vec<u8>,
+) -> Result<(), ValueError> {
+    match kind {
+        Kind::Numeric => numeric::write_binary(canonical, out)?,
+        Kind::Int => integer::write_binary(canonical, declared, out)?,
+        Kind::Jsonb => {
+            out.push(jsonb::VERSION);
+            out.extend_from_slice(canonical);
+        }
+        // Their canonical form is the binary form.
+        Kind::Text | Kind::Bytes => out.extend_from_slice(canonical),
+        Kind::Bool => out.extend_from_slice(&fixed::<1>(canonical, "boolean")?),
+        Kind::Date => out.extend_from_slice(&fixed::<4>(canonical, "date")?),
+        Kind::Timestamptz => out.extend_from_slice(&fixed::<8>(canonical, "timestamp with time zone")?),
+        Kind::Uuid => out.extend_from_slice(&fixed::<16>(canonical, "uuid")?),
+    }
+    Ok(())
+}
+
+/// Exactly `N` bytes, or the binary form of that type is damaged.
+fn fixed<const N: usize>(bytes: &[u8], name: &'static str) -> Result<[u8; N], ValueError> {
+    bytes.try_into().map_err(|_| ValueError::Binary(name))
+}
+
+/// `isspace` in the C locale, as Postgres's input functions skip it.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// Without white space at either end.
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_space(*first)
+    {
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes
+        && is_space(*last)
+    {
+        bytes = rest;
+    }
+    bytes
 }
