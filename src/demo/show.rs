@@ -51,6 +51,7 @@ pub(super) fn check(holds: bool, what: &str) -> Result<()> {
 
 /// One row as each side sees it: (column, value) pairs in the same order.
 pub(super) fn side_by_side(left: (&str, &SimpleQueryRow), right: (&str, &SimpleQueryRow)) {
+    let (plain, green, magenta) = (Style::new(), Style::new().green(), Style::new().magenta());
     let head = |text: &str| pad(&style(text).underlined().to_string(), SIDE);
     println!("  {} {}  {}", pad("", NAME), head(left.0), head(right.0));
     for (i, column) in left.1.columns().iter().enumerate() {
@@ -60,8 +61,8 @@ pub(super) fn side_by_side(left: (&str, &SimpleQueryRow), right: (&str, &SimpleQ
         println!(
             "  {} {}  {}",
             pad(&style(clip(column.name(), NAME)).dim().to_string(), NAME),
-            pad(&cell(clear, SIDE, if changed { Style::new().green() } else { Style::new() }), SIDE),
-            cell(stored, SIDE, if changed { Style::new().magenta() } else { Style::new() }),
+            pad(&cell(clear, SIDE, if changed { &green } else { &plain }), SIDE),
+            cell(stored, SIDE, if changed { &magenta } else { &plain }),
         );
     }
 }
@@ -81,7 +82,7 @@ pub(super) fn rows(names: &[&str], rows: &[Vec<Option<String>>]) {
     let line = |cells: Vec<String>| println!("    {}", cells.join("  ").trim_end());
     line(names.iter().zip(&widths).map(|(n, w)| pad(&style(n).underlined().to_string(), *w)).collect());
     for row in rows {
-        line(row.iter().zip(&widths).map(|(v, w)| pad(&cell(v.as_deref(), *w, Style::new()), *w)).collect());
+        line(row.iter().zip(&widths).map(|(v, w)| pad(&cell(v.as_deref(), *w, &Style::new()), *w)).collect());
     }
     if rows.is_empty() {
         println!("    {}", style("(no rows)").dim());
@@ -125,7 +126,7 @@ pub(super) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -134,7 +135,7 @@ pub(super) fn thousands(number: usize) -> String {
 }
 
 /// A value on one line: NULL dimmed, control characters shown as spaces, a long value with its length.
-fn cell(value: Option<&str>, width: usize, look: Style) -> String {
+fn cell(value: Option<&str>, width: usize, look: &Style) -> String {
     match value {
         None => style("NULL").dim().to_string(),
         Some("") => style("(empty)").dim().to_string(),

@@ -1,0 +1,101 @@
+//! What the gateway costs beside pgbouncer: `cargo bench --bench relay -- --seconds 3 --rounds 2`.
+//!
+//! pgbench runs the same statements directly, through pgbouncer (session mode) and through the
+//! gateway, in rounds that take turns, so that a busy machine is busy for all of them. The figure
+//! that counts is each proxy's CPU time per statement, read from `/proc`. Prints Markdown for
+//! `docs/performance.md`.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench stops at any fault"
+)]
+
+mod clients;
+mod proxies;
+mod report;
+mod server;
+
+use clap::Parser;
+use clients::{Bench, Protocol, Script};
+use proxies::{Gateway, Pgbouncer, Target};
+use report::{Cell, Report};
+use server::Server;
+
+/// The relay bench.
+#[derive(Parser)]
+struct Options {
+    /// Seconds of each pgbench run.
+    #[arg(long, default_value_t = 3)]
+    seconds: u32,
+    /// Rounds; the median counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Numbers of clients.
+    #[arg(long, value_delimiter = ',', default_values_t = [8, 32])]
+    clients: Vec<u32>,
+    /// The proxies reach the server over `tcp` or `unix`.
+    #[arg(long, default_value = "tcp")]
+    leg: server::Leg,
+    /// Rows of the protected table.
+    #[arg(long, default_value_t = 10_000)]
+    rows: u32,
+    /// Leaves out the million rows.
+    #[arg(long)]
+    no_memory: bool,
+    /// What `cargo bench` adds.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() {
+    let options = Options::parse();
+    let scratch = tempfile::Builder::new().prefix("paravent-relay-").tempdir().unwrap();
+    let server = Server::start(scratch.path());
+    let pgbouncer = Pgbouncer::start(scratch.path(), &server, options.leg);
+    let gateway = Gateway::start(&scratch.path().join("gateway"), &server, options.leg);
+    eprintln!("filling the tables: {} rows with four protected fields, through the gateway", options.rows);
+    clients::fill(&server, &gateway.target(), options.rows);
+
+    let bench = Bench::new(scratch.path(), &server, options.seconds, options.rows);
+    let targets = [server.target(), pgbouncer.target(), gateway.target()];
+    let mut report = Report::default();
+    for round in 0..options.rounds {
+        for (protocol, clients) in combinations(&options.clients) {
+            eprintln!("round {} of {}: {protocol:?}, {clients} clients", round + 1, options.rounds);
+            for script in [Script::Accounts, Script::Sealed] {
+                for target in &targets {
+                    let measured = bench.run(target, script, protocol, clients);
+                    report.add(Cell { protocol, clients, script, target: target.name }, measured);
+                }
+            }
+        }
+    }
+    println!("{}", report.markdown(&options.clients));
+    if !options.no_memory {
+        // A gateway of its own: the high-water mark of this work and no other.
+        let fresh = Gateway::start(&scratch.path().join("fresh"), &server, options.leg);
+        println!("{}", report::memory(&clients::million_rows(&server, &fresh)));
+    }
+}
+
+fn combinations(clients: &[u32]) -> impl Iterator<Item = (Protocol, u32)> {
+    [Protocol::Simple, Protocol::Prepared].into_iter().flat_map(|p| clients.iter().map(move |c| (p, *c)))
+}
+
+/// CPU time (user and system) of a process so far, in seconds.
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
+    // Fields count from 1; the second, in brackets, may hold spaces. 14 and 15: utime, stime.
+    let after: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: f64 = after[11].parse::<f64>().unwrap() + after[12].parse::<f64>().unwrap();
+    #[allow(clippy::cast_precision_loss, reason = "100")]
+    let per_second = rustix::param::clock_ticks_per_second() as f64;
+    ticks / per_second
+}
+
+/// What a proxy is measured by.
+fn process_of(target: &Target) -> Option<u32> {
+    target.pid
+}
