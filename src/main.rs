@@ -1,3 +1,5 @@
 //! Thin binary: everything lives in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    paravent::cli::main()
+}

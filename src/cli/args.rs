@@ -1,0 +1,132 @@
+//! The command line.
+
+use crate::admin::tokens::Role;
+use crate::telemetry::LogFormat;
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Encrypts personal fields and pseudonymises identifiers between an application and its database.
+#[derive(Debug, Parser)]
+#[command(name = "paravent", version, about)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the whole story on throwaway data: load, read, erase, restore
+    Demo,
+    /// Run the gateway
+    Serve(Serve),
+    /// Check the policy, and against the live schema where the database answers
+    Check(Check),
+    /// Root keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// One person's data, through a running gateway's admin API
+    #[command(subcommand)]
+    Subject(SubjectCommand),
+    /// The admin API's tokens
+    #[command(subcommand)]
+    Admin(AdminCommand),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct ConfigFile {
+    /// The configuration file
+    #[arg(long = "config", value_name = "FILE", env = "PARAVENT_CONFIG", default_value = "paravent.toml")]
+    pub(super) path: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// What is logged, such as info or paravent::pg=debug (else PARAVENT_LOG)
+    #[arg(long, value_name = "FILTER")]
+    pub(super) log: Option<String>,
+    /// How log lines are written
+    #[arg(long, value_enum, default_value_t, env = "PARAVENT_LOG_FORMAT")]
+    pub(super) log_format: LogFormat,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Check {
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// The file alone: don't ask the database
+    #[arg(long)]
+    pub(super) offline: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Make a root key and append it to the key file (new files get mode 0600)
+    Generate(ConfigFile),
+    /// List the root keys' names, never the keys
+    List(ConfigFile),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SubjectCommand {
+    /// Print the subject's state
+    Show(SubjectArgs),
+    /// Destroy the subject's keys and print the receipt
+    Erase {
+        #[command(flatten)]
+        subject: SubjectArgs,
+        /// On what ground, for the receipt: "art. 17"
+        #[arg(long)]
+        ground: Option<String>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct SubjectArgs {
+    /// The subject's class, such as person
+    pub(super) class: String,
+    /// The subject's id within its class
+    pub(super) id: String,
+    /// The subject's realm, where there are several
+    #[arg(long)]
+    pub(super) realm: Option<String>,
+    /// The admin API: http://127.0.0.1:7400, https://host:port or unix:/path. The token comes from PARAVENT_ADMIN_TOKEN
+    #[arg(long, value_name = "URL", env = "PARAVENT_ADMIN_URL", default_value = "http://127.0.0.1:7400")]
+    pub(super) admin: String,
+    /// PEM file of the certificate that signed an https listener's
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AdminCommand {
+    /// Make a token, print it once, and append its hash to the token file
+    Token(Token),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Token {
+    /// Whose token it is: one word, in logs and the token file
+    #[arg(long)]
+    pub(super) name: String,
+    /// What its bearer may do
+    #[arg(long, value_enum)]
+    pub(super) role: Role,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+    /// The token file, without reading the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}
