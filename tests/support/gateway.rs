@@ -233,6 +233,14 @@ impl Gateway {
         (self.child, self.postgres, self.admin) = launch(&self.home);
     }
 
+    /// Starts it, and kills it after that time, whatever it does by then.
+    pub fn start_and_kill(&self, after: Duration) {
+        let mut child = self.home.serve().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(after);
+        child.kill().ok();
+        child.wait().ok();
+    }
+
     /// Runs a command that goes through the admin API of this gateway.
     pub fn command(&self, role: &str, args: &[&str]) -> Output {
         let mut command = Command::new(PROGRAM);

@@ -152,6 +152,17 @@ impl Raw {
         std::iter::from_fn(|| self.read()).collect()
     }
 
+    /// All bytes up to the end of the connection, whatever they are.
+    pub fn drain(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.wire.read_to_end(&mut bytes) {
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                panic!("the connection is still open after {PATIENCE:?}")
+            }
+            _ => bytes,
+        }
+    }
+
     /// A simple query and all that answers it.
     pub fn query(&mut self, sql: &str) -> Vec<Message> {
         self.send(&query(sql));

@@ -1,0 +1,11 @@
+//! Erased means erased, and nothing is lost.
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "rights/crash.rs"]
+mod crash;
+#[path = "rights/erasure.rs"]
+mod erasure;
