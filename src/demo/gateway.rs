@@ -38,7 +38,7 @@ impl Gateway {
         write_private(&config, &schema::config(&server.upstream()))?;
         paravent(&executable, &config, &["keys", "generate"]).await?;
         let printed =
-            paravent(&executable, &config, &["admin", "token", "--name", "demo", "--role", "operator"])
+            paravent(&executable, &config, &["admin", "token", "--name", "demo", "--role", "privacy"])
                 .await?;
         let token = printed.split_whitespace().last().unwrap_or_default().to_owned();
 
