@@ -74,7 +74,7 @@ impl Gateway {
         let upstream = match leg {
             Leg::Tcp => format!("postgres://{ROLE}@127.0.0.1:{}/bench", server.port),
             Leg::Unix => {
-                format!("postgres://{ROLE}@localhost:{}/bench?host={}", server.port, server.host(leg))
+                format!("postgres://{ROLE}@:{}/bench?host={}", server.port, server.host(leg))
             }
         };
         let config = home.join("paravent.toml");

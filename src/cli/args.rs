@@ -16,7 +16,11 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Show the whole story on throwaway data: load, read, erase, restore
-    Demo,
+    Demo {
+        /// How many people the directory holds
+        #[arg(long, default_value_t = crate::demo::PEOPLE)]
+        people: usize,
+    },
     /// Run the gateway
     Serve(Serve),
     /// Check the policy, and against the live schema where the database answers

@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => start_log(&log_filter(serve.log), serve.log_format)
             .map_err(Stop::usage)
             .and_then(|()| serve::run(&serve.config)),
-        Command::Demo => return crate::demo::run(),
+        Command::Demo { people } => return crate::demo::run(people),
         other => start_log(&log_filter(Some("warn".into())), LogFormat::Text)
             .map_err(Stop::usage)
             .and_then(|()| short(other)),
@@ -65,7 +65,7 @@ fn short(command: Command) -> Result<Exit, Stop> {
         Command::Keys(command) => keys::run(&command),
         Command::Subject(command) => subject::run(command),
         Command::Admin(AdminCommand::Token(token)) => admin::token(&token),
-        Command::Serve(_) | Command::Demo => Err(Stop::failed("not a short command")),
+        Command::Serve(_) | Command::Demo { .. } => Err(Stop::failed("not a short command")),
     }
 }
 

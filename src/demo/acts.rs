@@ -23,8 +23,6 @@ const READ_ALL: &str =
 
 /// Everything on stage.
 pub(super) struct Stage {
-    pub(super) server: Server,
-    pub(super) gateway: Gateway,
     /// The application's connection, through the gateway.
     pub(super) app: Client,
     /// Somebody who reads the database directly.
@@ -34,6 +32,9 @@ pub(super) struct Stage {
     pub(super) load_time: Duration,
     heroine: Person,
     id: i64,
+    // Dropped in this order: clients have left when the gateway stops, and the gateway the server.
+    pub(super) gateway: Gateway,
+    pub(super) server: Server,
 }
 
 /// Tells the whole story with that many people.

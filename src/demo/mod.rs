@@ -57,15 +57,10 @@ fn sql_error(what: impl Into<String>) -> impl FnOnce(tokio_postgres::Error) -> D
     move |error| DemoError::Statement(what.into(), show::words_of(&error))
 }
 
-/// Runs the demo with [`PEOPLE`] people. Call it outside of any async runtime.
+/// Runs the demo with that many people. Call it outside of any async runtime.
 ///
 /// 0: every promise held. 1: something failed; stderr says what.
-pub fn run() -> ExitCode {
-    run_with(PEOPLE)
-}
-
-/// Runs the demo with that many people, as [`run`] does.
-pub fn run_with(people: usize) -> ExitCode {
+pub fn run(people: usize) -> ExitCode {
     let scratch = match Scratch::new() {
         Ok(scratch) => scratch,
         Err(error) => return failed(&error),

@@ -91,7 +91,7 @@ impl Server {
 
     /// The address for the gateway: through the Unix socket, which costs less than TCP.
     pub(super) fn upstream(&self) -> String {
-        format!("postgres://{ROLE}@localhost:{}/{DATABASE}?host={}", self.port, self.home.display())
+        format!("postgres://{ROLE}@:{}/{DATABASE}?host={}", self.port, self.home.display())
     }
 
     /// The password of [`ROLE`].

@@ -106,6 +106,9 @@ ledger = "file:paravent.ledger"
 listen = "127.0.0.1:0"
 tokens = "file:admin.tokens"
 
+[limits]
+drain_seconds = 1
+
 {POLICY}
 [[postgres]]
 listen   = "127.0.0.1:0"
@@ -116,11 +119,21 @@ upstream = {upstream}
 
 #[cfg(test)]
 mod tests {
+    use crate::config;
+    use std::path::Path;
+
     #[test]
-    fn writes_a_file_that_toml_reads() {
-        let file: toml::Table = super::config("postgres://a@localhost/b?host=/tmp/x").parse().unwrap();
-        let fields = file["fields"].as_table().unwrap();
-        let tables = file["postgres"][0]["tables"].as_table().unwrap();
-        assert_eq!((fields.len(), tables.len()), (14, 6));
+    fn the_gateway_takes_the_file() {
+        let text = super::config("postgres://a@:5433/b?host=/tmp/x");
+        let config = config::parse(Path::new("/tmp/paravent.toml"), &text, &|_| None).unwrap();
+        assert_eq!((config.policy.fields.len(), config.policy.postgres[0].len()), (14, 6));
+    }
+
+    #[test]
+    fn the_gateway_takes_the_file_that_the_readme_begins_with() {
+        let readme = include_str!("../../README.md");
+        let text = readme.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let config = config::parse(Path::new("/tmp/paravent.toml"), text, &|_| None).unwrap();
+        assert_eq!(config.policy.postgres[0].len(), 2);
     }
 }
