@@ -66,9 +66,9 @@ pub(super) struct Check {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
-    /// Make a root key and append it to the key file (new files get mode 0600)
+    /// Make the key file with its first root key (mode 0600); never replaces one
     Generate(ConfigFile),
-    /// List the root keys' names, never the keys
+    /// List generations and when their root keys were made, never the keys
     List(ConfigFile),
 }
 

@@ -5,4 +5,7 @@ mod log;
 pub mod metrics;
 
 pub use log::{LogFormat, start as start_log};
-pub use metrics::{Recorder, install as install_metrics};
+pub use metrics::{
+    AUDIT_EVENTS, CACHE, CONNECTIONS, FIELDS, KEYSTORE_SECONDS, REFUSALS, Recorder, STATEMENTS, TOKEN_SORTS,
+    install as install_metrics,
+};
