@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::clear::Kind;
+use crate::crypto::expand;
 use crate::ids::{FieldTag, KeyId};
-use crate::keys::UserKey;
+use crate::keys::{UserKey, labels};
 use crate::secret::Secret;
 use proptest::prelude::*;
 
@@ -50,6 +51,40 @@ fn every_kind_comes_back() {
             assert_eq!(try_open(&key(), field("x"), &bytes), Ok((kind, value.to_vec())));
         }
     }
+}
+
+/// The second implementation's bytes, given its nonces.
+#[test]
+fn seals_what_the_vectors_say() {
+    let vectors: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/vectors/envelope.json")).unwrap();
+    let mut sealed = 0;
+    for case in vectors["cases"].as_array().unwrap().iter().filter(|case| case["outcome"] == "opens") {
+        let text = |name: &str| case[name].as_str().unwrap();
+        let secret = Secret::from_slice(&hex::decode(text("secret")).unwrap()).unwrap();
+        let purpose = text("purpose");
+        let length = u16::try_from(purpose.len()).unwrap().to_be_bytes();
+        let id = expand::<16>(&secret, &[labels::KEY_ID, &length, purpose.as_bytes()]);
+        let key = expand(&secret, &[labels::USER_KEY, &length, purpose.as_bytes()]);
+        let key = UserKey::from_parts(KeyId(*id.expose()), key);
+        let stated = hex::decode(text("binary")).unwrap();
+        let nonce = stated[21..33].try_into().unwrap();
+        let kind = Kind::from_byte((1..=9).find(|n| kind_name(*n) == text("kind")).unwrap()).unwrap();
+        let padding = match case["block"].as_u64().unwrap() {
+            0 => Padding::None,
+            block => Padding::Block(u16::try_from(block).unwrap()),
+        };
+        let value = hex::decode(text("value")).unwrap();
+        let ours = seal::seal_with(&key, field(text("field")), kind, &value, padding, &nonce).unwrap();
+        assert_eq!(hex::encode(&ours), text("binary"), "{}", text("name"));
+        assert_eq!(armour(&ours), text("text"));
+        sealed += 1;
+    }
+    assert!(sealed >= 18);
+}
+
+fn kind_name(byte: u8) -> String {
+    format!("{:?}", Kind::from_byte(byte).unwrap()).to_lowercase()
 }
 
 #[test]

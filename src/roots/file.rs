@@ -76,7 +76,7 @@ impl FileRoots {
     }
 
     fn read(&self) -> Result<Vec<RootKey>, RootError> {
-        line::read(&*self.text()?).map_err(|(line, problem)| match problem {
+        line::read(&self.text()?).map_err(|(line, problem)| match problem {
             Problem::Syntax(problem) => RootError::Line { path: self.path.clone(), line, problem },
             Problem::Example => RootError::Example { path: self.path.clone(), line },
         })
