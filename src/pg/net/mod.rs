@@ -1,0 +1,7 @@
+//! Bytes in and out: streams with or without TLS, buffers, and the one place that waits.
+
+pub mod buffer;
+pub mod connect;
+pub mod duplex;
+pub mod stream;
+pub mod tls;
