@@ -1,3 +1,222 @@
-//! The catalog.
+//! The catalog: what the planner knows of each database, and how it is kept current.
 
+mod build;
 pub mod model;
+pub mod queries;
+
+use crate::pg::net::connect::{Connector, describe};
+use crate::pg::plan::Plan;
+use crate::pg::sql::Filter;
+use crate::policy::model::Table;
+pub use build::{BuildError, Row};
+use hashbrown::HashMap;
+use model::Catalog;
+use parking_lot::{Mutex, RwLock};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often the catalog is read again for what changed behind the gateway's back.
+const REFRESH: Duration = Duration::from_secs(3);
+/// Plans kept per database; all are dropped when the bound is met.
+const PLANS: usize = 4096;
+
+/// What plans are made from, at one moment.
+pub struct Snapshot {
+    /// Relations.
+    pub catalog: Catalog,
+    /// Which texts can touch anything protected.
+    pub filter: Filter,
+    fingerprint: Vec<Vec<Row>>,
+    plans: Mutex<HashMap<PlanKey, Arc<Plan>>>,
+}
+
+/// A text with the parameter types that the client declared and its search path.
+#[derive(PartialEq, Eq, Hash, Clone)]
+pub struct PlanKey {
+    /// The exact text.
+    pub text: Box<str>,
+    /// OIDs declared in Parse.
+    pub declared: Box<[u32]>,
+    /// Schemas searched.
+    pub search_path: Arc<[Arc<str>]>,
+}
+
+impl Snapshot {
+    /// A snapshot from the answers of [`queries::ALL`].
+    ///
+    /// # Errors
+    /// As `build`.
+    pub fn new(answers: Vec<Vec<Row>>, tables: &[Table], version: u64) -> Result<Self, BuildError> {
+        let catalog = build::build(version, &answers, tables)?;
+        let filter = Filter::new(tables, &catalog);
+        Ok(Self { catalog, filter, fingerprint: answers, plans: Mutex::default() })
+    }
+
+    /// The plan of a text, if it was planned before.
+    pub fn cached(&self, key: &PlanKey) -> Option<Arc<Plan>> {
+        self.plans.lock().get(key).cloned()
+    }
+
+    /// Keeps a plan whose text holds no protected literal.
+    pub fn keep(&self, key: PlanKey, plan: &Arc<Plan>) {
+        let mut plans = self.plans.lock();
+        if plans.len() >= PLANS {
+            plans.clear();
+        }
+        plans.insert(key, Arc::clone(plan));
+    }
+}
+
+/// The snapshots of every database that clients name on one listener.
+pub struct Catalogs {
+    connector: Connector,
+    tables: Arc<[Table]>,
+    databases: Mutex<HashMap<String, Arc<Database>>>,
+    version: Arc<AtomicU64>,
+}
+
+/// One database's shared snapshot.
+pub struct Database {
+    name: String,
+    tables: Arc<[Table]>,
+    connector: Connector,
+    version: Arc<AtomicU64>,
+    current: RwLock<Option<(Arc<Snapshot>, Instant)>>,
+    latest: AtomicU64,
+    stale: AtomicBool,
+    loading: tokio::sync::Mutex<Option<tokio_postgres::Client>>,
+}
+
+impl Catalogs {
+    /// Of the databases behind `connector`, for the tables of its policy.
+    pub fn new(connector: Connector, tables: Arc<[Table]>) -> Self {
+        Self { connector, tables, databases: Mutex::default(), version: Arc::default() }
+    }
+
+    /// A database by name.
+    pub fn database(&self, name: &str) -> Arc<Database> {
+        let mut databases = self.databases.lock();
+        let entry = databases.entry_ref(name).or_insert_with(|| {
+            Arc::new(Database {
+                name: name.to_owned(),
+                tables: Arc::clone(&self.tables),
+                connector: self.connector.clone(),
+                version: Arc::clone(&self.version),
+                current: RwLock::default(),
+                latest: AtomicU64::new(0),
+                stale: AtomicBool::new(true),
+                loading: tokio::sync::Mutex::default(),
+            })
+        });
+        Arc::clone(entry)
+    }
+
+    /// Reads every database in use again, every few seconds, for as long as it is polled.
+    pub async fn refresh(&self) {
+        loop {
+            tokio::time::sleep(REFRESH).await;
+            let used: Vec<Arc<Database>> =
+                self.databases.lock().values().filter(|d| Arc::strong_count(d) > 1).cloned().collect();
+            for database in used {
+                if let Err(error) = database.reload().await {
+                    tracing::warn!(database = database.name, %error, "the catalog could not be read again");
+                }
+            }
+        }
+    }
+}
+
+impl Database {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The protected tables.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// The shared snapshot; read on the gateway's own login when there is none or it is known to be old.
+    ///
+    /// # Errors
+    /// The catalog can't be read.
+    pub async fn snapshot(&self) -> io::Result<Arc<Snapshot>> {
+        if !self.stale.load(Ordering::Acquire) {
+            if let Some((snapshot, _)) = &*self.current.read() {
+                return Ok(Arc::clone(snapshot));
+            }
+        }
+        self.reload().await
+    }
+
+    /// Whether a session may plan with this snapshot, or must ask for [`Database::snapshot`].
+    pub fn is_current(&self, snapshot: &Snapshot) -> bool {
+        snapshot.catalog.version == self.latest.load(Ordering::Acquire) && !self.stale.load(Ordering::Acquire)
+    }
+
+    /// Reads the catalog on the gateway's own login.
+    ///
+    /// # Errors
+    /// The login or the queries fail.
+    pub async fn reload(&self) -> io::Result<Arc<Snapshot>> {
+        let asked = Instant::now();
+        let mut own = self.loading.lock().await;
+        if let Some((snapshot, at)) = &*self.current.read() {
+            if *at >= asked {
+                return Ok(Arc::clone(snapshot));
+            }
+        }
+        let began = Instant::now();
+        self.stale.store(false, Ordering::Release);
+        let client = match own.take() {
+            Some(client) if !client.is_closed() => client,
+            _ => self.connector.own_login(&self.name).await?,
+        };
+        let mut answers = Vec::new();
+        for query in queries::ALL {
+            answers.push(rows(&client, query).await.inspect_err(|_| self.expire())?);
+        }
+        *own = Some(client);
+        let mut current = self.current.write();
+        let snapshot = match &*current {
+            Some((same, _)) if same.fingerprint == answers => Arc::clone(same),
+            _ => Arc::new(self.build(answers).map_err(io::Error::other)?),
+        };
+        self.latest.store(snapshot.catalog.version, Ordering::Release);
+        *current = Some((Arc::clone(&snapshot), began));
+        Ok(snapshot)
+    }
+
+    /// A snapshot from answers that a client's session read in its own transaction; not shared.
+    ///
+    /// # Errors
+    /// As `build`.
+    pub fn build(&self, answers: Vec<Vec<Row>>) -> Result<Snapshot, BuildError> {
+        Snapshot::new(answers, &self.tables, self.version.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// A statement that changes the schema went through: no plan is made from the snapshot any more.
+    pub fn expire(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+}
+
+/// A query's rows as text, on the gateway's own login.
+///
+/// # Errors
+/// The server's, in one line.
+pub async fn rows(client: &tokio_postgres::Client, query: &str) -> io::Result<Vec<Row>> {
+    let messages = client.simple_query(query).await.map_err(|e| io::Error::other(describe(&e)))?;
+    Ok(messages
+        .iter()
+        .filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
+            }
+            _ => None,
+        })
+        .collect())
+}

@@ -1,0 +1,74 @@
+//! The catalog queries. Each gives text columns only, so that the gateway's own login and a client's
+//! session (hidden, within its transaction) read them in the same way.
+
+/// Relations and their live columns: one row per column. Only schemas that users own.
+///
+/// Columns: relation OID, schema, name, relkind, rules, BEFORE ROW triggers, in a hierarchy, column name,
+/// attnum, type OID (of the base type of a domain), typmod, NOT NULL, generated.
+pub const COLUMNS: &str = "\
+SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
+  (c.relhasrules AND c.relkind NOT IN ('v', 'm'))::text,
+  EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+          AND t.tgenabled <> 'D' AND (t.tgtype & 3) = 3)::text,
+  (c.relispartition OR c.relkind = 'p' OR c.relhassubclass
+   OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid))::text,
+  a.attname::text, a.attnum::text,
+  (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END)::text,
+  (CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END)::text,
+  (a.attnotnull OR (t.typtype = 'd' AND t.typnotnull))::text,
+  (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '')::text
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+ORDER BY c.oid, a.attnum";
+
+/// Unique and primary keys without predicate or expressions: index OID, relation OID, column name,
+/// in index order.
+pub const UNIQUE: &str = "\
+SELECT i.indexrelid::text, i.indrelid::text, a.attname::text
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+WHERE i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND k.place <= i.indnkeyatts
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+ORDER BY i.indexrelid, k.place";
+
+/// Foreign keys: constraint OID, relation OID, column, referenced relation OID, referenced column.
+pub const FOREIGN: &str = "\
+SELECT k.oid::text, k.conrelid::text, a.attname::text, k.confrelid::text, f.attname::text
+FROM pg_catalog.pg_constraint k
+CROSS JOIN LATERAL unnest(k.conkey, k.confkey) WITH ORDINALITY AS p(here, there, place)
+JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = p.here
+JOIN pg_catalog.pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = p.there
+WHERE k.contype = 'f'
+ORDER BY k.oid, p.place";
+
+/// Which view (rewritten relation) depends on which relation: both OIDs.
+pub const VIEWS: &str = "\
+SELECT DISTINCT r.ev_class::text, d.refobjid::text
+FROM pg_catalog.pg_depend d
+JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
+WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  AND d.refobjid <> r.ev_class AND d.refobjid >= 16384";
+
+/// Functions and procedures that users made, with their bodies: name, body.
+pub const FUNCTIONS: &str = "\
+SELECT p.proname::text,
+  CASE WHEN p.prosrc <> '' THEN p.prosrc ELSE pg_catalog.pg_get_functiondef(p.oid) END
+FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND p.prokind IN ('f', 'p') AND l.lanname NOT IN ('c', 'internal')";
+
+/// The server's version, as a number.
+pub const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num')";
+
+/// All of them, in the order in which `build` takes their rows.
+pub const ALL: [&str; 6] = [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS];

@@ -1,0 +1,114 @@
+//! Connections to the server: for clients, for cancel requests, and the gateway's own login.
+
+use super::stream::{Plain, Stream};
+use super::tls;
+use crate::config::{Address, Upstream};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+/// How long the server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+/// SSLRequest (Postgres 55.2.11).
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// How to reach the server; made once per listener.
+#[derive(Clone)]
+pub struct Connector {
+    upstream: Arc<Upstream>,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Connector {
+    /// Reads the root certificates.
+    ///
+    /// # Errors
+    /// As [`tls::client`].
+    pub fn new(upstream: Upstream) -> io::Result<Self> {
+        let tls = tls::client(upstream.sslmode, upstream.sslrootcert.as_deref())?;
+        Ok(Self { upstream: Arc::new(upstream), tls })
+    }
+
+    /// A fresh connection, TLS done, nothing else said.
+    ///
+    /// # Errors
+    /// The server can't be reached, refuses TLS, or shows a certificate that doesn't hold.
+    pub async fn connect(&self) -> io::Result<Stream> {
+        timeout(CONNECT, self.open()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn open(&self) -> io::Result<Stream> {
+        let mut plain = match &self.upstream.address {
+            Address::Tcp { host, port } => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                Plain::Tcp(stream)
+            }
+            Address::Unix { dir, port } => {
+                Plain::Unix(UnixStream::connect(dir.join(format!(".s.PGSQL.{port}"))).await?)
+            }
+        };
+        let Some(tls) = &self.tls else { return Ok(Stream::Plain(plain)) };
+        plain.write_all(&SSL_REQUEST).await?;
+        let mut answer = [0];
+        plain.read_exact(&mut answer).await?;
+        if answer[0] != b'S' {
+            return Err(io::Error::other("the server does not accept TLS, and sslmode demands it"));
+        }
+        let host = match &self.upstream.address {
+            Address::Tcp { host, .. } => host.clone(),
+            Address::Unix { .. } => "localhost".into(),
+        };
+        let name = ServerName::try_from(host).map_err(io::Error::other)?;
+        let stream = tokio_rustls::TlsConnector::from(Arc::clone(tls)).connect(name, plain).await?;
+        Ok(Stream::TlsClient(Box::new(stream)))
+    }
+
+    /// The gateway's own login to `database`. The connection ends when the client is dropped.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`], or the login is refused.
+    pub async fn own_login(&self, database: &str) -> io::Result<tokio_postgres::Client> {
+        let stream = self.connect().await?;
+        let mut config = tokio_postgres::Config::new();
+        config.user(&self.upstream.user).dbname(database).application_name("paravent");
+        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+        if let Some(password) = &self.upstream.password {
+            config.password(password.reveal());
+        }
+        let login = config.connect_raw(stream, tokio_postgres::NoTls);
+        let (client, connection) = timeout(CONNECT, login)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+            .map_err(|e| io::Error::other(describe(&e)))?;
+        tokio::spawn(async move {
+            if let Err(e) = connection.await {
+                tracing::debug!(error = %describe(&e), "the gateway's own connection ended");
+            }
+        });
+        Ok(client)
+    }
+
+    /// The gateway's own database (what `check` reads).
+    pub fn database(&self) -> &str {
+        &self.upstream.database
+    }
+
+    /// Its user.
+    pub fn user(&self) -> &str {
+        &self.upstream.user
+    }
+}
+
+/// An error of the server in one line: its SQLSTATE and message.
+pub fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => format!("{} ({})", db.message(), db.code().code()),
+        None => error.to_string(),
+    }
+}
