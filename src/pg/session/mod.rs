@@ -1,1 +1,247 @@
-//! session
+//! A session: one client connection, one server connection, and what passes between them.
+//!
+//! Messages of the client are taken in order. Those that concern nothing protected are relayed; a
+//! protected statement is planned once and runs as its plan says, always through the extended
+//! protocol. Where a step must know something first (whose rows an UPDATE touches, what RETURNING
+//! reports), it waits at a barrier: the server's answers go on to the client meanwhile, the client's
+//! further messages stay in the buffer.
+
+mod client;
+mod expect;
+mod failure;
+mod hidden;
+mod plan;
+mod rows;
+mod run;
+mod server;
+mod subject;
+mod units;
+mod values;
+
+use aho_corasick::AhoCorasick;
+
+use super::catalog::{Database, Snapshot};
+use super::net::duplex::{Duplex, Ended, Read, Side};
+use super::plan::Plan;
+use super::value::{Format, Settings};
+use super::wire::simple::Status;
+use crate::config::Limits;
+use crate::pg::metrics::Metrics;
+use crate::protect::{Door, Missing};
+use expect::Expects;
+pub(crate) use failure::Failure;
+use hashbrown::HashMap;
+use std::sync::Arc;
+use units::{Control, Units};
+
+/// What a session shares with the others of its listener.
+pub(crate) struct Shared {
+    /// The door to keys.
+    pub door: Door,
+    /// Bounds.
+    pub limits: Limits,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Finds `search_path` in a text.
+    pub search_path: AhoCorasick,
+}
+
+/// How a session ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// A leg ended.
+    Leg(Ended),
+    /// The client broke the protocol, or something can't go on: it is told this and disconnected.
+    Fatal(Box<Failure>),
+}
+
+impl From<Ended> for End {
+    fn from(ended: Ended) -> Self {
+        Self::Leg(ended)
+    }
+}
+
+/// A protected statement that was prepared under a name, or one that controls the transaction.
+#[derive(Clone)]
+enum Prepared {
+    Run { plan: Arc<Plan>, declared: Arc<[u32]> },
+    Control(Control),
+    /// It changes the schema.
+    Ddl,
+    /// It was refused; so is whatever is bound to the name.
+    Refused(Arc<Failure>),
+}
+
+/// A portal that was bound from one of them.
+struct Portal {
+    prepared: Prepared,
+    formats: Vec<Format>,
+    /// Rows that a bound INSERT gave and the client has not fetched, and the tag that follows.
+    kept: Option<run::Kept>,
+}
+
+/// A session after its start-up.
+pub(crate) struct Session {
+    io: Duplex,
+    shared: Arc<Shared>,
+    database: Arc<Database>,
+    snapshot: Arc<Snapshot>,
+    /// The snapshot is of this session alone: its transaction changed the schema.
+    private: bool,
+    /// The schema was changed in this transaction, and the snapshot does not show it yet.
+    dirty: bool,
+    expects: Expects,
+    statements: HashMap<Vec<u8>, Prepared>,
+    portals: HashMap<Vec<u8>, Portal>,
+    settings: Settings,
+    search_path: SearchPath,
+    /// A text has named the search path: it is asked for before every plan from then on.
+    search_path_moves: bool,
+    status: Status,
+    /// Extended messages were sent since the last Sync.
+    pipeline: bool,
+    /// The server skips everything up to the next Sync.
+    skipping: bool,
+    /// A row could not be shown: the client was told, and the transaction must fail.
+    poisoned: bool,
+    /// Bytes of the client's current message that are still to come.
+    client_rest: usize,
+    /// They are dropped, not relayed.
+    dropping: bool,
+    server_rest: usize,
+    units: Units,
+    captured: Option<hidden::Captured>,
+    held: Vec<u8>,
+    missing: Vec<Missing>,
+    scratch: rows::Scratch,
+}
+
+/// Which schemas unqualified names are searched in.
+enum SearchPath {
+    /// Not asked for since it may have changed.
+    Unknown,
+    Known(Arc<[Arc<str>]>),
+}
+
+impl Session {
+    pub(crate) fn new(
+        io: Duplex,
+        shared: Arc<Shared>,
+        database: Arc<Database>,
+        snapshot: Arc<Snapshot>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            io,
+            shared,
+            database,
+            snapshot,
+            private: false,
+            dirty: false,
+            expects: Expects::default(),
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            settings,
+            search_path: SearchPath::Unknown,
+            search_path_moves: false,
+            status: Status::Idle,
+            pipeline: false,
+            skipping: false,
+            poisoned: false,
+            client_rest: 0,
+            dropping: false,
+            server_rest: 0,
+            units: Units::default(),
+            captured: None,
+            held: Vec::new(),
+            missing: Vec::new(),
+            scratch: rows::Scratch::default(),
+        }
+    }
+
+    /// Runs until a leg ends.
+    pub(crate) async fn run(mut self, mut drain: tokio::sync::watch::Receiver<bool>) {
+        let end = loop {
+            if let Err(end) = self.step().await {
+                break end;
+            }
+            let idle = self.expects.is_empty() && self.status == Status::Idle && !self.pipeline;
+            if idle && *drain.borrow_and_update() {
+                break End::Fatal(Box::new(Failure::shutdown()));
+            }
+            let turned = if idle {
+                tokio::select! {
+                    biased;
+                    turned = self.io.turn(Read::Both) => turned,
+                    _ = drain.changed() => continue,
+                }
+            } else {
+                self.io.turn(Read::Both).await
+            };
+            if let Err(ended) = turned {
+                break End::Leg(ended);
+            }
+        };
+        self.finish(end).await;
+    }
+
+    /// Treats all that has been read.
+    async fn step(&mut self) -> Result<(), End> {
+        self.answers().await?;
+        while self.client_message().await? {}
+        Ok(())
+    }
+
+    /// Treats what the server has sent, fetching the keys that it needs.
+    async fn answers(&mut self) -> Result<(), End> {
+        loop {
+            let done = self.server_messages()?;
+            if self.missing.is_empty() {
+                if done {
+                    return Ok(());
+                }
+                continue;
+            }
+            let missing = std::mem::take(&mut self.missing);
+            if let Err(error) = self.shared.door.load(&missing).await {
+                self.poison(&Failure::protect(&error));
+            }
+        }
+    }
+
+    /// Waits at a barrier until `done`, relaying answers meanwhile.
+    async fn wait_until(&mut self, done: impl Fn(&Self) -> bool) -> Result<(), End> {
+        loop {
+            self.answers().await?;
+            if done(self) {
+                return Ok(());
+            }
+            self.io.turn(Read::Server).await?;
+        }
+    }
+
+    /// Says goodbye to both legs.
+    async fn finish(mut self, end: End) {
+        // A transaction whose outcome nobody saw is left to recovery.
+        self.units.abandon();
+        match end {
+            End::Leg(Ended { side: Side::Client, .. }) => {
+                self.io.server.output.append_with(super::wire::simple::terminate);
+                self.io.server.close().await;
+            }
+            End::Leg(Ended { side: Side::Server, error }) => {
+                if error.is_some() || !self.expects.is_empty() {
+                    let lost = Failure::backend_lost();
+                    self.io.client.output.append_with(|out| lost.write(out, "FATAL"));
+                }
+                self.io.client.close().await;
+            }
+            End::Fatal(failure) => {
+                self.io.client.output.append_with(|out| failure.write(out, "FATAL"));
+                self.io.client.close().await;
+                self.io.server.output.append_with(super::wire::simple::terminate);
+                self.io.server.close().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! Messages of the client, in order: relayed, planned, or refused.
+
+use super::expect::{Context, Show, What};
+use super::failure::Failure;
+use super::hidden::HiddenError;
+use super::plan::Decision;
+use super::rows::format_at;
+use super::units::{Control, is_ddl};
+use super::{End, Portal, Prepared, Session};
+use crate::pg::value::Format;
+use crate::pg::wire::frame::{self, HEADER};
+use crate::pg::wire::simple::{self, Target};
+use crate::pg::wire::{bind, parse_msg};
+
+/// Large object functions, the only ones that FunctionCall may name (`fmgroids.h`).
+const LARGE_OBJECT: [u32; 13] = [715, 764, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171];
+/// How much of a Bind must have come to read its names.
+const NAMES: usize = 256;
+
+impl Session {
+    /// Treats the next message of the client, if it has come as far as it must. True when there may be
+    /// another.
+    pub(super) async fn client_message(&mut self) -> Result<bool, End> {
+        let input = self.io.client.input.bytes();
+        if input.is_empty() {
+            return Ok(false);
+        }
+        if self.client_rest > 0 {
+            let n = self.client_rest.min(input.len());
+            self.client_rest -= n;
+            if self.dropping {
+                self.io.client.input.consume(n);
+            } else {
+                self.io.server.output.take_from(&mut self.io.client.input, n);
+            }
+            return Ok(true);
+        }
+        let Some(header) = frame::header(input, frame::client_limit(self.peek(input)))? else { return Ok(false) };
+        let (tag, total) = (header.tag, header.total());
+        if self.skipping && !matches!(tag, b'S' | b'X' | b'd' | b'c' | b'f') {
+            // The server would pass these over too; values in them must not reach it.
+            self.pass_over(total);
+            return Ok(true);
+        }
+        let whole = input.len() >= total;
+        let needs_whole = match tag {
+            b'Q' | b'P' | b'F' => true,
+            b'B' => self.statements.len() + self.portals.len() > 0 && !self.bind_is_plain(&input[HEADER..]),
+            b'E' | b'D' | b'C' => self.statements.len() + self.portals.len() > 0,
+            _ => false,
+        };
+        if needs_whole && !whole {
+            if total > usize::try_from(self.shared.limits.message_bytes).unwrap_or(usize::MAX) {
+                return Err(End::Fatal(Box::new(Failure::too_large(self.shared.limits.message_bytes))));
+            }
+            self.io.client.input.reserve(total);
+            return Ok(false);
+        }
+        match tag {
+            b'Q' => self.query(total).await?,
+            b'P' => self.parse(total).await?,
+            b'B' if needs_whole => self.bind(total).await?,
+            b'B' => self.forward(total, What::Complete),
+            b'E' if needs_whole => self.execute(total).await?,
+            b'E' => {
+                self.shared.metrics.passed.increment(1);
+                self.forward(total, What::Execute);
+            }
+            b'D' if needs_whole => self.describe(total)?,
+            b'D' => self.forward(total, What::Describe),
+            b'C' if needs_whole => self.close(total)?,
+            b'C' => self.forward(total, What::Complete),
+            b'S' => self.sync(total),
+            b'F' => self.function_call(total)?,
+            b'H' => {
+                self.pipeline = true;
+                self.relay_client(total);
+            }
+            b'X' | b'd' | b'c' | b'f' => self.relay_client(total),
+            _ => {
+                let failure = Failure::new(
+                    "08P01",
+                    "protocol",
+                    format!("paravent: unexpected message type 0x{tag:02x}"),
+                    "the client broke the Postgres protocol",
+                );
+                return Err(End::Fatal(Box::new(failure)));
+            }
+        }
+        Ok(true)
+    }
+
+    fn peek(&self, input: &[u8]) -> u8 {
+        input.first().copied().unwrap_or_default()
+    }
+
+    /// Drops a message that the server would pass over.
+    fn pass_over(&mut self, total: usize) {
+        self.client_rest = total;
+        self.dropping = true;
+    }
+
+    /// Relays a message of which the client's next bytes are the beginning.
+    fn relay_client(&mut self, total: usize) {
+        self.dropping = false;
+        self.client_rest = total;
+    }
+
+    fn forward(&mut self, total: usize, what: What) {
+        self.pipeline = true;
+        self.expects.push(what, Show::Relay);
+        self.relay_client(total);
+    }
+
+    /// The body of a message that has come whole.
+    fn copy(&self, total: usize) -> zeroize::Zeroizing<Vec<u8>> {
+        zeroize::Zeroizing::new(self.io.client.input.bytes()[HEADER..total].to_vec())
+    }
+
+    /// The same, taken out of the buffer.
+    fn take(&mut self, total: usize) -> zeroize::Zeroizing<Vec<u8>> {
+        let body = self.copy(total);
+        self.io.client.input.consume(total);
+        body
+    }
+
+    /// Whether a Bind concerns nothing that is kept here; its values need not be read then.
+    fn bind_is_plain(&self, body: &[u8]) -> bool {
+        let names = &body[..body.len().min(NAMES)];
+        let mut parts = names.splitn(3, |b| *b == 0);
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(portal), Some(statement), Some(_)) => {
+                !self.statements.contains_key(statement) && !self.portals.contains_key(portal)
+            }
+            _ => false,
+        }
+    }
+
+    /// A simple Query.
+    async fn query(&mut self, total: usize) -> Result<(), End> {
+        self.statements.remove(&b""[..]);
+        self.portals.remove(&b""[..]);
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let text = simple::read_query(body)?;
+        if !self.search_path_moves && self.shared.search_path.is_match(text) {
+            self.search_path_moves = true;
+            self.search_path = super::SearchPath::Unknown;
+        }
+        if !self.snapshot.filter.may_touch(text) {
+            let (control, ddl) = first_words(text);
+            return self.pass_query(total, control, ddl).await;
+        }
+        let body = self.copy(total);
+        let text = simple::read_query(&body)?;
+        let decision = match std::str::from_utf8(text) {
+            Ok(text) => self.decide(text, &[]).await,
+            Err(_) => Ok(Decision::Refuse(Box::new(Failure::not_utf8()))),
+        };
+        if !matches!(decision, Ok(Decision::Pass)) {
+            self.io.client.input.consume(total);
+        }
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        match decision {
+            Ok(Decision::Pass) => {
+                let control = Control::of(text);
+                self.pass_query(total, control, is_ddl(text)).await
+            }
+            Ok(Decision::Refuse(failure)) => self.refuse_query(&failure),
+            Ok(Decision::Run(plan)) => self.run_query(&plan).await,
+            Ok(Decision::Script(script)) => self.run_script(text, script).await,
+            Err(HiddenError::Server(response)) => self.refuse_query_with(response),
+            Err(HiddenError::Skipped) => self.refuse_query(&Failure::internal("the catalog could not be asked")),
+            Err(HiddenError::End(end)) => Err(end),
+        }
+    }
+
+    /// Relays a simple Query; what transactions wrote goes with it, since it may end them.
+    async fn pass_query(&mut self, total: usize, control: Option<Control>, ddl: bool) -> Result<(), End> {
+        self.shared.metrics.passed.increment(1);
+        match control {
+            Some(Control::Savepoint(name)) => self.units.savepoint(name),
+            Some(Control::RollbackTo(name)) if !self.units.is_empty() => {
+                self.expects.push(What::Query, Show::Relay);
+                self.relay_client(total);
+                while self.client_rest > 0 {
+                    Box::pin(self.client_message()).await?;
+                }
+                let sent = self.expects.sent();
+                self.wait_until(|s| s.expects.answered() >= sent).await?;
+                self.units.rollback_to(&name);
+                return Ok(());
+            }
+            _ => {}
+        }
+        if self.units.is_empty() && !ddl {
+            self.expects.push(What::Query, Show::Relay);
+        } else {
+            let units = self.units.take();
+            self.expects.push_with(What::Query, Show::Relay, Context { units, ddl, ..Context::default() });
+        }
+        self.pipeline = false;
+        self.relay_client(total);
+        Ok(())
+    }
+
+    pub(super) fn refuse_query(&mut self, failure: &Failure) -> Result<(), End> {
+        self.refuse_query_with(failure.response())
+    }
+
+    /// A statement that fails stands for the refused one; its error is replaced by ours.
+    fn refuse_query_with(&mut self, response: Vec<u8>) -> Result<(), End> {
+        self.io.server.output.append_with(super::run::failing_query);
+        let units = self.units.take();
+        let context = Context { refusal: Some(response), units, ..Context::default() };
+        self.expects.push_with(What::Query, Show::Rewrite, context);
+        self.pipeline = false;
+        Ok(())
+    }
+
+    /// Refuses at this point of a pipeline: the server skips what follows up to Sync, and so do we.
+    pub(super) fn refuse_extended(&mut self, response: Vec<u8>) -> Result<(), End> {
+        self.io.server.output.append_with(super::run::failing_parse)?;
+        let context = Context { refusal: Some(response), ..Context::default() };
+        self.expects.push_with(What::Complete, Show::Rewrite, context);
+        self.pipeline = true;
+        self.skipping = true;
+        Ok(())
+    }
+
+    /// What a failed decision means in the extended protocol.
+    pub(super) fn failed_extended(&mut self, error: HiddenError) -> Result<(), End> {
+        match error {
+            HiddenError::Server(response) if self.skipping => {
+                // It came in this pipeline: it is the client's statement that fails.
+                self.io.client.output.push(&response);
+                Ok(())
+            }
+            HiddenError::Server(response) => self.refuse_extended(response),
+            HiddenError::Skipped => Ok(()),
+            HiddenError::End(end) => Err(end),
+        }
+    }
+
+    async fn parse(&mut self, total: usize) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let message = parse_msg::read(body)?;
+        let name = message.name.to_vec();
+        if !self.statements.is_empty() {
+            self.statements.remove(&name);
+        }
+        let text = message.query;
+        if !self.search_path_moves && self.shared.search_path.is_match(text) {
+            self.search_path_moves = true;
+            self.search_path = super::SearchPath::Unknown;
+        }
+        if !self.snapshot.filter.may_touch(text) {
+            let (control, ddl) = first_words(text);
+            return self.pass_parse(total, name, control, ddl);
+        }
+        let body = self.copy(total);
+        let message = parse_msg::read(&body)?;
+        let decision = match std::str::from_utf8(message.query) {
+            Ok(text) => self.decide(text, &message.types).await,
+            Err(_) => Ok(Decision::Refuse(Box::new(Failure::not_utf8()))),
+        };
+        if !matches!(decision, Ok(Decision::Pass)) {
+            self.io.client.input.consume(total);
+        }
+        let text = std::str::from_utf8(message.query).unwrap_or_default();
+        match decision {
+            Ok(Decision::Pass) => {
+                let (control, ddl) = (Control::of(text), is_ddl(text));
+                self.pass_parse(total, name, control, ddl)
+            }
+            Ok(Decision::Refuse(failure)) => self.refuse_parse(name, *failure),
+            Ok(Decision::Run(plan)) => self.parse_plan(name, plan, message.types.into()),
+            Ok(Decision::Script(script)) => self.parse_script(name, &script),
+            Err(error) => self.failed_extended(error),
+        }
+    }
+
+    fn pass_parse(&mut self, total: usize, name: Vec<u8>, control: Option<Control>, ddl: bool) -> Result<(), End> {
+        if let Some(control) = control {
+            self.statements.insert(name, Prepared::Control(control));
+        } else if ddl {
+            self.statements.insert(name, Prepared::Ddl);
+        }
+        self.forward(total, What::Complete);
+        Ok(())
+    }
+
+    /// The name stands for the refusal from now on: a Bind that is already on its way, with values in
+    /// clear, must not reach the server.
+    fn refuse_parse(&mut self, name: Vec<u8>, failure: Failure) -> Result<(), End> {
+        let response = failure.response();
+        self.statements.insert(name, Prepared::Refused(failure.into()));
+        self.refuse_extended(response)
+    }
+
+    async fn bind(&mut self, total: usize) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let message = bind::read(body)?;
+        let portal = message.portal.to_vec();
+        self.portals.remove(&portal);
+        let Some(prepared) = self.statements.get(message.statement).cloned() else {
+            self.forward(total, What::Complete);
+            return Ok(());
+        };
+        match prepared {
+            Prepared::Refused(failure) => {
+                self.take(total);
+                self.refuse_extended(failure.response())
+            }
+            Prepared::Control(_) | Prepared::Ddl => {
+                self.portals.insert(portal, Portal { prepared, formats: Vec::new(), kept: None });
+                self.forward(total, What::Complete);
+                Ok(())
+            }
+            Prepared::Run { plan, declared } => {
+                let body = self.take(total);
+                let message = bind::read(&body)?;
+                let formats = (0..message.results.len())
+                    .map(|i| message.results.at(i))
+                    .collect::<Result<Vec<Format>, _>>()?;
+                let formats = super::run::result_formats(&plan, &formats);
+                if self.bind_plan(&plan, &declared, &message, &formats, Show::Relay).await? {
+                    let prepared = Prepared::Run { plan, declared };
+                    self.portals.insert(portal, Portal { prepared, formats, kept: None });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn describe(&mut self, total: usize) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let (prepared, formats) = match simple::read_target(body)? {
+            Target::Statement(name) => (self.statements.get(name), &[][..]),
+            Target::Portal(name) => match self.portals.get(name) {
+                Some(portal) => (Some(&portal.prepared), &portal.formats[..]),
+                None => (None, &[][..]),
+            },
+        };
+        let Some(Prepared::Run { plan, declared }) = prepared else {
+            self.forward(total, What::Describe);
+            return Ok(());
+        };
+        let context = Context {
+            plan: Some(plan.clone()),
+            declared: declared.clone(),
+            formats: formats.to_vec(),
+            ..Context::default()
+        };
+        self.expects.push_with(What::Describe, Show::Rewrite, context);
+        self.pipeline = true;
+        self.relay_client(total);
+        Ok(())
+    }
+
+    async fn execute(&mut self, total: usize) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let (name, rows) = simple::read_execute(body)?;
+        let name = name.to_vec();
+        let Some(portal) = self.portals.get(&name) else {
+            self.shared.metrics.passed.increment(1);
+            self.forward(total, What::Execute);
+            return Ok(());
+        };
+        match portal.prepared.clone() {
+            Prepared::Run { plan, .. } => {
+                self.take(total);
+                let formats = portal.formats.clone();
+                self.execute_plan(&name, &plan, formats, rows, false).await
+            }
+            Prepared::Control(control) => {
+                self.shared.metrics.passed.increment(1);
+                self.execute_control(total, control).await
+            }
+            Prepared::Ddl => {
+                self.shared.metrics.passed.increment(1);
+                self.expects.push_with(What::Execute, Show::Relay, Context { ddl: true, ..Context::default() });
+                self.pipeline = true;
+                self.relay_client(total);
+                Ok(())
+            }
+            Prepared::Refused(_) => {
+                self.take(total);
+                Ok(())
+            }
+        }
+    }
+
+    async fn execute_control(&mut self, total: usize, control: Control) -> Result<(), End> {
+        match control {
+            Control::Savepoint(name) => {
+                self.units.savepoint(name);
+                self.forward(total, What::Execute);
+            }
+            Control::RollbackTo(name) if !self.units.is_empty() => {
+                self.forward(total, What::Execute);
+                while self.client_rest > 0 {
+                    Box::pin(self.client_message()).await?;
+                }
+                self.io.server.output.append_with(simple::flush);
+                let sent = self.expects.sent();
+                self.wait_until(|s| s.expects.answered() >= sent).await?;
+                if !self.skipping {
+                    self.units.rollback_to(&name);
+                }
+            }
+            Control::RollbackTo(_) => self.forward(total, What::Execute),
+            Control::Commit | Control::Rollback | Control::Unclear => {
+                let units = self.units.take();
+                self.expects.push_with(What::Execute, Show::Relay, Context { units, ..Context::default() });
+                self.pipeline = true;
+                self.relay_client(total);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, total: usize) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        match simple::read_target(body)? {
+            Target::Statement(name) => self.statements.remove(name).map(drop),
+            Target::Portal(name) => self.portals.remove(name).map(drop),
+        };
+        self.forward(total, What::Complete);
+        Ok(())
+    }
+
+    fn sync(&mut self, total: usize) {
+        if self.units.is_empty() {
+            self.expects.push(What::Sync, Show::Relay);
+        } else {
+            let units = self.units.take();
+            self.expects.push_with(What::Sync, Show::Relay, Context { units, ..Context::default() });
+        }
+        self.pipeline = false;
+        self.skipping = false;
+        self.relay_client(total);
+    }
+
+    fn function_call(&mut self, total: usize) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let oid = body.first_chunk::<4>().map(|b| u32::from_be_bytes(*b));
+        if oid.is_some_and(|oid| LARGE_OBJECT.contains(&oid)) {
+            self.expects.push(What::Query, Show::Relay);
+            self.relay_client(total);
+            return Ok(());
+        }
+        self.take(total);
+        self.shared.metrics.refused("function-call");
+        self.refuse_query(&Failure::new(
+            "0A000",
+            "function-call",
+            "paravent: the FunctionCall message is refused",
+            "call the function by a SELECT",
+        ))
+    }
+}
+
+/// What a text that is not parsed does to the transaction and the schema.
+fn first_words(text: &[u8]) -> (Option<Control>, bool) {
+    match std::str::from_utf8(text) {
+        Ok(text) => (Control::of(text), is_ddl(text)),
+        Err(_) => (None, false),
+    }
+}
+
+/// Formats of all `n` columns written out.
+pub(super) fn written_out(formats: &[Format], n: usize) -> Vec<Format> {
+    (0..n).map(|i| format_at(formats, i)).collect()
+}

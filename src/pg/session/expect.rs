@@ -1,0 +1,147 @@
+//! What the server still owes: one entry for each message sent that it answers.
+//!
+//! Every answer is taken to the entry at the front, so that in a pipeline each is treated as its
+//! own statement's plan says, whatever was sent meanwhile.
+
+use super::units::Units;
+use crate::pg::plan::Plan;
+use crate::pg::value::Format;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// An answer that is due.
+pub(super) struct Expect {
+    /// What the server was sent.
+    pub what: What,
+    /// Whether the client sees the answer.
+    pub show: Show,
+    /// More, where the answer is not just relayed.
+    pub context: Option<Box<Context>>,
+}
+
+/// Which answer is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// ParseComplete, BindComplete or CloseComplete.
+    Complete,
+    /// Of a statement: ParameterDescription, then RowDescription or NoData. Of a portal: only these.
+    Describe,
+    /// Rows and the like, up to CommandComplete, EmptyQueryResponse or PortalSuspended.
+    Execute,
+    /// Everything up to ReadyForQuery.
+    Query,
+    /// ReadyForQuery.
+    Sync,
+}
+
+/// Whether the client sees an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Show {
+    /// As it comes.
+    Relay,
+    /// Rewritten as its plan says.
+    Rewrite,
+    /// Not at all.
+    Hide,
+    /// Not at all, and its rows are kept for the session itself.
+    Capture,
+    /// The rows are kept until what they bind is durable.
+    Hold,
+}
+
+/// What goes with an answer.
+#[derive(Default)]
+pub(super) struct Context {
+    /// The plan that it belongs to.
+    pub plan: Option<Arc<Plan>>,
+    /// Parameter types that the client declared.
+    pub declared: Arc<[u32]>,
+    /// Formats of the result columns, as the client asked.
+    pub formats: Vec<Format>,
+    /// The whole ErrorResponse that stands for the error which is due.
+    pub refusal: Option<Vec<u8>>,
+    /// The statement came as a simple Query: no ParseComplete, BindComplete, NoData for the client.
+    pub simple: bool,
+    /// What transactions that may end here have written.
+    pub units: Units,
+    /// The statement changes the schema.
+    pub ddl: bool,
+}
+
+/// All that is due, in order.
+#[derive(Default)]
+pub(super) struct Expects {
+    queue: VecDeque<Expect>,
+    sent: u64,
+}
+
+impl Expects {
+    pub(super) fn push(&mut self, what: What, show: Show) {
+        self.sent += 1;
+        self.queue.push_back(Expect { what, show, context: None });
+    }
+
+    pub(super) fn push_with(&mut self, what: What, show: Show, context: Context) {
+        self.sent += 1;
+        self.queue.push_back(Expect { what, show, context: Some(Box::new(context)) });
+    }
+
+    /// How many entries there have been.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// How many of them are over.
+    pub(super) fn answered(&self) -> u64 {
+        self.sent - self.queue.len() as u64
+    }
+
+    pub(super) fn front(&self) -> Option<&Expect> {
+        self.queue.front()
+    }
+
+    pub(super) fn front_mut(&mut self) -> Option<&mut Expect> {
+        self.queue.front_mut()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Expect> {
+        self.queue.pop_front()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// An error in the extended protocol: the server skips all that was sent up to the next Sync.
+    /// Gives what was skipped.
+    pub(super) fn skip_to_sync(&mut self) -> Vec<Expect> {
+        let end = self.queue.iter().position(|e| matches!(e.what, What::Sync | What::Query));
+        self.queue.drain(..end.unwrap_or(self.queue.len())).collect()
+    }
+
+    pub(super) fn push_front_with(&mut self, what: What, show: Show, context: Context) {
+        self.sent += 1;
+        self.queue.push_front(Expect { what, show, context: Some(Box::new(context)) });
+    }
+
+    /// Nothing of what is due up to the next ReadyForQuery is for the client any more.
+    pub(super) fn hide_to_sync(&mut self) {
+        for expect in self.queue.iter_mut().take_while(|e| e.what != What::Sync) {
+            if matches!(expect.show, Show::Relay | Show::Rewrite) {
+                expect.show = Show::Hide;
+            }
+        }
+    }
+
+    /// COPY IN has begun: the server ignores the Sync messages that came before its data
+    /// (Postgres 55.2.6).
+    pub(super) fn ignore_syncs(&mut self) -> Vec<Expect> {
+        let mut kept = VecDeque::new();
+        let mut ignored = Vec::new();
+        for expect in self.queue.drain(..) {
+            if expect.what == What::Sync { ignored.push(expect) } else { kept.push_back(expect) }
+        }
+        self.queue = kept;
+        ignored
+    }
+}

@@ -1,0 +1,146 @@
+//! Errors that the gateway itself reports, in Postgres's form. They name constructs, columns and
+//! types, never a value.
+
+use crate::pg::refusal::Refusal;
+use crate::pg::value::ValueError;
+use crate::pg::wire::WireError;
+use crate::pg::wire::error::{Report, write};
+use crate::protect::{OpenFault, ProtectError};
+
+/// Where every error is explained.
+const DOCS: &str = "docs/errors.md";
+
+/// An error as the client is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// SQLSTATE.
+    pub code: &'static str,
+    /// One line.
+    pub message: String,
+    /// The way out.
+    pub hint: Option<String>,
+    /// Anchor in the documentation, and the label of the counter.
+    pub anchor: &'static str,
+}
+
+impl Failure {
+    pub(crate) fn new(
+        code: &'static str,
+        anchor: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self { code, anchor, message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// Appends the ErrorResponse.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, severity: &str) {
+        let hint = self.hint.as_deref().map(|hint| format!("{hint} (see {DOCS}#{})", self.anchor));
+        let report = Report {
+            severity,
+            code: self.code,
+            message: &self.message,
+            hint: hint.as_deref(),
+            ..Report::default()
+        };
+        write(out, &report);
+    }
+
+    /// The whole ErrorResponse.
+    pub(crate) fn response(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&mut out, "ERROR");
+        out
+    }
+
+    pub(crate) fn refusal(refusal: &Refusal) -> Self {
+        Self {
+            code: refusal.sqlstate,
+            message: format!("paravent: {}", refusal.message),
+            hint: Some(refusal.hint.clone()),
+            anchor: refusal.anchor,
+        }
+    }
+
+    pub(crate) fn value(error: &ValueError, column: &str) -> Self {
+        Self {
+            code: error.sqlstate(),
+            message: error.to_string(),
+            hint: Some(format!("the value is for the protected field {column}")),
+            anchor: "value",
+        }
+    }
+
+    pub(crate) fn protect(error: &ProtectError) -> Self {
+        let (code, anchor, hint) = match error {
+            ProtectError::Unavailable(_) => {
+                ("58030", "keystore-unavailable", "nothing was sent on; look at the gateway's log and /readyz, then try again")
+            }
+            ProtectError::DiskFull => {
+                ("53100", "keystore-full", "nothing was sent on; make room on the keystore's disk, then try again")
+            }
+            ProtectError::ErasedSubject => (
+                "0A000",
+                "erased-subject",
+                "use another id, or set after_erasure = \"new\" for the class in paravent.toml",
+            ),
+            ProtectError::Identifier(_) => ("22023", "identifier", "shorten it, or protect the field by \"encrypt\""),
+        };
+        Self::new(code, anchor, format!("paravent: {error}"), hint)
+    }
+
+    pub(crate) fn open(fault: OpenFault, field: &str) -> Self {
+        let (anchor, hint) = match fault {
+            OpenFault::WrongField => ("wrong-field", "a sealed value was copied between columns behind the gateway; restore it from a backup"),
+            OpenFault::WrongSubject => ("wrong-subject", "a sealed value was copied between rows behind the gateway; restore it from a backup"),
+            OpenFault::NotAuthentic => ("not-authentic", "the stored value was changed behind the gateway, or its keystore is another one"),
+            OpenFault::InClear => ("in-clear", "the value was written behind the gateway; write it again through the gateway"),
+            OpenFault::Shared => ("shared-token", "select the table's subject column as well, so that the row's person is known"),
+        };
+        Self::new("XX001", anchor, format!("paravent: field {field}: {fault}"), hint)
+    }
+
+    pub(crate) fn malformed(error: &WireError) -> Self {
+        Self::new("08P01", "protocol", format!("paravent: {error}"), "the client broke the Postgres protocol")
+    }
+
+    pub(crate) fn too_large(limit: u32) -> Self {
+        Self::new(
+            "54000",
+            "too-large",
+            format!("paravent: a message that must be read whole is larger than {limit} bytes"),
+            "raise limits.message_bytes in paravent.toml, or send less at once",
+        )
+    }
+
+    pub(crate) fn backend_lost() -> Self {
+        Self::new(
+            "08006",
+            "backend-lost",
+            "paravent: the connection to the database was lost",
+            "whether the last statement took effect is not known; connect again",
+        )
+    }
+
+    pub(crate) fn not_utf8() -> Self {
+        Self::new(
+            "22021",
+            "encoding",
+            "paravent: the statement is not valid UTF-8",
+            "set client_encoding to UTF8 and send UTF-8",
+        )
+    }
+
+    pub(crate) fn shutdown() -> Self {
+        Self::new("57P01", "shutdown", "paravent: the gateway is shutting down", "connect again")
+    }
+
+    pub(crate) fn internal(what: &'static str) -> Self {
+        Self::new(
+            "XX000",
+            "internal",
+            format!("paravent: {what}"),
+            "the schema may have changed under the statement: try again; else report it",
+        )
+    }
+}

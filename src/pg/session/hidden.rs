@@ -1,0 +1,151 @@
+//! Statements of the gateway's own on the client's connection, within its transaction: whose rows an
+//! UPDATE will touch, what a `when` refers to, what the catalog looks like from in here.
+//!
+//! They use names of their own, never the unnamed statement or portal, which are the client's. In a
+//! pipeline they are flushed, never synced: a Sync would end the client's implicit transaction.
+
+use super::expect::{Context, Show, What};
+use super::{End, Session};
+use crate::pg::value::Format;
+use crate::pg::wire::row::cells;
+use crate::pg::wire::simple::{self, Target};
+use crate::pg::wire::{WireError, bind, parse_msg};
+
+/// Name of the private statement and portal.
+const NAME: &[u8] = b"_paravent";
+
+/// What a hidden statement gave.
+pub(super) struct Captured {
+    rows: Vec<Vec<Option<String>>>,
+    state: State,
+}
+
+enum State {
+    Open,
+    Done,
+    /// The server's ErrorResponse, whole.
+    Failed(Vec<u8>),
+    /// An earlier error of the pipeline: the server skipped it.
+    Skipped,
+}
+
+/// Why a hidden statement gave no rows.
+pub(super) enum HiddenError {
+    /// The server refused it: this ErrorResponse stands for the client's statement.
+    Server(Vec<u8>),
+    /// The pipeline had failed before: the client's statement would be skipped as well.
+    Skipped,
+    /// The session ends.
+    End(End),
+}
+
+impl From<End> for HiddenError {
+    fn from(end: End) -> Self {
+        Self::End(end)
+    }
+}
+
+impl From<WireError> for HiddenError {
+    fn from(error: WireError) -> Self {
+        Self::End(error.into())
+    }
+}
+
+impl Captured {
+    fn open() -> Self {
+        Self { rows: Vec::new(), state: State::Open }
+    }
+
+    pub(super) fn done() -> Self {
+        Self { rows: Vec::new(), state: State::Done }
+    }
+
+    pub(super) fn failed(response: Vec<u8>) -> Self {
+        Self { rows: Vec::new(), state: State::Failed(response) }
+    }
+
+    pub(super) fn skipped() -> Self {
+        Self { rows: Vec::new(), state: State::Skipped }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    pub(super) fn row(&mut self, body: &[u8]) -> Result<(), WireError> {
+        let mut row = Vec::new();
+        for cell in cells(body)? {
+            row.push(cell?.map(|range| String::from_utf8_lossy(&body[range]).into_owned()));
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+
+    pub(super) fn complete(&mut self) {
+        self.state = State::Done;
+    }
+
+    pub(super) fn result(self) -> Result<Vec<Vec<Option<String>>>, HiddenError> {
+        match self.state {
+            State::Done => Ok(self.rows),
+            State::Failed(response) => Err(HiddenError::Server(response)),
+            State::Open | State::Skipped => Err(HiddenError::Skipped),
+        }
+    }
+}
+
+/// A parameter of a hidden statement.
+pub(super) struct HiddenParam {
+    pub oid: u32,
+    pub format: Format,
+    pub value: Option<Vec<u8>>,
+}
+
+impl Session {
+    /// Runs a statement whose rows only the session sees; waits for them.
+    pub(super) async fn hidden(
+        &mut self,
+        sql: &str,
+        params: &[HiddenParam],
+    ) -> Result<Vec<Vec<Option<String>>>, HiddenError> {
+        if self.skipping {
+            return Err(HiddenError::Skipped);
+        }
+        let alone = !self.pipeline;
+        let oids: Vec<u32> = params.iter().map(|p| p.oid).collect();
+        let formats: Vec<Format> = params.iter().map(|p| p.format).collect();
+        self.io.server.output.append_with(|out| -> Result<(), WireError> {
+            parse_msg::write(out, NAME, sql.as_bytes(), &oids)?;
+            let mut writer = bind::BindWriter::begin(out, NAME, NAME, &formats)?;
+            for param in params {
+                match &param.value {
+                    Some(value) => writer.value(value)?,
+                    None => writer.null()?,
+                }
+            }
+            writer.finish(&[])?;
+            simple::execute(out, NAME, 0)?;
+            simple::close(out, Target::Portal(NAME))?;
+            simple::close(out, Target::Statement(NAME))?;
+            if alone { simple::sync(out) } else { simple::flush(out) }
+            Ok(())
+        })?;
+        self.captured = Some(Captured::open());
+        let hide = || Context::default();
+        self.expects.push_with(What::Complete, Show::Capture, hide());
+        self.expects.push_with(What::Complete, Show::Capture, hide());
+        self.expects.push_with(What::Execute, Show::Capture, hide());
+        self.expects.push(What::Complete, Show::Hide);
+        self.expects.push(What::Complete, Show::Hide);
+        if alone {
+            self.expects.push(What::Sync, Show::Hide);
+        }
+        // Wait for the last of its answers, so that nothing of it is open when the client goes on.
+        let before = self.expects.sent();
+        self.wait_until(|s| s.expects.answered() >= before).await?;
+        match self.captured.take() {
+            Some(captured) => captured.result(),
+            None => Err(HiddenError::Skipped),
+        }
+    }
+}

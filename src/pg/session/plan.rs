@@ -1,0 +1,151 @@
+//! From a text to what is done with it: the snapshot brought up to date, the plan looked up or made.
+
+use super::failure::Failure;
+use super::hidden::HiddenError;
+use super::{SearchPath, Session};
+use crate::pg::catalog::{PlanKey, queries};
+use crate::pg::plan::{Plan, Verdict};
+use crate::pg::refusal::Refusal;
+use crate::pg::sql::{self, Planned, Scope, StatementKind};
+use crate::pg::wire::simple::Status;
+use std::sync::Arc;
+
+/// Schemas in the order in which unqualified names are searched, with the session's temporary one.
+const SEARCH_PATH: &str = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))::text";
+
+/// What is done with a text.
+pub(super) enum Decision {
+    /// Nothing protected: relayed.
+    Pass,
+    /// Refused, or failed before it was sent.
+    Refuse(Box<Failure>),
+    /// One statement, planned.
+    Run(Arc<Plan>),
+    /// Several statements, some of them planned; or one that is not just run.
+    Script(Vec<Planned>),
+}
+
+impl Session {
+    /// Decides what is done with a text that may touch something protected.
+    pub(super) async fn decide(&mut self, text: &str, declared: &[u32]) -> Result<Decision, HiddenError> {
+        if self.status == Status::Failed {
+            // The server answers 25P02 to all but the end of the transaction, and plans need a catalog.
+            return Ok(match super::units::Control::of(text) {
+                Some(_) => Decision::Pass,
+                None => Decision::Refuse(Box::new(Failure::internal("the transaction has failed"))),
+            });
+        }
+        self.refresh(false).await?;
+        let search_path = self.search_path().await?;
+        let key = PlanKey { text: text.into(), declared: declared.into(), search_path };
+        if let Some(plan) = self.snapshot.cached(&key) {
+            return Ok(Decision::Run(plan));
+        }
+        let mut planned = self.plan(&key, false);
+        if matches!(&planned, Ok(list) if list.iter().any(|p| matches!(p.verdict, Verdict::NeedsCatalog))) {
+            self.refresh(true).await?;
+            planned = self.plan(&key, true);
+        }
+        let mut planned = match planned {
+            Ok(planned) => planned,
+            Err(refusal) => return Ok(self.refused(&refusal)),
+        };
+        for statement in &planned {
+            match &statement.verdict {
+                Verdict::Refuse(refusal) => return Ok(self.refused(refusal)),
+                Verdict::NeedsCatalog => {
+                    return Ok(Decision::Refuse(Box::new(Failure::internal("the catalog does not settle"))));
+                }
+                Verdict::Pass | Verdict::Run(_) | Verdict::Fails(_) => {}
+            }
+            if let StatementKind::SetByteaOutput(escape) = statement.kind {
+                self.settings.bytea_escape = escape;
+            }
+            if matches!(statement.kind, StatementKind::Ddl) {
+                self.dirty = true;
+            }
+        }
+        if planned.iter().all(|p| matches!(p.verdict, Verdict::Pass)) {
+            return Ok(Decision::Pass);
+        }
+        if planned.len() == 1 {
+            if let Some(Planned { verdict: Verdict::Run(plan), .. }) = planned.first() {
+                let plan = Arc::clone(plan);
+                if plan.cacheable {
+                    self.snapshot.keep(key, &plan);
+                }
+                return Ok(Decision::Run(plan));
+            }
+        }
+        planned.retain(|p| !p.range.is_empty());
+        Ok(Decision::Script(planned))
+    }
+
+    fn plan(&self, key: &PlanKey, refreshed: bool) -> Result<Vec<Planned>, Refusal> {
+        let catalog = &self.snapshot.catalog;
+        let scope = Scope {
+            policy: self.shared.door.policy(),
+            tables: self.database.tables(),
+            catalog,
+            search_path: &key.search_path,
+            refreshed,
+            server_version: catalog.server_version,
+        };
+        sql::plan(&key.text, &key.declared, &scope)
+    }
+
+    fn refused(&self, refusal: &Refusal) -> Decision {
+        self.shared.metrics.refused(refusal.anchor);
+        Decision::Refuse(Box::new(Failure::refusal(refusal)))
+    }
+
+    /// Brings the snapshot up to date: within a transaction that changed the schema, or whose changes
+    /// the shared snapshot can't show, by asking on the client's own connection.
+    async fn refresh(&mut self, must: bool) -> Result<(), HiddenError> {
+        let in_transaction = self.status != Status::Idle || self.pipeline;
+        if in_transaction && (must || self.dirty) {
+            let mut answers = Vec::with_capacity(queries::ALL.len());
+            for query in queries::ALL {
+                answers.push(self.hidden(query, &[]).await?);
+            }
+            match self.database.build(answers) {
+                Ok(snapshot) => self.snapshot = Arc::new(snapshot),
+                Err(error) => return Err(unavailable(&error)),
+            }
+            self.private = true;
+            self.dirty = false;
+            return Ok(());
+        }
+        if must {
+            self.database.expire();
+        }
+        if !self.private && !self.database.is_current(&self.snapshot) {
+            self.snapshot = self.database.snapshot().await.map_err(|e| unavailable(&e))?;
+        }
+        Ok(())
+    }
+
+    async fn search_path(&mut self) -> Result<Arc<[Arc<str>]>, HiddenError> {
+        if let SearchPath::Known(path) = &self.search_path {
+            return Ok(Arc::clone(path));
+        }
+        let rows = self.hidden(SEARCH_PATH, &[]).await?;
+        let path: Arc<[Arc<str>]> =
+            rows.into_iter().filter_map(|mut row| row.pop()?.map(Arc::from)).collect();
+        if !self.search_path_moves {
+            self.search_path = SearchPath::Known(Arc::clone(&path));
+        }
+        Ok(path)
+    }
+}
+
+fn unavailable(error: &dyn std::fmt::Display) -> HiddenError {
+    tracing::warn!(%error, "the catalog could not be read");
+    let failure = Failure::new(
+        "58030",
+        "catalog-unavailable",
+        "paravent: the catalog could not be read",
+        "the gateway's own login must reach the database; see its log",
+    );
+    HiddenError::Server(failure.response())
+}

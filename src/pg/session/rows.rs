@@ -1,0 +1,261 @@
+//! Rows on their way out: protected cells opened, hidden columns taken off.
+
+use super::failure::Failure;
+use super::subject;
+use crate::pg::plan::{Output, Plan};
+use crate::pg::value::{self, Format, Settings};
+use crate::pg::wire::WireError;
+use crate::pg::wire::row::{RowWriter, cells};
+use crate::policy::model::Field;
+use crate::protect::{Door, Missing, Outcome, Row, armour};
+use std::ops::Range;
+use zeroize::Zeroize;
+
+/// Buffers that are used for every row again.
+#[derive(Default)]
+pub(super) struct Scratch {
+    cells: Vec<Option<Range<usize>>>,
+    starts: Vec<usize>,
+    stored: Vec<u8>,
+    clear: Vec<u8>,
+}
+
+/// Why a row was not written.
+pub(super) enum RowError {
+    /// The cache lacks these.
+    Missing,
+    /// The row must not be shown.
+    Failure(Failure),
+}
+
+impl From<WireError> for RowError {
+    fn from(error: WireError) -> Self {
+        Self::Failure(Failure::malformed(&error))
+    }
+}
+
+/// How a plan's rows are opened.
+pub(super) struct Opener<'a> {
+    pub door: &'a Door,
+    pub plan: &'a Plan,
+    /// As asked for in Bind: none, one or one each.
+    pub formats: &'a [Format],
+    pub settings: &'a Settings,
+}
+
+/// The format of a column.
+pub(super) fn format_at(formats: &[Format], column: usize) -> Format {
+    match formats {
+        [] => Format::Text,
+        [all] => *all,
+        each => each.get(column).copied().unwrap_or(Format::Text),
+    }
+}
+
+impl Opener<'_> {
+    /// Appends the row that the client sees to `out`. On an error nothing is appended; what the cache
+    /// lacks is added to `missing`.
+    pub(super) fn row(
+        &self,
+        body: &[u8],
+        scratch: &mut Scratch,
+        missing: &mut Vec<Missing>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RowError> {
+        let Scratch { cells: ranges, starts, stored, clear } = scratch;
+        ranges.clear();
+        starts.clear();
+        let mut iter = cells(body)?;
+        loop {
+            starts.push(iter.position());
+            match iter.next() {
+                Some(cell) => ranges.push(cell?),
+                None => break,
+            }
+        }
+        let visible = self.visible(ranges.len())?;
+        let lacked = missing.len();
+        let mut row = RowWriter::begin(out);
+        let mut next = 0;
+        for output in &self.plan.outputs {
+            let column = usize::from(output.column);
+            row.copy(&body[starts[next]..starts[column]], count(column - next))?;
+            next = column + 1;
+            let written = match &ranges[column] {
+                None => row.null().map_err(RowError::from),
+                Some(range) if !self.applies(output, body, ranges)? => {
+                    row.cell(&body[range.clone()]).map_err(RowError::from)
+                }
+                Some(range) => {
+                    let cell = Cell { output, bytes: &body[range.clone()], column };
+                    self.cell(&cell, body, ranges, (stored, clear), missing, &mut row)
+                }
+            };
+            if let Err(error) = written {
+                row.abandon();
+                return Err(error);
+            }
+        }
+        if missing.len() > lacked {
+            row.abandon();
+            return Err(RowError::Missing);
+        }
+        row.copy(&body[starts[next]..starts[visible]], count(visible - next))?;
+        row.finish()?;
+        Ok(())
+    }
+
+    fn visible(&self, columns: usize) -> Result<usize, RowError> {
+        let visible = self.plan.visible.map_or(columns, usize::from);
+        let last = self.plan.outputs.last().map_or(0, |o| usize::from(o.column) + 1);
+        if visible + self.plan.hidden.len() == columns && last <= visible {
+            Ok(visible)
+        } else {
+            Err(RowError::Failure(Failure::internal("the result has other columns than were planned")))
+        }
+    }
+
+    /// Whether the row's `when` holds, so that its value is protected.
+    fn applies(&self, output: &Output, body: &[u8], cells: &[Option<Range<usize>>]) -> Result<bool, RowError> {
+        let Some(column) = output.when else { return Ok(true) };
+        match cells.get(usize::from(column)) {
+            Some(Some(range)) => Ok(matches!(&body[range.clone()], b"t" | [1])),
+            Some(None) => Ok(false),
+            None => Err(RowError::Failure(Failure::internal("a hidden column is missing"))),
+        }
+    }
+
+    fn cell(
+        &self,
+        cell: &Cell<'_>,
+        body: &[u8],
+        cells: &[Option<Range<usize>>],
+        (stored, clear): (&mut Vec<u8>, &mut Vec<u8>),
+        missing: &mut Vec<Missing>,
+        row: &mut RowWriter<'_>,
+    ) -> Result<(), RowError> {
+        let output = cell.output;
+        let field = self.door.policy().field(output.field);
+        let format = format_at(self.formats, cell.column);
+        let subject = self.subject(output, body, cells)?;
+        let of = match &subject {
+            Some(id) => Row::Of { class: &output.class, id },
+            None => Row::Unknown,
+        };
+        clear.zeroize();
+        let outcome = if output.token {
+            match token_text(output.stored_oid, format, cell.bytes) {
+                Some(token) => self.door.reveal(output.field, &token, of, clear),
+                None => return Err(fault(crate::protect::OpenFault::InClear, field)),
+            }
+        } else if stored_envelope(output.stored_oid, format, cell.bytes, stored) {
+            self.door.open(output.field, stored, of, clear)
+        } else {
+            return Err(fault(crate::protect::OpenFault::InClear, field));
+        };
+        match outcome {
+            Outcome::Opened(kind) => row.cell_with(|out| {
+                value::encode(kind, clear, field.ty, format, as_text(output, field), self.settings, out)
+                    .map_err(|e| RowError::Failure(Failure::value(&e, &field.name)))
+            }),
+            Outcome::Erased => self.erased(output, field, format, row),
+            Outcome::Missing(what) => {
+                if !missing.contains(&what) {
+                    missing.push(what);
+                }
+                row.null().map_err(RowError::from)
+            }
+            Outcome::Fault(why) => Err(fault(why, field)),
+        }
+    }
+
+    /// NULL, or the field's placeholder where the column can't be NULL.
+    fn erased(&self, output: &Output, field: &Field, format: Format, row: &mut RowWriter<'_>) -> Result<(), RowError> {
+        let placeholder = match &field.erased {
+            Some(text) if output.not_null => text,
+            None if output.not_null && is_text(output.shown.oid) => "",
+            _ => return Ok(row.null()?),
+        };
+        let failed = |e| RowError::Failure(Failure::value(&e, &field.name));
+        let read = value::decode(placeholder.as_bytes(), Format::Text, 0, field.ty, self.settings).map_err(failed)?;
+        row.cell_with(|out| {
+            value::encode(read.kind(), read.bytes(), field.ty, format, as_text(output, field), self.settings, out)
+                .map_err(failed)
+        })
+    }
+
+    fn subject(
+        &self,
+        output: &Output,
+        body: &[u8],
+        cells: &[Option<Range<usize>>],
+    ) -> Result<Option<String>, RowError> {
+        let Some(column) = output.subject else { return Ok(None) };
+        let column = usize::from(column);
+        match cells.get(column) {
+            Some(Some(range)) => {
+                let format = format_at(self.formats, column);
+                match subject::text(output.subject_oid, format, &body[range.clone()]) {
+                    Some(id) => Ok(Some(id)),
+                    None => Err(RowError::Failure(Failure::internal("the subject column could not be read"))),
+                }
+            }
+            Some(None) => Ok(None),
+            None => Err(RowError::Failure(Failure::internal("the subject column is missing"))),
+        }
+    }
+}
+
+struct Cell<'a> {
+    output: &'a Output,
+    bytes: &'a [u8],
+    column: usize,
+}
+
+fn fault(why: crate::protect::OpenFault, field: &Field) -> RowError {
+    tracing::warn!(target: "audit", event = "fault", field = %field.name, fault = %why);
+    metrics::counter!(crate::telemetry::AUDIT_EVENTS, "event" => "fault").increment(1);
+    RowError::Failure(Failure::open(why, &field.name))
+}
+
+fn count(n: usize) -> u16 {
+    u16::try_from(n).unwrap_or(u16::MAX)
+}
+
+fn is_text(oid: u32) -> bool {
+    matches!(oid, 25 | 1043 | 1042)
+}
+
+fn as_text(output: &Output, field: &Field) -> bool {
+    use crate::policy::model::Declared;
+    is_text(output.shown.oid) && !matches!(field.ty, Declared::Text | Declared::Varchar(_))
+}
+
+/// The raw envelope of a stored value; false where it can't be one.
+pub(super) fn stored_envelope(oid: u32, format: Format, bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    out.clear();
+    match (oid, format) {
+        (17, Format::Binary) => {
+            out.extend_from_slice(bytes);
+            true
+        }
+        (17, Format::Text) => match bytes.strip_prefix(b"\\x").map(hex::decode) {
+            Some(Ok(decoded)) => {
+                out.extend_from_slice(&decoded);
+                true
+            }
+            _ => false,
+        },
+        _ => armour::read(bytes, out),
+    }
+}
+
+/// A stored token in its column's text form.
+pub(super) fn token_text(oid: u32, format: Format, bytes: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
+    match format {
+        Format::Binary if matches!(oid, subject::UUID | subject::INT8) => {
+            subject::text(oid, format, bytes).map(Into::into)
+        }
+        _ => std::str::from_utf8(bytes).ok().map(Into::into),
+    }
+}

@@ -1,0 +1,437 @@
+//! Running a plan: its statement parsed upstream, its values protected and bound, its rows held back
+//! where they say whose they are.
+
+use super::expect::{Context, Show, What};
+use super::failure::Failure;
+use super::hidden::{Captured, HiddenError};
+use super::rows::{Opener, RowError, format_at, stored_envelope, token_text};
+use super::values::Bound;
+use super::{End, Prepared, Session, subject};
+use crate::ids::Subject;
+use crate::pg::plan::{Bind, Plan, Verdict};
+use crate::pg::sql::{Planned, StatementKind};
+use crate::pg::value::Format;
+use crate::pg::wire::frame::{self, HEADER};
+use crate::pg::wire::row::cells;
+use crate::pg::wire::simple::{self, Target};
+use crate::pg::wire::{WireError, bind, parse_msg};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A statement that fails in parse analysis with 42703, whatever the database holds.
+const FAILING: &[u8] = b"SELECT \"refused by paravent\"";
+/// The name that a failing Parse uses, so that the client's unnamed statement stays.
+const FAILING_NAME: &[u8] = b"_paravent_refused";
+
+/// Appends a simple Query that fails.
+pub(super) fn failing_query(out: &mut Vec<u8>) {
+    // The text is ours and holds no zero byte.
+    let _ = simple::query(out, FAILING);
+}
+
+/// Appends a Parse that fails.
+pub(super) fn failing_parse(out: &mut Vec<u8>) -> Result<(), WireError> {
+    parse_msg::write(out, FAILING_NAME, FAILING, &[])
+}
+
+/// Rows of a bound INSERT that the client has not fetched yet, as it is to see them.
+pub(super) struct Kept {
+    rows: VecDeque<Vec<u8>>,
+    tag: Vec<u8>,
+}
+
+impl Session {
+    /// Parse of a planned statement.
+    pub(super) fn parse_plan(&mut self, name: Vec<u8>, plan: Arc<Plan>, declared: Arc<[u32]>) -> Result<(), End> {
+        self.send_parse(&name, &plan, &declared, false)?;
+        self.statements.insert(name, Prepared::Run { plan, declared });
+        Ok(())
+    }
+
+    /// Parse of what is not just run: it fails on the server in its own words, or has several statements.
+    pub(super) fn parse_script(&mut self, name: Vec<u8>, script: &[Planned]) -> Result<(), End> {
+        match script {
+            [Planned { verdict: Verdict::Fails(text), .. }] => {
+                let failure = Failure::internal("the statement was planned as one that fails");
+                let text = text.clone();
+                self.statements.insert(name, Prepared::Refused(failure.into()));
+                self.send_failing(&text, false)?;
+                self.skipping = true;
+                Ok(())
+            }
+            _ => {
+                let failure = Failure::new(
+                    "42601",
+                    "syntax",
+                    "cannot insert multiple commands into a prepared statement",
+                    "send each statement by itself",
+                );
+                let response = failure.response();
+                self.statements.insert(name, Prepared::Refused(failure.into()));
+                self.refuse_extended(response)
+            }
+        }
+    }
+
+    fn send_parse(&mut self, name: &[u8], plan: &Arc<Plan>, declared: &[u32], simple: bool) -> Result<(), End> {
+        let oids: Vec<u32> = plan
+            .params
+            .iter()
+            .enumerate()
+            .map(|(i, p)| if p.type_oid != 0 { p.type_oid } else { declared.get(i).copied().unwrap_or(0) })
+            .collect();
+        self.io
+            .server
+            .output
+            .append_with(|out| parse_msg::write(out, name, plan.sql.as_bytes(), &oids))?;
+        let context = Context { plan: Some(plan.clone()), simple, ..Context::default() };
+        self.expects.push_with(What::Complete, Show::Rewrite, context);
+        self.pipeline = true;
+        Ok(())
+    }
+
+    /// Sends a text that fails on the server in its own words.
+    fn send_failing(&mut self, text: &str, simple: bool) -> Result<(), End> {
+        self.io
+            .server
+            .output
+            .append_with(|out| parse_msg::write(out, FAILING_NAME, text.as_bytes(), &[]))?;
+        let plan = Plan { splices: crate::pg::plan::Splices::default(), ..Plan::default() };
+        let context = Context { plan: Some(plan.into()), simple, ..Context::default() };
+        self.expects.push_with(What::Complete, Show::Rewrite, context);
+        self.pipeline = true;
+        Ok(())
+    }
+
+    /// Bind of a planned statement: protects its values first. False when it was refused.
+    pub(super) async fn bind_plan(
+        &mut self,
+        plan: &Arc<Plan>,
+        declared: &Arc<[u32]>,
+        message: &bind::Bind<'_>,
+        formats: &[Format],
+        show: Show,
+    ) -> Result<bool, End> {
+        let bound = match self.protect_values(plan, declared, message).await {
+            Ok(bound) => bound,
+            Err(HiddenError::End(end)) => return Err(end),
+            Err(error) => return self.failed_extended(error).map(|()| false),
+        };
+        let param_formats: Vec<Format> = bound.iter().enumerate().map(|(i, b)| b.format(i, message)).collect();
+        self.io.server.output.append_with(|out| -> Result<(), WireError> {
+            let mut writer = bind::BindWriter::begin(out, message.portal, message.statement, &param_formats)?;
+            for value in &bound {
+                match value.bytes(message) {
+                    Some(bytes) => writer.value(bytes)?,
+                    None => writer.null()?,
+                }
+            }
+            writer.finish(formats)
+        })?;
+        let simple = show == Show::Rewrite;
+        let context = Context { plan: Some(plan.clone()), simple, ..Context::default() };
+        self.expects.push_with(What::Complete, Show::Rewrite, context);
+        self.pipeline = true;
+        Ok(true)
+    }
+
+    /// Execute of a planned statement.
+    pub(super) async fn execute_plan(
+        &mut self,
+        portal: &[u8],
+        plan: &Arc<Plan>,
+        formats: Vec<Format>,
+        rows: i32,
+        simple: bool,
+    ) -> Result<(), End> {
+        if let Some(kept) = self.portals.get_mut(portal).and_then(|p| p.kept.take()) {
+            return self.fetch_kept(portal, kept, rows).await;
+        }
+        self.shared.metrics.protected.increment(1);
+        if plan.sorts_by_token {
+            self.shared.metrics.sorted_by_token.increment(1);
+        }
+        let context = Context { plan: Some(plan.clone()), formats: formats.clone(), simple, ..Context::default() };
+        let Some(bind) = plan.write.as_ref().and_then(|w| w.bind.as_ref()) else {
+            self.io.server.output.append_with(|out| simple::execute(out, portal, rows))?;
+            self.expects.push_with(What::Execute, Show::Rewrite, context);
+            self.pipeline = true;
+            return Ok(());
+        };
+        // All rows at once and held: whose they are must be durable before anything can commit.
+        self.io.server.output.append_with(|out| -> Result<(), WireError> {
+            simple::execute(out, portal, 0)?;
+            simple::flush(out);
+            Ok(())
+        })?;
+        self.expects.push_with(What::Execute, Show::Hold, context);
+        self.pipeline = true;
+        self.captured = None;
+        self.held.clear();
+        self.wait_until(|s| s.captured.is_some()).await?;
+        let held = std::mem::take(&mut self.held);
+        match self.captured.take().map(Captured::result) {
+            Some(Ok(_)) => {}
+            Some(Err(HiddenError::Server(response))) => {
+                self.io.client.output.push(&response);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        }
+        if let Err(failure) = self.bind_rows(plan, bind, &formats, &held).await {
+            self.shared.metrics.failed(failure.anchor);
+            return self.refuse_extended(failure.response());
+        }
+        let kept = self.open_held(plan, &formats, &held).await?;
+        match kept {
+            Ok(kept) => self.fetch_kept(portal, kept, rows).await,
+            Err(failure) => {
+                self.shared.metrics.failed(failure.anchor);
+                self.refuse_extended(failure.response())
+            }
+        }
+    }
+
+    /// Binds what was sealed provisionally to the subjects that the database reported.
+    async fn bind_rows(&mut self, plan: &Plan, bind: &Bind, formats: &[Format], held: &[u8]) -> Result<(), Failure> {
+        let Some(write) = &plan.write else { return Ok(()) };
+        let Some(unit) = self.units.last() else { return Ok(()) };
+        let mut rows = Vec::new();
+        let mut stored = Vec::new();
+        for body in frames(held, b'D') {
+            let cells: Vec<_> =
+                cells(body).and_then(Iterator::collect).map_err(|e: WireError| Failure::malformed(&e))?;
+            let cell = |column: u16| cells.get(usize::from(column)).cloned().flatten().map(|range| &body[range]);
+            let mut found = None;
+            for witness in &bind.witnesses {
+                let Some(bytes) = cell(*witness) else { continue };
+                let format = format_at(formats, usize::from(*witness));
+                let oid = self.scratch_oid(plan, *witness);
+                if stored_envelope(oid, format, bytes, &mut stored) {
+                    found = unit.row_of_envelope(&stored);
+                }
+                if found.is_none() {
+                    found = token_text(oid, format, bytes).and_then(|token| unit.take_row_of_token(&token));
+                }
+                if found.is_some() {
+                    break;
+                }
+            }
+            let Some(row) = found else { continue };
+            let format = format_at(formats, usize::from(bind.subject));
+            let id = cell(bind.subject).and_then(|bytes| subject::text(write.subject_oid, format, bytes));
+            let Some(id) = id else {
+                return Err(Failure::new(
+                    "0A000",
+                    "null-subject",
+                    "paravent: the database reported no subject for a row with protected values",
+                    "give the subject column a value",
+                ));
+            };
+            rows.push((row, Subject::new(write.class.clone(), id)));
+        }
+        unit.bind(&rows).await.map_err(|e| Failure::protect(&e))
+    }
+
+    /// The rows as the client sees them, and the tag.
+    async fn open_held(&mut self, plan: &Plan, formats: &[Format], held: &[u8]) -> Result<Result<Kept, Failure>, End> {
+        let mut kept = Kept { rows: VecDeque::new(), tag: Vec::new() };
+        for frame in whole_frames(held) {
+            if frame[0] != b'D' {
+                kept.tag = frame.to_vec();
+                continue;
+            }
+            if plan.swallow_rows {
+                continue;
+            }
+            loop {
+                let mut row = Vec::new();
+                let opener =
+                    Opener { door: &self.shared.door, plan, formats, settings: &self.settings };
+                match opener.row(&frame[HEADER..], &mut self.scratch, &mut self.missing, &mut row) {
+                    Ok(()) => {
+                        kept.rows.push_back(row);
+                        break;
+                    }
+                    Err(RowError::Missing) => {
+                        let missing = std::mem::take(&mut self.missing);
+                        if let Err(error) = self.shared.door.load(&missing).await {
+                            return Ok(Err(Failure::protect(&error)));
+                        }
+                    }
+                    Err(RowError::Failure(failure)) => return Ok(Err(failure)),
+                }
+            }
+        }
+        Ok(Ok(kept))
+    }
+
+    /// Gives the client as many rows as it asked for, then the tag or PortalSuspended.
+    async fn fetch_kept(&mut self, portal: &[u8], mut kept: Kept, rows: i32) -> Result<(), End> {
+        if !self.expects.is_empty() {
+            self.io.server.output.append_with(simple::flush);
+            let sent = self.expects.sent();
+            self.wait_until(|s| s.expects.answered() >= sent).await?;
+        }
+        if self.skipping {
+            return Ok(());
+        }
+        let limit = usize::try_from(rows).ok().filter(|n| *n > 0).unwrap_or(usize::MAX);
+        let mut sent = 0;
+        let client = &mut self.io.client.output;
+        while let Some(row) = kept.rows.pop_front_if(|_| sent < limit) {
+            client.push(&row);
+            sent += 1;
+        }
+        // As Postgres: a limit that is reached suspends, even when no row is left.
+        if sent < limit {
+            client.push(&kept.tag);
+        } else {
+            client.append_with(simple::portal_suspended);
+            if let Some(portal) = self.portals.get_mut(portal) {
+                portal.kept = Some(kept);
+            }
+        }
+        Ok(())
+    }
+
+    fn scratch_oid(&self, plan: &Plan, column: u16) -> u32 {
+        let hidden = plan.visible.and_then(|visible| column.checked_sub(visible));
+        let oid = match hidden {
+            Some(hidden) => plan.hidden.get(usize::from(hidden)).copied(),
+            None => plan.outputs.iter().find(|o| o.column == column).map(|o| o.stored_oid),
+        };
+        oid.unwrap_or(25)
+    }
+
+    /// A simple Query of one planned statement.
+    pub(super) async fn run_query(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
+        self.run_simple(plan).await?;
+        self.end_simple()
+    }
+
+    async fn run_simple(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
+        self.send_parse(b"", plan, &[], true)?;
+        let body = empty_bind();
+        let message = bind::read(&body)?;
+        let declared: Arc<[u32]> = Arc::from([]);
+        if self.bind_plan(plan, &declared, &message, &[], Show::Rewrite).await? {
+            self.io.server.output.append_with(|out| simple::describe(out, Target::Portal(b"")))?;
+            let context = Context { plan: Some(plan.clone()), simple: true, ..Context::default() };
+            self.expects.push_with(What::Describe, Show::Rewrite, context);
+            self.execute_plan(b"", plan, Vec::new(), 0, true).await?;
+        }
+        Ok(())
+    }
+
+    /// The Sync that ends a simple Query.
+    fn end_simple(&mut self) -> Result<(), End> {
+        self.io.server.output.append_with(|out| -> Result<(), WireError> {
+            simple::close(out, Target::Statement(b""))?;
+            simple::sync(out);
+            Ok(())
+        })?;
+        if !self.skipping {
+            self.expects.push(What::Complete, Show::Hide);
+        }
+        let units = self.units.take();
+        self.expects.push_with(What::Sync, Show::Relay, Context { units, ..Context::default() });
+        self.pipeline = false;
+        self.skipping = false;
+        Ok(())
+    }
+
+    /// A simple Query of several statements, all of them decided: one pipeline, one transaction.
+    pub(super) async fn run_script(&mut self, text: &str, script: Vec<Planned>) -> Result<(), End> {
+        for statement in script {
+            if self.skipping {
+                break;
+            }
+            match &statement.verdict {
+                Verdict::Run(plan) => self.run_simple(plan).await?,
+                Verdict::Fails(sql) => {
+                    self.send_failing(sql, true)?;
+                    self.skipping = true;
+                }
+                _ => self.run_plain(&text[statement.range.clone()], &statement.kind).await?,
+            }
+        }
+        self.end_simple()
+    }
+
+    /// A statement of a script that touches nothing protected.
+    async fn run_plain(&mut self, text: &str, kind: &StatementKind) -> Result<(), End> {
+        if text.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("copy")) {
+            self.shared.metrics.refused("copy");
+            let failure = Failure::new(
+                "0A000",
+                "copy",
+                "paravent: COPY in one Query with protected statements",
+                "send the COPY by itself",
+            );
+            return self.refuse_extended(failure.response());
+        }
+        let mut units = super::units::Units::default();
+        match kind {
+            StatementKind::Commit | StatementKind::Rollback => units = self.units.take(),
+            StatementKind::Savepoint(name) => self.units.savepoint(name.to_string()),
+            _ => {}
+        }
+        self.shared.metrics.passed.increment(1);
+        self.io.server.output.append_with(|out| -> Result<(), WireError> {
+            parse_msg::write(out, b"", text.as_bytes(), &[])?;
+            bind::BindWriter::begin(out, b"", b"", &[])?.finish(&[])?;
+            simple::describe(out, Target::Portal(b""))?;
+            simple::execute(out, b"", 0)
+        })?;
+        let quiet = || Context { simple: true, ..Context::default() };
+        self.expects.push_with(What::Complete, Show::Rewrite, quiet());
+        self.expects.push_with(What::Complete, Show::Rewrite, quiet());
+        self.expects.push_with(What::Describe, Show::Rewrite, quiet());
+        let ddl = matches!(kind, StatementKind::Ddl);
+        self.expects.push_with(What::Execute, Show::Rewrite, Context { simple: true, units, ddl, ..Context::default() });
+        self.pipeline = true;
+        if let StatementKind::RollbackTo(name) = kind {
+            self.io.server.output.append_with(simple::flush);
+            let sent = self.expects.sent();
+            self.wait_until(|s| s.expects.answered() >= sent).await?;
+            if !self.skipping {
+                self.units.rollback_to(name);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Result formats for the server: hidden columns need codes of their own only where the client gave
+/// two or more.
+pub(super) fn result_formats(plan: &Plan, formats: &[Format]) -> Vec<Format> {
+    let mut all = formats.to_vec();
+    if all.len() > 1 {
+        all.extend(std::iter::repeat_n(Format::Text, plan.hidden.len()));
+    } else if let (1, Some(visible), false) = (all.len(), plan.visible, plan.hidden.is_empty()) {
+        // One code stands for all; a statement whose only column is hidden gets it as text.
+        all = super::client::written_out(formats, usize::from(visible));
+        all.extend(std::iter::repeat_n(Format::Text, plan.hidden.len()));
+    }
+    all
+}
+
+/// The body of a Bind without parameters.
+fn empty_bind() -> Vec<u8> {
+    vec![0; 8]
+}
+
+fn whole_frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let header = frame::header(bytes, frame::LARGE).ok()??;
+        let (frame, rest) = bytes.split_at_checked(header.total())?;
+        bytes = rest;
+        Some(frame)
+    })
+}
+
+fn frames(bytes: &[u8], tag: u8) -> impl Iterator<Item = &[u8]> {
+    whole_frames(bytes).filter(move |f| f[0] == tag).map(|f| &f[HEADER..])
+}
+

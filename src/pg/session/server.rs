@@ -1,0 +1,548 @@
+//! Messages of the server: relayed, or treated as the entry at the front of what is due says.
+
+use super::expect::{Context, Expect, Show, What};
+use super::failure::Failure;
+use super::hidden::Captured;
+use super::rows::{Opener, RowError};
+use super::{End, Session};
+use crate::pg::plan::{ClientParam, Plan};
+use crate::pg::wire::error::{self, Change, field};
+use crate::pg::wire::frame::{self, HEADER};
+use crate::pg::wire::simple::{self, Status};
+use crate::pg::wire::{WireError, describe};
+
+/// What is done with a message.
+enum Treat {
+    /// Passed on whole or in parts, not looked at.
+    Relay,
+    /// Read whole, then treated.
+    Inspect,
+    /// Dropped.
+    Drop,
+}
+
+impl From<WireError> for End {
+    fn from(error: WireError) -> Self {
+        Self::Fatal(Box::new(Failure::malformed(&error)))
+    }
+}
+
+impl Session {
+    /// Treats the messages in the server's buffer. True when none is left that is whole; false when a
+    /// key is missing, or there may be more to do.
+    pub(super) fn server_messages(&mut self) -> Result<bool, End> {
+        let mut at = 0;
+        loop {
+            let input = self.io.server.input.bytes();
+            if self.server_rest > 0 {
+                let n = self.server_rest.min(input.len() - at);
+                self.server_rest -= n;
+                at += n;
+                if self.server_rest > 0 {
+                    break;
+                }
+            }
+            let Some(header) = frame::header(&input[at..], frame::LARGE)? else { break };
+            let whole = input.len() - at >= header.total();
+            match self.treat(header.tag) {
+                Treat::Relay => {
+                    if header.tag == b'C' && whole {
+                        if let Some(Expect { what, context: Some(context), .. }) = self.expects.front_mut() {
+                            settle(*what, context, &input[at + HEADER..]);
+                        }
+                    }
+                    self.relayed(header.tag);
+                    self.server_rest = header.total();
+                }
+                treat => {
+                    self.relay(at);
+                    at = 0;
+                    if !whole {
+                        if header.total() > self.message_limit() {
+                            return Err(End::Fatal(Box::new(Failure::too_large(self.shared.limits.message_bytes))));
+                        }
+                        self.io.server.input.reserve(header.total());
+                        return Ok(true);
+                    }
+                    if matches!(treat, Treat::Inspect) && !self.inspect(header.tag, header.total())? {
+                        return Ok(false);
+                    }
+                    self.io.server.input.consume(header.total());
+                }
+            }
+        }
+        self.relay(at);
+        Ok(true)
+    }
+
+    fn message_limit(&self) -> usize {
+        usize::try_from(self.shared.limits.message_bytes).unwrap_or(usize::MAX)
+    }
+
+    fn relay(&mut self, n: usize) {
+        if n > 0 {
+            self.io.client.output.take_from(&mut self.io.server.input, n);
+        }
+    }
+
+    fn treat(&self, tag: u8) -> Treat {
+        match tag {
+            b'S' | b'Z' | b'E' => return Treat::Inspect,
+            b'A' | b'N' | b'K' | b'v' => return Treat::Relay,
+            _ => {}
+        }
+        let Some(front) = self.expects.front() else { return Treat::Relay };
+        match front.show {
+            Show::Relay if tag == b'G' => Treat::Inspect,
+            Show::Relay => Treat::Relay,
+            Show::Rewrite | Show::Capture | Show::Hold => Treat::Inspect,
+            Show::Hide if ends(front.what, tag) => Treat::Inspect,
+            Show::Hide => Treat::Drop,
+        }
+    }
+
+    /// The entry at the front is answered when this message ends it.
+    fn relayed(&mut self, tag: u8) {
+        if let Some(front) = self.expects.front() {
+            if front.what != What::Query && ends(front.what, tag) {
+                let done = self.expects.pop();
+                if let Some(context) = done.and_then(|d| d.context) {
+                    self.completed(*context);
+                }
+            }
+        }
+    }
+
+    fn completed(&mut self, mut context: Context) {
+        if context.ddl {
+            self.dirty = true;
+        }
+        // An Execute of COMMIT or ROLLBACK: `settle` took care of COMMIT; what is left was rolled back.
+        context.units.rollback();
+    }
+
+    /// Treats a whole message. False when a key is missing: the message stays.
+    fn inspect(&mut self, tag: u8, total: usize) -> Result<bool, End> {
+        match tag {
+            b'D' => return self.data_row(total),
+            b'S' => self.parameter_status(total)?,
+            b'E' => {
+                let frame = self.io.server.input.bytes()[..total].to_vec();
+                self.error_response(&frame)?;
+            }
+            b'Z' => {
+                let status = simple::read_ready(&self.io.server.input.bytes()[HEADER..total])?;
+                self.ready(status);
+            }
+            b'G' => {
+                // COPY FROM STDIN: the server ignores Sync until the data is over.
+                for mut ignored in self.expects.ignore_syncs() {
+                    if let Some(context) = &mut ignored.context {
+                        self.units.put_back(context.units.take());
+                    }
+                }
+                let frame = self.io.server.input.bytes()[..total].to_vec();
+                self.io.client.output.push(&frame);
+            }
+            _ => {
+                let frame = self.io.server.input.bytes()[..total].to_vec();
+                self.answer(tag, &frame)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn parameter_status(&mut self, total: usize) -> Result<(), End> {
+        let frame = self.io.server.input.bytes()[..total].to_vec();
+        let (name, value) = simple::read_parameter_status(&frame[HEADER..])?;
+        follow(&mut self.settings, name, value).map_err(|f| End::Fatal(Box::new(f)))?;
+        self.io.client.output.push(&frame);
+        Ok(())
+    }
+
+    /// A row of a planned statement.
+    fn data_row(&mut self, total: usize) -> Result<bool, End> {
+        let Some(Expect { show, context: Some(context), .. }) = self.expects.front() else {
+            let frame = self.io.server.input.bytes()[..total].to_vec();
+            return self.answer(b'D', &frame).map(|()| true);
+        };
+        let frame = &self.io.server.input.bytes()[..total];
+        match show {
+            Show::Hold => {
+                self.held.extend_from_slice(frame);
+                return Ok(true);
+            }
+            Show::Capture => {
+                if let Some(captured) = &mut self.captured {
+                    captured.row(&frame[HEADER..])?;
+                }
+                return Ok(true);
+            }
+            Show::Rewrite => {}
+            Show::Relay | Show::Hide => return Ok(true),
+        }
+        let Some(plan) = &context.plan else { return Ok(true) };
+        if plan.swallow_rows {
+            return Ok(true);
+        }
+        let opener =
+            Opener { door: &self.shared.door, plan, formats: &context.formats, settings: &self.settings };
+        let (scratch, missing) = (&mut self.scratch, &mut self.missing);
+        let written = self
+            .io
+            .client
+            .output
+            .append_with(|out| opener.row(&frame[HEADER..], scratch, missing, out));
+        match written {
+            Ok(()) => Ok(true),
+            Err(RowError::Missing) => {
+                self.look_ahead(total);
+                Ok(false)
+            }
+            Err(RowError::Failure(failure)) => {
+                self.poison(&failure);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Collects what the following rows in the buffer lack too, so that it is fetched at once.
+    fn look_ahead(&mut self, mut at: usize) {
+        let Some(Expect { context: Some(context), .. }) = self.expects.front() else { return };
+        let Some(plan) = &context.plan else { return };
+        let opener =
+            Opener { door: &self.shared.door, plan, formats: &context.formats, settings: &self.settings };
+        let input = self.io.server.input.bytes();
+        let mut out = Vec::new();
+        while let Ok(Some(header)) = frame::header(&input[at..], frame::LARGE) {
+            let end = at + header.total();
+            if header.tag != b'D' || end > input.len() {
+                break;
+            }
+            out.clear();
+            if opener.row(&input[at + HEADER..end], &mut self.scratch, &mut self.missing, &mut out).is_err()
+                && self.missing.is_empty()
+            {
+                break;
+            }
+            at = end;
+        }
+    }
+
+    /// A message other than rows, errors and the like, for the entry at the front.
+    fn answer(&mut self, tag: u8, frame: &[u8]) -> Result<(), End> {
+        let Some(front) = self.expects.front_mut() else {
+            self.io.client.output.push(frame);
+            return Ok(());
+        };
+        let body = &frame[HEADER..];
+        let ended = front.what != What::Query && ends(front.what, tag);
+        if let (b'C', Some(context)) = (tag, &mut front.context) {
+            settle(front.what, context, body);
+        }
+        match front.show {
+            Show::Relay => self.io.client.output.push(frame),
+            Show::Hide => {}
+            Show::Capture => {
+                if tag == b'C' {
+                    if let Some(captured) = &mut self.captured {
+                        captured.complete();
+                    }
+                }
+            }
+            Show::Hold => {
+                if ended {
+                    self.held.extend_from_slice(frame);
+                    self.captured = Some(Captured::done());
+                }
+            }
+            Show::Rewrite => {
+                if let Some(context) = &front.context {
+                    let output = &mut self.io.client.output;
+                    output.append_with(|out| rewrite(tag, body, frame, context, out))?;
+                }
+            }
+        }
+        if ended {
+            if let Some(context) = self.expects.pop().and_then(|e| e.context) {
+                self.completed(*context);
+            }
+        }
+        Ok(())
+    }
+
+    /// An error: the client sees it, or the refusal that it stands for.
+    fn error_response(&mut self, frame: &[u8]) -> Result<(), End> {
+        let body = &frame[HEADER..];
+        let Some(front) = self.expects.front_mut() else {
+            self.io.client.output.push(frame);
+            return Ok(());
+        };
+        let hidden = matches!(front.show, Show::Capture);
+        let mut shown = Vec::new();
+        match &front.context {
+            Some(context) => error_for(context, body, frame, &mut shown)?,
+            None => shown.extend_from_slice(frame),
+        }
+        if hidden {
+            self.captured = Some(Captured::failed(shown));
+        } else if front.show == Show::Hold {
+            self.captured = Some(Captured::failed(shown));
+        } else if !self.poisoned {
+            self.io.client.output.push(&shown);
+        }
+        if front.what == What::Query {
+            if let Some(context) = &mut front.context {
+                context.units.mark_failed();
+            }
+            return Ok(());
+        }
+        self.skip();
+        Ok(())
+    }
+
+    /// The server skips what was sent up to the next Sync.
+    pub(super) fn skip(&mut self) {
+        let mut units = super::units::Units::default();
+        for mut skipped in self.expects.skip_to_sync() {
+            if let Some(context) = &mut skipped.context {
+                let later = context.units.take();
+                units.append(later);
+            }
+            if matches!(skipped.show, Show::Capture | Show::Hold)
+                && self.captured.as_ref().is_none_or(Captured::is_open)
+            {
+                self.captured = Some(Captured::skipped());
+            }
+        }
+        units.mark_failed();
+        match self.expects.front_mut() {
+            Some(Expect { what: What::Sync, context, .. }) => {
+                context.get_or_insert_default().units.put_back(units);
+            }
+            Some(_) => self.units.put_back(units),
+            None => {
+                self.skipping = true;
+                self.units.put_back(units);
+            }
+        }
+    }
+
+    /// ReadyForQuery: a transaction may have ended.
+    fn ready(&mut self, status: Status) {
+        let front = self.expects.pop();
+        let before = self.status;
+        self.status = status;
+        if status == Status::Idle {
+            self.portals.clear();
+        }
+        let Some(expect) = front else {
+            self.io.client.output.append_with(|out| simple::ready(out, status));
+            return;
+        };
+        if let Some(mut context) = expect.context {
+            if context.ddl {
+                self.dirty = true;
+            }
+            match status {
+                Status::Idle if context.units.failed(before) => context.units.rollback(),
+                Status::Idle => context.units.commit(),
+                Status::InBlock | Status::Failed => {
+                    if context.units.unclear() {
+                        context.units.abandon();
+                    }
+                    context.units.clear_marks();
+                    self.units.put_back(context.units.take());
+                }
+            }
+        }
+        if status == Status::Idle && self.private {
+            // What this transaction changed is now everybody's, or undone.
+            self.private = false;
+            self.dirty = false;
+            self.database.expire();
+        } else if status == Status::Idle && self.dirty {
+            self.dirty = false;
+            self.database.expire();
+        }
+        if self.poisoned {
+            self.poisoned = false;
+            if status == Status::InBlock {
+                self.fail_transaction();
+                return;
+            }
+        }
+        if expect.show == Show::Relay || expect.show == Show::Rewrite {
+            self.io.client.output.append_with(|out| simple::ready(out, status));
+        }
+    }
+
+    /// Tells the client that a row can't be shown. What follows of the statement, and of the pipeline
+    /// up to its Sync, is not shown; the transaction fails as with any error.
+    pub(super) fn poison(&mut self, failure: &Failure) {
+        self.shared.metrics.failed(failure.anchor);
+        if !self.poisoned {
+            self.io.client.output.append_with(|out| failure.write(out, "ERROR"));
+        }
+        self.poisoned = true;
+        self.expects.hide_to_sync();
+    }
+
+    /// After a poisoned statement in a transaction block: a statement that fails, so that the server
+    /// sees the transaction as the client does.
+    fn fail_transaction(&mut self) {
+        let mut context = Context { refusal: Some(Vec::new()), ..Context::default() };
+        context.units = self.units.take();
+        self.io.server.output.append_with(super::run::failing_query);
+        self.expects.push_front_with(What::Query, Show::Rewrite, context);
+    }
+}
+
+/// Whether this message is the last answer to what was sent.
+fn ends(what: What, tag: u8) -> bool {
+    match what {
+        What::Complete => matches!(tag, b'1' | b'2' | b'3'),
+        What::Describe => matches!(tag, b'T' | b'n'),
+        What::Execute => matches!(tag, b'C' | b'I' | b's'),
+        What::Query | What::Sync => tag == b'Z',
+    }
+}
+
+/// A command completed: settles what it committed.
+fn settle(what: What, context: &mut Context, tag: &[u8]) {
+    if tag.starts_with(b"COMMIT\0") {
+        context.units.commit();
+    } else if tag.starts_with(b"ROLLBACK\0") && what == What::Query && !context.units.is_empty() {
+        context.units.mark_rolled_back();
+    } else if tag.starts_with(b"PREPARE TRANSACTION\0") {
+        context.units.abandon();
+    }
+}
+
+/// Follows a setting that the server reports; refuses those under which texts would read otherwise.
+pub(crate) fn follow(settings: &mut crate::pg::value::Settings, name: &[u8], value: &[u8]) -> Result<(), Failure> {
+    let value = String::from_utf8_lossy(value);
+    match name {
+        b"DateStyle" => settings.date_style = value.into_owned(),
+        b"TimeZone" => settings.time_zone = value.into_owned(),
+        b"standard_conforming_strings" if value != "on" => {
+            return Err(Failure::new(
+                "0A000",
+                "standard-conforming-strings",
+                "paravent: standard_conforming_strings is off",
+                "set it on for the role and the database: with it off, literals can't be read reliably",
+            ));
+        }
+        b"client_encoding" if !matches!(&*value, "UTF8" | "SQL_ASCII") => {
+            return Err(Failure::new(
+                "0A000",
+                "encoding",
+                format!("paravent: client_encoding {value} is not supported"),
+                "set client_encoding to UTF8",
+            ));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A planned statement's message as the client sees it.
+fn rewrite(tag: u8, body: &[u8], frame: &[u8], context: &Context, out: &mut Vec<u8>) -> Result<(), End> {
+    let Some(plan) = &context.plan else {
+        if !(context.simple && matches!(tag, b'1' | b'2' | b'3' | b'n')) {
+            out.extend_from_slice(frame);
+        }
+        return Ok(());
+    };
+    match tag {
+        b'1' | b'2' | b'3' | b'n' if context.simple => {}
+        b't' => parameters(plan, &context.declared, body, out)?,
+        b'T' if plan.swallow_rows => {
+            if !context.simple {
+                simple::no_data(out);
+            }
+        }
+        b'T' => columns(plan, body, &context.formats, out)?,
+        _ => out.extend_from_slice(frame),
+    }
+    Ok(())
+}
+
+/// ParameterDescription: the client's own parameters, protected ones with their declared types.
+fn parameters(plan: &Plan, declared: &[u32], body: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
+    let server = describe::read_params(body)?;
+    let shown: Vec<u32> = plan
+        .client_params
+        .iter()
+        .enumerate()
+        .map(|(i, param)| match (declared.get(i), param) {
+            (Some(&oid), ClientParam::Type(_)) if oid != 0 => oid,
+            (_, ClientParam::Type(oid)) => *oid,
+            (_, ClientParam::AsServer) => server.get(i).copied().unwrap_or(0),
+        })
+        .collect();
+    describe::write_params(out, &shown)
+}
+
+/// RowDescription: hidden columns taken off, protected ones with their declared types.
+fn columns(
+    plan: &Plan,
+    body: &[u8],
+    formats: &[crate::pg::value::Format],
+    out: &mut Vec<u8>,
+) -> Result<(), End> {
+    let mut columns = describe::read(body)?;
+    let visible = plan.visible.map_or(columns.len(), usize::from);
+    if visible + plan.hidden.len() != columns.len() {
+        return Err(End::Fatal(Box::new(Failure::internal("the result has other columns than were planned"))));
+    }
+    columns.truncate(visible);
+    for output in &plan.outputs {
+        if let Some(column) = columns.get_mut(usize::from(output.column)) {
+            column.oid = output.shown.oid;
+            column.len = output.shown.len;
+            column.typmod = output.shown.typmod;
+        }
+    }
+    let _ = formats;
+    describe::write(out, &columns)?;
+    Ok(())
+}
+
+/// An error of a planned statement: the refusal that it stands for, or the server's own with its
+/// position turned back and nothing of what is stored in it.
+fn error_for(context: &Context, body: &[u8], frame: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
+    let code = error::code(body)?;
+    if let Some(refusal) = &context.refusal {
+        let ours = code == Some(b"42703");
+        out.extend_from_slice(if ours { refusal } else { frame });
+        return Ok(());
+    }
+    let Some(plan) = &context.plan else {
+        out.extend_from_slice(frame);
+        return Ok(());
+    };
+    let too_narrow = code == Some(b"22001") && plan.write.is_some();
+    error::rewrite(out, b'E', body, |kind, value| match kind {
+        field::POSITION => match std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()) {
+            Some(position) => Change::Replace(plan.splices.original(position).to_string().into_bytes()),
+            None => Change::Drop,
+        },
+        field::DETAIL | field::WHERE | field::INTERNAL_QUERY | field::INTERNAL_POSITION => Change::Drop,
+        _ => Change::Keep,
+    })?;
+    if too_narrow {
+        add_hint(out, "an envelope is longer than the value: ALTER TABLE … ALTER COLUMN … TYPE text (see docs/errors.md#too-narrow)");
+    }
+    Ok(())
+}
+
+/// Adds a hint to an ErrorResponse at the end of a buffer that holds nothing else.
+fn add_hint(out: &mut Vec<u8>, hint: &str) {
+    out.pop();
+    out.push(field::HINT);
+    frame::cstr(out, hint.as_bytes());
+    out.push(0);
+    let length = u32::try_from(out.len() - 1).unwrap_or(u32::MAX);
+    out[1..5].copy_from_slice(&length.to_be_bytes());
+}

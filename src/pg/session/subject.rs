@@ -1,0 +1,74 @@
+//! Subject ids on the wire: read from a parameter or a result column in either format.
+
+use crate::pg::value::Format;
+
+/// The canonical text of a subject id, or `None` where it can't be one of its declared type.
+pub(super) fn text(oid: u32, format: Format, bytes: &[u8]) -> Option<String> {
+    match (oid, format) {
+        (INT2, Format::Binary) => Some(i16::from_be_bytes(bytes.try_into().ok()?).to_string()),
+        (INT4, Format::Binary) => Some(i32::from_be_bytes(bytes.try_into().ok()?).to_string()),
+        (INT8, Format::Binary) => Some(i64::from_be_bytes(bytes.try_into().ok()?).to_string()),
+        (UUID, Format::Binary) => Some(uuid::Uuid::from_slice(bytes).ok()?.to_string()),
+        _ => canonical(oid, std::str::from_utf8(bytes).ok()?),
+    }
+}
+
+/// A text form brought to the type's canonical one: ` 042` and `42` are one integer.
+pub(super) fn canonical(oid: u32, text: &str) -> Option<String> {
+    match oid {
+        INT2 | INT4 | INT8 => text.trim().parse::<i64>().ok().map(|n| n.to_string()),
+        UUID => uuid::Uuid::try_parse(text.trim()).ok().map(|u| u.to_string()),
+        _ => Some(text.to_owned()),
+    }
+}
+
+/// The array literal of canonical ids, for `= ANY($n)`.
+pub(super) fn array(ids: &[String]) -> String {
+    let mut out = String::from("{");
+    for (i, id) in ids.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        out.push('"');
+        for c in id.chars() {
+            if matches!(c, '"' | '\\') {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+        out.push('"');
+    }
+    out.push('}');
+    out
+}
+
+/// `smallint`.
+pub(super) const INT2: u32 = 21;
+/// `integer`.
+pub(super) const INT4: u32 = 23;
+/// `bigint`.
+pub(super) const INT8: u32 = 20;
+/// `uuid`.
+pub(super) const UUID: u32 = 2950;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_has_one_spelling() {
+        assert_eq!(text(INT4, Format::Binary, &42_i32.to_be_bytes()).as_deref(), Some("42"));
+        assert_eq!(text(INT8, Format::Text, b" 042").as_deref(), Some("42"));
+        assert_eq!(text(INT4, Format::Text, b"x"), None);
+        assert_eq!(
+            text(UUID, Format::Text, b"{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}").as_deref(),
+            Some("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")
+        );
+        assert_eq!(text(25, Format::Text, b"042").as_deref(), Some("042"));
+    }
+
+    #[test]
+    fn an_array_literal_is_quoted() {
+        assert_eq!(array(&["1".into(), "a\"b\\".into()]), r#"{"1","a\"b\\"}"#);
+    }
+}

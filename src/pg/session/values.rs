@@ -1,0 +1,601 @@
+//! From a plan's parameters to what is bound upstream: values read, subjects found, everything
+//! protected in one batch.
+
+use super::failure::Failure;
+use super::hidden::{HiddenError, HiddenParam};
+use super::{Session, subject};
+use crate::clear::{Clear, Kind};
+use crate::ids::{FieldId, Subject};
+use crate::pg::plan::{Action, Lookup, Param, Plan, RowWhen, Source, SubjectSource, WhenTest, Write};
+use crate::pg::value::{self, Format};
+use crate::pg::wire::bind;
+use crate::policy::model::{Declared, Field, Protect};
+use crate::protect::{Item, Owner, Stored, armour};
+
+/// One upstream parameter, ready.
+pub(super) enum Bound {
+    /// As the client sent its parameter of that index.
+    Client(usize),
+    Null,
+    Text(Vec<u8>),
+    Binary(Vec<u8>),
+}
+
+impl Bound {
+    pub(super) fn format(&self, _index: usize, message: &bind::Bind<'_>) -> Format {
+        match self {
+            Self::Client(i) => message.formats.at(*i).unwrap_or(Format::Text),
+            Self::Null | Self::Text(_) => Format::Text,
+            Self::Binary(_) => Format::Binary,
+        }
+    }
+
+    pub(super) fn bytes<'a>(&'a self, message: &bind::Bind<'a>) -> Option<&'a [u8]> {
+        match self {
+            Self::Client(i) => message.value(*i),
+            Self::Null => None,
+            Self::Text(bytes) | Self::Binary(bytes) => Some(bytes),
+        }
+    }
+}
+
+impl From<Failure> for HiddenError {
+    fn from(failure: Failure) -> Self {
+        Self::Server(failure.response())
+    }
+}
+
+/// Whose a row of the statement is.
+enum Whose {
+    Known(Subject),
+    Returned,
+    Nobody,
+    /// Its `when` is false: its values stay clear.
+    Unprotected,
+}
+
+/// A value to be protected, and where it goes.
+struct Work {
+    param: usize,
+    field: FieldId,
+    /// Row of the statement, or element of an array.
+    row: usize,
+    value: Clear,
+}
+
+impl Session {
+    /// Protects the values of a statement's parameters.
+    pub(super) async fn protect_values(
+        &mut self,
+        plan: &Plan,
+        declared: &[u32],
+        message: &bind::Bind<'_>,
+    ) -> Result<Vec<Bound>, HiddenError> {
+        if message.values.len() != plan.client_params.len() {
+            let (sent, needed) = (message.values.len(), plan.client_params.len());
+            return Err(Failure::new(
+                "08P01",
+                "protocol",
+                format!("bind message supplies {sent} parameters, but the prepared statement requires {needed}"),
+                "send one value for each parameter",
+            )
+            .into());
+        }
+        let client = Client { declared, message };
+        let mut bound = Vec::with_capacity(plan.params.len());
+        for (index, param) in plan.params.iter().enumerate() {
+            bound.push(self.without_subject(index, param, &client).await?);
+        }
+        let Some(write) = &plan.write else { return Ok(bound) };
+        let found = match &write.lookup {
+            Some(lookup) => self.look_up(plan, write, lookup, &bound, &client).await?,
+            None => Vec::new(),
+        };
+        let whose = self.whose(write, &client, found.as_slice()).await?;
+        let work = self.work(plan, write, &client, &whose, &mut bound)?;
+        self.shield(plan, &whose, work, &mut bound).await?;
+        for (index, param) in plan.params.iter().enumerate() {
+            if param.action == Action::Subjects {
+                bound[index] = Bound::Text(subject::array(&found).into_bytes());
+            }
+        }
+        Ok(bound)
+    }
+
+    /// Parameters that need no subject: relayed, or compared.
+    async fn without_subject(&self, index: usize, param: &Param, client: &Client<'_>) -> Result<Bound, HiddenError> {
+        let door = &self.shared.door;
+        let protect = |e| HiddenError::from(Failure::protect(&e));
+        Ok(match &param.action {
+            Action::Relay => match &param.source {
+                Source::Client(_) => Bound::Client(index),
+                Source::Literal(Some(clear)) => Bound::Text(clear.bytes().to_vec()),
+                Source::Literal(None) | Source::Nothing => Bound::Null,
+            },
+            Action::Find { field } => match self.identifier(param, *field, client)? {
+                Some(identifier) if identifier.is_empty() => Bound::Text(Vec::new()),
+                Some(identifier) => {
+                    Bound::Text(door.find(*field, &identifier).await.map_err(protect)?.into_string().into_bytes())
+                }
+                None => Bound::Null,
+            },
+            Action::FindFolded { field } => match self.identifier(param, *field, client)? {
+                Some(identifier) => {
+                    let mut tokens: Vec<String> = Vec::new();
+                    if identifier.is_empty() {
+                        tokens.push(String::new());
+                    }
+                    let found = door.find_folded(*field, &identifier).await.map_err(protect)?;
+                    tokens.extend(found.into_iter().map(String::from));
+                    Bound::Text(subject::array(&tokens).into_bytes())
+                }
+                None => Bound::Null,
+            },
+            Action::FindEach { field } => match client.elements(param)? {
+                Some((elements, oid)) => {
+                    let mut tokens = Vec::with_capacity(elements.len());
+                    for element in &elements {
+                        tokens.push(match element {
+                            Some((bytes, format)) => {
+                                let identifier = self.read_identifier(*field, bytes, *format, oid)?;
+                                let token = match identifier.as_str() {
+                                    "" => String::new(),
+                                    identifier => door.find(*field, identifier).await.map_err(protect)?.into(),
+                                };
+                                Some(token.into_bytes())
+                            }
+                            None => None,
+                        });
+                    }
+                    Bound::Text(array_literal(&tokens))
+                }
+                None => Bound::Null,
+            },
+            Action::Null
+            | Action::Seal { .. }
+            | Action::Hold { .. }
+            | Action::ProtectEach { .. }
+            | Action::Subjects
+            | Action::ProtectPerSubject { .. } => Bound::Null,
+        })
+    }
+
+    /// The subjects whose rows an UPDATE will write, locked in the client's transaction.
+    async fn look_up(
+        &mut self,
+        plan: &Plan,
+        write: &Write,
+        lookup: &Lookup,
+        bound: &[Bound],
+        client: &Client<'_>,
+    ) -> Result<Vec<String>, HiddenError> {
+        let params: Vec<HiddenParam> = plan
+            .params
+            .iter()
+            .enumerate()
+            .map(|(i, param)| {
+                let used = lookup.uses.get(i).copied().unwrap_or(false);
+                let declared = client.declared.get(i).copied().unwrap_or(0);
+                match (used, bound.get(i)) {
+                    (true, Some(value)) => HiddenParam {
+                        oid: if param.type_oid != 0 { param.type_oid } else { declared },
+                        format: value.format(i, client.message),
+                        value: value.bytes(client.message).map(<[u8]>::to_vec),
+                    },
+                    _ => HiddenParam { oid: 25, format: Format::Text, value: None },
+                }
+            })
+            .collect();
+        // The lookup needs the statement's implicit transaction to stay open, so that its locks hold.
+        self.pipeline = true;
+        let rows = self.hidden(&lookup.sql, &params).await?;
+        let mut found: Vec<String> = Vec::new();
+        for row in rows {
+            let Some(Some(id)) = row.into_iter().next() else { return Err(nobody().into()) };
+            let id = subject::canonical(write.subject_oid, &id).ok_or_else(nobody)?;
+            if !found.contains(&id) {
+                found.push(id);
+            }
+        }
+        let limit = self.shared.limits.subjects_per_statement;
+        if found.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
+            self.shared.metrics.refused("too-many-subjects");
+            return Err(Failure::new(
+                "0A000",
+                "too-many-subjects",
+                format!("paravent: the UPDATE writes protected values of more than {limit} subjects"),
+                "narrow its WHERE, or raise limits.subjects_per_statement",
+            )
+            .into());
+        }
+        Ok(found)
+    }
+
+    /// Whose each row is.
+    async fn whose(&mut self, write: &Write, client: &Client<'_>, found: &[String]) -> Result<Vec<Whose>, HiddenError> {
+        if write.lookup.is_some() {
+            let known = |id: &String| Whose::Known(Subject::new(write.class.clone(), id.as_str()));
+            return Ok(found.iter().map(known).collect());
+        }
+        let mut whose = Vec::with_capacity(write.rows.len());
+        for row in &write.rows {
+            if let SubjectSource::Each(source) = &row.subject {
+                let ids = client.texts(source, write.subject_oid)?;
+                for (i, id) in ids.into_iter().enumerate() {
+                    let applies = self.applies(row.when.as_ref(), client, i).await?;
+                    whose.push(match (applies, id) {
+                        (false, _) => Whose::Unprotected,
+                        (true, None) => Whose::Nobody,
+                        (true, Some(id)) => known(write, &id)?,
+                    });
+                }
+                continue;
+            }
+            let applies = self.applies(row.when.as_ref(), client, 0).await?;
+            whose.push(match &row.subject {
+                _ if !applies => Whose::Unprotected,
+                SubjectSource::Client(i) => match client.text(usize::from(*i), write.subject_oid)? {
+                    Some(id) => known(write, &id)?,
+                    None => Whose::Nobody,
+                },
+                SubjectSource::Literal(id) => known(write, id)?,
+                SubjectSource::Nobody => Whose::Nobody,
+                SubjectSource::Returned | SubjectSource::Found | SubjectSource::Each(_) => Whose::Returned,
+            });
+        }
+        Ok(whose)
+    }
+
+    /// Whether a row's `when` holds.
+    async fn applies(&mut self, when: Option<&RowWhen>, client: &Client<'_>, element: usize) -> Result<bool, HiddenError> {
+        let Some(when) = when else { return Ok(true) };
+        let value = match &when.value {
+            SubjectSource::Client(i) => client.text(usize::from(*i), 0)?,
+            SubjectSource::Literal(text) => Some(text.to_string()),
+            SubjectSource::Each(source) => client.texts(source, 0)?.into_iter().nth(element).flatten(),
+            SubjectSource::Nobody => None,
+            SubjectSource::Returned | SubjectSource::Found => {
+                return Err(Failure::new(
+                    "0A000",
+                    "when",
+                    "paravent: whether the row holds a person's data depends on a value that the database makes",
+                    "give the column that `when` tests in the statement",
+                )
+                .into());
+            }
+        };
+        let Some(value) = value else { return Ok(false) };
+        Ok(match &when.equals {
+            WhenTest::Literal(text) => **text == *value,
+            WhenTest::Query(sql) => {
+                let rows = self.hidden(sql, &[]).await?;
+                rows.first().and_then(|row| row.first()).is_some_and(|cell| cell.as_deref() == Some(&*value))
+            }
+        })
+    }
+
+    /// Collects what is to be protected; what stays clear is bound as it is.
+    fn work(
+        &self,
+        plan: &Plan,
+        write: &Write,
+        client: &Client<'_>,
+        whose: &[Whose],
+        bound: &mut [Bound],
+    ) -> Result<Vec<Work>, HiddenError> {
+        let mut work = Vec::new();
+        for (index, param) in plan.params.iter().enumerate() {
+            match &param.action {
+                Action::Seal { field, row } | Action::Hold { field, row } => {
+                    let row = usize::from(*row);
+                    let clear = self.read(param, *field, client)?;
+                    match (clear, whose.get(row)) {
+                        (None, _) => {}
+                        (Some(_), Some(Whose::Unprotected)) => bound[index] = client.plain(param),
+                        (Some(_), Some(Whose::Nobody) | None) => return Err(nobody().into()),
+                        (Some(value), Some(_)) => work.push(Work { param: index, field: *field, row, value }),
+                    }
+                }
+                Action::ProtectPerSubject { field } => {
+                    for row in 0..whose.len() {
+                        if let Some(value) = self.read(param, *field, client)? {
+                            work.push(Work { param: index, field: *field, row, value });
+                        }
+                    }
+                }
+                Action::ProtectEach { field } => {
+                    let each = write.rows.first().is_some_and(|r| matches!(r.subject, SubjectSource::Each(_)));
+                    let Some((elements, oid)) = client.elements(param)? else { continue };
+                    for (row, element) in elements.iter().enumerate() {
+                        let Some((bytes, format)) = element else { continue };
+                        match whose.get(if each { row } else { 0 }) {
+                            Some(Whose::Unprotected) => {}
+                            Some(Whose::Nobody) | None => return Err(nobody().into()),
+                            Some(_) => {
+                                let value = self.clear(*field, bytes, *format, oid)?;
+                                work.push(Work { param: index, field: *field, row, value });
+                            }
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(work)
+    }
+
+    /// Protects all values in one batch and binds what is stored for them.
+    async fn shield(
+        &mut self,
+        plan: &Plan,
+        whose: &[Whose],
+        work: Vec<Work>,
+        bound: &mut [Bound],
+    ) -> Result<(), HiddenError> {
+        let items: Vec<Item<'_>> = work
+            .iter()
+            .map(|w| Item {
+                field: w.field,
+                owner: match whose.get(w.row).or_else(|| whose.first()) {
+                    Some(Whose::Known(subject)) => Owner::Known(subject),
+                    _ => Owner::Returned(u32::try_from(w.row).unwrap_or(u32::MAX)),
+                },
+                value: &w.value,
+            })
+            .collect();
+        let stored = if items.is_empty() {
+            Vec::new()
+        } else {
+            let (door, database) = (self.shared.door.clone(), self.database.name().to_owned());
+            let unit = self.units.current(|| door.unit(&database));
+            unit.protect(&items).await.map_err(|e| {
+                self.shared.metrics.failed("protect");
+                Failure::protect(&e)
+            })?
+        };
+        let mut arrays: Vec<Option<Vec<Option<Vec<u8>>>>> = Vec::new();
+        arrays.resize_with(plan.params.len(), || None);
+        for (index, param) in plan.params.iter().enumerate() {
+            match &param.action {
+                Action::ProtectPerSubject { .. } => arrays[index] = Some(vec![None; whose.len()]),
+                Action::ProtectEach { .. } => arrays[index] = Some(Vec::new()),
+                _ => {}
+            }
+        }
+        for (w, stored) in work.iter().zip(stored) {
+            let param = &plan.params[w.param];
+            match &mut arrays[w.param] {
+                None => bound[w.param] = single(stored, param.type_oid),
+                Some(array) => {
+                    if array.len() <= w.row {
+                        array.resize(w.row + 1, None);
+                    }
+                    array[w.row] = Some(element(stored, param.type_oid));
+                }
+            }
+        }
+        self.bind_arrays(plan, whose, arrays, bound);
+        Ok(())
+    }
+
+    fn bind_arrays(
+        &self,
+        plan: &Plan,
+        _whose: &[Whose],
+        arrays: Vec<Option<Vec<Option<Vec<u8>>>>>,
+        bound: &mut [Bound],
+    ) {
+        for (index, array) in arrays.into_iter().enumerate() {
+            if let (Some(array), Some(_)) = (array, plan.params.get(index)) {
+                bound[index] = Bound::Text(array_literal(&array));
+            }
+        }
+    }
+
+    /// The clear value of a parameter; `None` for NULL.
+    fn read(&self, param: &Param, field: FieldId, client: &Client<'_>) -> Result<Option<Clear>, Failure> {
+        match client.value(param)? {
+            Some((bytes, format, oid)) => self.clear(field, bytes, format, oid).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a value as its field's type; an identifier becomes its text form.
+    fn clear(&self, id: FieldId, bytes: &[u8], format: Format, oid: u32) -> Result<Clear, Failure> {
+        let field = self.shared.door.policy().field(id);
+        let clear = value::decode(bytes, format, oid, field.ty, &self.settings)
+            .map_err(|e| Failure::value(&e, &field.name))?;
+        match field.protect {
+            Protect::Encrypt => Ok(clear),
+            Protect::Pseudonym { .. } => self.identifier_of(field, clear),
+        }
+    }
+
+    fn identifier_of(&self, field: &Field, clear: Clear) -> Result<Clear, Failure> {
+        if clear.kind() == Kind::Text {
+            return Ok(clear);
+        }
+        let mut text = Vec::new();
+        value::encode(clear.kind(), clear.bytes(), field.ty, Format::Text, false, &self.settings, &mut text)
+            .map_err(|e| Failure::value(&e, &field.name))?;
+        Ok(Clear::new(Kind::Text, text))
+    }
+
+    fn identifier(&self, param: &Param, field: FieldId, client: &Client<'_>) -> Result<Option<String>, Failure> {
+        match client.value(param)? {
+            Some((bytes, format, oid)) => self.read_identifier(field, bytes, format, oid).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// An identifier to compare with. A varchar's limit is for what is stored, not for this.
+    fn read_identifier(&self, id: FieldId, bytes: &[u8], format: Format, oid: u32) -> Result<String, Failure> {
+        let field = self.shared.door.policy().field(id);
+        let ty = match field.ty {
+            Declared::Varchar(_) => Declared::Text,
+            other => other,
+        };
+        let clear = value::decode(bytes, format, oid, ty, &self.settings)
+            .map_err(|e| Failure::value(&e, &field.name))?;
+        let clear = self.identifier_of(field, clear)?;
+        String::from_utf8(clear.bytes().to_vec()).map_err(|_| Failure::not_utf8())
+    }
+}
+
+fn known(write: &Write, id: &str) -> Result<Whose, Failure> {
+    match subject::canonical(write.subject_oid, id) {
+        Some(id) => Ok(Whose::Known(Subject::new(write.class.clone(), id))),
+        None => Err(Failure::new(
+            "22P02",
+            "subject-id",
+            "paravent: the subject's id does not read as its column's type",
+            "give an id in the form of its type",
+        )),
+    }
+}
+
+fn nobody() -> Failure {
+    Failure::new(
+        "0A000",
+        "null-subject",
+        "paravent: a protected value in a row whose subject is NULL",
+        "give the subject column a value: nobody's data can't be sealed",
+    )
+}
+
+/// What is stored, as one parameter.
+fn single(stored: Stored, oid: u32) -> Bound {
+    match stored {
+        Stored::Envelope(envelope) if oid == 17 => Bound::Binary(envelope),
+        Stored::Envelope(envelope) => Bound::Text(armour::write(&envelope).into_bytes()),
+        Stored::Token(token) => Bound::Text(token.into_string().into_bytes()),
+    }
+}
+
+/// What is stored, as an element of an array in text form.
+fn element(stored: Stored, array_oid: u32) -> Vec<u8> {
+    match stored {
+        Stored::Envelope(envelope) if array_oid == 1001 => format!("\\x{}", hex::encode(envelope)).into_bytes(),
+        Stored::Envelope(envelope) => armour::write(&envelope).into_bytes(),
+        Stored::Token(token) => token.into_string().into_bytes(),
+    }
+}
+
+fn array_literal(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
+    let mut out = vec![b'{'];
+    for (i, element) in elements.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        match element {
+            None => out.extend_from_slice(b"NULL"),
+            Some(bytes) => {
+                out.push(b'"');
+                for b in bytes {
+                    if matches!(b, b'"' | b'\\') {
+                        out.push(b'\\');
+                    }
+                    out.push(*b);
+                }
+                out.push(b'"');
+            }
+        }
+    }
+    out.push(b'}');
+    out
+}
+
+/// The client's parameters as it sent them.
+struct Client<'a> {
+    declared: &'a [u32],
+    message: &'a bind::Bind<'a>,
+}
+
+type Elements = Vec<Option<(Vec<u8>, Format)>>;
+
+impl<'a> Client<'a> {
+    fn oid(&self, index: usize) -> u32 {
+        self.declared.get(index).copied().unwrap_or(0)
+    }
+
+    fn format(&self, index: usize) -> Result<Format, Failure> {
+        self.message.formats.at(index).map_err(|e| Failure::malformed(&e))
+    }
+
+    /// A parameter's value, format and declared type; `None` for NULL.
+    fn value<'p>(&self, param: &'p Param) -> Result<Option<(&'p [u8], Format, u32)>, Failure>
+    where
+        'a: 'p,
+    {
+        match &param.source {
+            Source::Client(i) => {
+                let i = usize::from(*i);
+                match self.message.value(i) {
+                    Some(bytes) => Ok(Some((bytes, self.format(i)?, self.oid(i)))),
+                    None => Ok(None),
+                }
+            }
+            Source::Literal(Some(clear)) => Ok(Some((clear.bytes(), Format::Text, 0))),
+            Source::Literal(None) | Source::Nothing => Ok(None),
+        }
+    }
+
+    /// A parameter as it is, for a row whose values stay clear.
+    fn plain(&self, param: &Param) -> Bound {
+        match &param.source {
+            Source::Client(i) => Bound::Client(usize::from(*i)),
+            Source::Literal(Some(clear)) => Bound::Text(clear.bytes().to_vec()),
+            Source::Literal(None) | Source::Nothing => Bound::Null,
+        }
+    }
+
+    /// A client parameter as the text of a subject id.
+    fn text(&self, index: usize, column_oid: u32) -> Result<Option<String>, Failure> {
+        let Some(bytes) = self.message.value(index) else { return Ok(None) };
+        let oid = match self.oid(index) {
+            0 => column_oid,
+            oid => oid,
+        };
+        subject::text(oid, self.format(index)?, bytes).map(Some).ok_or_else(|| {
+            Failure::new(
+                "22P02",
+                "subject-id",
+                "paravent: the subject's id could not be read",
+                "send it as text, or as an integer or uuid in binary",
+            )
+        })
+    }
+
+    /// An array's elements and their type; `None` for a NULL array.
+    fn elements(&self, param: &Param) -> Result<Option<(Elements, u32)>, Failure> {
+        let Some((bytes, format, oid)) = self.value(param)? else { return Ok(None) };
+        let array = value::decode_array(bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
+        let elements = array.elements.into_iter().map(|e| e.map(|bytes| (bytes, format))).collect();
+        Ok(Some((elements, array.element_oid)))
+    }
+
+    /// An array's elements as texts of subject ids.
+    fn texts(&self, source: &Source, column_oid: u32) -> Result<Vec<Option<String>>, Failure> {
+        let (bytes, format, oid): (&[u8], Format, u32) = match source {
+            Source::Client(i) => {
+                let i = usize::from(*i);
+                match self.message.value(i) {
+                    Some(bytes) => (bytes, self.format(i)?, self.oid(i)),
+                    None => return Ok(Vec::new()),
+                }
+            }
+            Source::Literal(Some(clear)) => (clear.bytes(), Format::Text, 0),
+            Source::Literal(None) | Source::Nothing => return Ok(Vec::new()),
+        };
+        let array = value::decode_array(bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
+        let oid = if array.element_oid == 0 { column_oid } else { array.element_oid };
+        array
+            .elements
+            .into_iter()
+            .map(|element| match element {
+                None => Ok(None),
+                Some(bytes) => subject::text(oid, format, &bytes).map(Some).ok_or_else(nobody),
+            })
+            .collect()
+    }
+}
