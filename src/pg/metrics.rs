@@ -1,6 +1,6 @@
 //! Counters of the Postgres gateway. Handles are made once: the path of a statement only adds.
 
-use crate::telemetry;
+use crate::telemetry::metrics as telemetry;
 use metrics::{Counter, Gauge, counter, gauge};
 
 /// Counters of a listener.
@@ -24,7 +24,7 @@ impl Metrics {
         Self {
             passed: outcome("passed"),
             protected: outcome("protected"),
-            sorted_by_token: outcome("sorted_by_token"),
+            sorted_by_token: counter!(telemetry::TOKEN_SORTS),
             refused: outcome("refused"),
             failed: outcome("failed"),
             connections: gauge!(telemetry::CONNECTIONS),

@@ -1,9 +1,16 @@
 //! The Postgres gateway.
 
 pub mod catalog;
+mod metrics;
+pub mod net;
 pub mod plan;
+mod recovery;
 pub mod refusal;
-pub mod session;
+mod server;
+mod session;
 pub mod sql;
+mod startup;
 pub mod value;
 pub mod wire;
+
+pub use server::{Gateway, Reload, serve};

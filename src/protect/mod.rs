@@ -7,6 +7,8 @@
 //! cache, or say what is [`Outcome::Missing`]; [`Door::load`] fetches it. Writing goes through a
 //! [`Unit`], one per transaction, so that what a rolled-back transaction made is undone.
 
+pub mod armour;
+
 use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, KeyId, Subject};
 use crate::policy::model::Policy;

@@ -33,8 +33,7 @@ pub fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Cat
     let [server, columns, unique, foreign, views, functions] = answers else {
         return Err(BuildError("count"));
     };
-    let server_version =
-        server.first().and_then(|row| number(row, 0)).ok_or(BuildError("VERSION"))?;
+    let server_version = server.first().and_then(|row| number(row, 0)).ok_or(BuildError("VERSION"))?;
     let mut relations = relations(columns).ok_or(BuildError("COLUMNS"))?;
     add_unique(&mut relations, unique).ok_or(BuildError("UNIQUE"))?;
     add_foreign(&mut relations, foreign).ok_or(BuildError("FOREIGN"))?;

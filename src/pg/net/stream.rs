@@ -19,7 +19,7 @@ pub enum Stream {
     /// In clear.
     Plain(Plain),
     /// We are the TLS server (the client's leg).
-    TlsServer(Box<tokio_rustls::server::TlsStream<Plain>>),
+    TlsServer(Box<tokio_rustls::server::TlsStream<Replay>>),
     /// We are the TLS client (the server's leg).
     TlsClient(Box<tokio_rustls::client::TlsStream<Plain>>),
 }
@@ -88,5 +88,47 @@ impl AsyncWrite for Plain {
             Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
         }
+    }
+}
+
+/// A connection of which some bytes were read already: they come first.
+pub struct Replay {
+    early: std::io::Cursor<Vec<u8>>,
+    plain: Plain,
+}
+
+impl Replay {
+    /// `early` comes before what `plain` gives.
+    pub fn new(early: Vec<u8>, plain: Plain) -> Self {
+        Self { early: std::io::Cursor::new(early), plain }
+    }
+}
+
+impl AsyncRead for Replay {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let at = usize::try_from(this.early.position()).unwrap_or(usize::MAX);
+        let rest = this.early.get_ref().get(at..).unwrap_or_default();
+        if rest.is_empty() {
+            return Pin::new(&mut this.plain).poll_read(cx, buf);
+        }
+        let n = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..n]);
+        this.early.set_position((at + n) as u64);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Replay {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().plain).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().plain).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().plain).poll_shutdown(cx)
     }
 }

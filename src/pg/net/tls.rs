@@ -8,7 +8,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
 use std::io;
 use std::path::Path;
@@ -75,7 +76,9 @@ pub fn client(mode: SslMode, root: Option<&Path>) -> io::Result<Option<Arc<Clien
         (SslMode::Disable, _) => return Ok(None),
         (SslMode::Require, None) => Arc::new(Unverified(provider())),
         (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
-            return Err(invalid("sslmode=verify-ca and verify-full need sslrootcert=FILE in the upstream URL"));
+            return Err(invalid(
+                "sslmode=verify-ca and verify-full need sslrootcert=FILE in the upstream URL",
+            ));
         }
         (mode, Some(path)) => {
             let chain = WebPkiServerVerifier::builder_with_provider(roots(path)?, provider());

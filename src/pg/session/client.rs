@@ -35,7 +35,9 @@ impl Session {
             }
             return Ok(true);
         }
-        let Some(header) = frame::header(input, frame::client_limit(self.peek(input)))? else { return Ok(false) };
+        let Some(header) = frame::header(input, frame::client_limit(self.peek(input)))? else {
+            return Ok(false);
+        };
         let (tag, total) = (header.tag, header.total());
         if self.skipping && !matches!(tag, b'S' | b'X' | b'd' | b'c' | b'f') {
             // The server would pass these over too; values in them must not reach it.
@@ -169,7 +171,9 @@ impl Session {
             Ok(Decision::Run(plan)) => self.run_query(&plan).await,
             Ok(Decision::Script(script)) => self.run_script(text, script).await,
             Err(HiddenError::Server(response)) => self.refuse_query_with(response),
-            Err(HiddenError::Skipped) => self.refuse_query(&Failure::internal("the catalog could not be asked")),
+            Err(HiddenError::Skipped) => {
+                self.refuse_query(&Failure::internal("the catalog could not be asked"))
+            }
             Err(HiddenError::End(end)) => Err(end),
         }
     }
@@ -279,7 +283,13 @@ impl Session {
         }
     }
 
-    fn pass_parse(&mut self, total: usize, name: Vec<u8>, control: Option<Control>, ddl: bool) -> Result<(), End> {
+    fn pass_parse(
+        &mut self,
+        total: usize,
+        name: Vec<u8>,
+        control: Option<Control>,
+        ddl: bool,
+    ) -> Result<(), End> {
         if let Some(control) = control {
             self.statements.insert(name, Prepared::Control(control));
         } else if ddl {
@@ -319,9 +329,10 @@ impl Session {
             Prepared::Run { plan, declared } => {
                 let body = self.take(total);
                 let message = bind::read(&body)?;
-                let formats = (0..message.results.len())
-                    .map(|i| message.results.at(i))
-                    .collect::<Result<Vec<Format>, _>>()?;
+                let formats =
+                    (0..message.results.len())
+                        .map(|i| message.results.at(i))
+                        .collect::<Result<Vec<Format>, _>>()?;
                 let formats = super::run::result_formats(&plan, &formats);
                 if self.bind_plan(&plan, &declared, &message, &formats, Show::Relay).await? {
                     let prepared = Prepared::Run { plan, declared };
@@ -361,15 +372,15 @@ impl Session {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let (name, rows) = simple::read_execute(body)?;
         let name = name.to_vec();
-        let Some(portal) = self.portals.get(&name) else {
+        let known = self.portals.get(&name).map(|p| (p.prepared.clone(), p.formats.clone()));
+        let Some((prepared, formats)) = known else {
             self.shared.metrics.passed.increment(1);
             self.forward(total, What::Execute);
             return Ok(());
         };
-        match portal.prepared.clone() {
+        match prepared {
             Prepared::Run { plan, .. } => {
                 self.take(total);
-                let formats = portal.formats.clone();
                 self.execute_plan(&name, &plan, formats, rows, false).await
             }
             Prepared::Control(control) => {
@@ -378,7 +389,11 @@ impl Session {
             }
             Prepared::Ddl => {
                 self.shared.metrics.passed.increment(1);
-                self.expects.push_with(What::Execute, Show::Relay, Context { ddl: true, ..Context::default() });
+                self.expects.push_with(
+                    What::Execute,
+                    Show::Relay,
+                    Context { ddl: true, ..Context::default() },
+                );
                 self.pipeline = true;
                 self.relay_client(total);
                 Ok(())

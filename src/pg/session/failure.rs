@@ -73,29 +73,49 @@ impl Failure {
 
     pub(crate) fn protect(error: &ProtectError) -> Self {
         let (code, anchor, hint) = match error {
-            ProtectError::Unavailable(_) => {
-                ("58030", "keystore-unavailable", "nothing was sent on; look at the gateway's log and /readyz, then try again")
-            }
-            ProtectError::DiskFull => {
-                ("53100", "keystore-full", "nothing was sent on; make room on the keystore's disk, then try again")
-            }
+            ProtectError::Unavailable(_) => (
+                "58030",
+                "keystore-unavailable",
+                "nothing was sent on; look at the gateway's log and /readyz, then try again",
+            ),
+            ProtectError::DiskFull => (
+                "53100",
+                "keystore-full",
+                "nothing was sent on; make room on the keystore's disk, then try again",
+            ),
             ProtectError::ErasedSubject => (
                 "0A000",
                 "erased-subject",
                 "use another id, or set after_erasure = \"new\" for the class in paravent.toml",
             ),
-            ProtectError::Identifier(_) => ("22023", "identifier", "shorten it, or protect the field by \"encrypt\""),
+            ProtectError::Identifier(_) => {
+                ("22023", "identifier", "shorten it, or protect the field by \"encrypt\"")
+            }
         };
         Self::new(code, anchor, format!("paravent: {error}"), hint)
     }
 
     pub(crate) fn open(fault: OpenFault, field: &str) -> Self {
         let (anchor, hint) = match fault {
-            OpenFault::WrongField => ("wrong-field", "a sealed value was copied between columns behind the gateway; restore it from a backup"),
-            OpenFault::WrongSubject => ("wrong-subject", "a sealed value was copied between rows behind the gateway; restore it from a backup"),
-            OpenFault::NotAuthentic => ("not-authentic", "the stored value was changed behind the gateway, or its keystore is another one"),
-            OpenFault::InClear => ("in-clear", "the value was written behind the gateway; write it again through the gateway"),
-            OpenFault::Shared => ("shared-token", "select the table's subject column as well, so that the row's person is known"),
+            OpenFault::WrongField => (
+                "wrong-field",
+                "a sealed value was copied between columns behind the gateway; restore it from a backup",
+            ),
+            OpenFault::WrongSubject => (
+                "wrong-subject",
+                "a sealed value was copied between rows behind the gateway; restore it from a backup",
+            ),
+            OpenFault::NotAuthentic => (
+                "not-authentic",
+                "the stored value was changed behind the gateway, or its keystore is another one",
+            ),
+            OpenFault::InClear => {
+                ("in-clear", "the value was written behind the gateway; write it again through the gateway")
+            }
+            OpenFault::Shared => (
+                "shared-token",
+                "select the table's subject column as well, so that the row's person is known",
+            ),
         };
         Self::new("XX001", anchor, format!("paravent: field {field}: {fault}"), hint)
     }

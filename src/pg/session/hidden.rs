@@ -127,7 +127,11 @@ impl Session {
             simple::execute(out, NAME, 0)?;
             simple::close(out, Target::Portal(NAME))?;
             simple::close(out, Target::Statement(NAME))?;
-            if alone { simple::sync(out) } else { simple::flush(out) }
+            if alone {
+                simple::sync(out)
+            } else {
+                simple::flush(out)
+            }
             Ok(())
         })?;
         self.captured = Some(Captured::open());

@@ -31,6 +31,7 @@ use crate::protect::{Door, Missing};
 use expect::Expects;
 pub(crate) use failure::Failure;
 use hashbrown::HashMap;
+pub(crate) use server::follow;
 use std::sync::Arc;
 use units::{Control, Units};
 
@@ -64,7 +65,10 @@ impl From<Ended> for End {
 /// A protected statement that was prepared under a name, or one that controls the transaction.
 #[derive(Clone)]
 enum Prepared {
-    Run { plan: Arc<Plan>, declared: Arc<[u32]> },
+    Run {
+        plan: Arc<Plan>,
+        declared: Arc<[u32]>,
+    },
     Control(Control),
     /// It changes the schema.
     Ddl,

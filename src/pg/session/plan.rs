@@ -59,7 +59,7 @@ impl Session {
                 Verdict::Pass | Verdict::Run(_) | Verdict::Fails(_) => {}
             }
             if let StatementKind::SetByteaOutput(escape) = statement.kind {
-                self.settings.bytea_escape = escape;
+                self.settings.bytea_escape = escape.unwrap_or(false);
             }
             if matches!(statement.kind, StatementKind::Ddl) {
                 self.dirty = true;

@@ -116,7 +116,12 @@ impl Opener<'_> {
     }
 
     /// Whether the row's `when` holds, so that its value is protected.
-    fn applies(&self, output: &Output, body: &[u8], cells: &[Option<Range<usize>>]) -> Result<bool, RowError> {
+    fn applies(
+        &self,
+        output: &Output,
+        body: &[u8],
+        cells: &[Option<Range<usize>>],
+    ) -> Result<bool, RowError> {
         let Some(column) = output.when else { return Ok(true) };
         match cells.get(usize::from(column)) {
             Some(Some(range)) => Ok(matches!(&body[range.clone()], b"t" | [1])),
@@ -170,17 +175,32 @@ impl Opener<'_> {
     }
 
     /// NULL, or the field's placeholder where the column can't be NULL.
-    fn erased(&self, output: &Output, field: &Field, format: Format, row: &mut RowWriter<'_>) -> Result<(), RowError> {
+    fn erased(
+        &self,
+        output: &Output,
+        field: &Field,
+        format: Format,
+        row: &mut RowWriter<'_>,
+    ) -> Result<(), RowError> {
         let placeholder = match &field.erased {
             Some(text) if output.not_null => text,
             None if output.not_null && is_text(output.shown.oid) => "",
             _ => return Ok(row.null()?),
         };
         let failed = |e| RowError::Failure(Failure::value(&e, &field.name));
-        let read = value::decode(placeholder.as_bytes(), Format::Text, 0, field.ty, self.settings).map_err(failed)?;
+        let read = value::decode(placeholder.as_bytes(), Format::Text, 0, field.ty, self.settings)
+            .map_err(failed)?;
         row.cell_with(|out| {
-            value::encode(read.kind(), read.bytes(), field.ty, format, as_text(output, field), self.settings, out)
-                .map_err(failed)
+            value::encode(
+                read.kind(),
+                read.bytes(),
+                field.ty,
+                format,
+                as_text(output, field),
+                self.settings,
+                out,
+            )
+            .map_err(failed)
         })
     }
 
@@ -214,7 +234,7 @@ struct Cell<'a> {
 
 fn fault(why: crate::protect::OpenFault, field: &Field) -> RowError {
     tracing::warn!(target: "audit", event = "fault", field = %field.name, fault = %why);
-    metrics::counter!(crate::telemetry::AUDIT_EVENTS, "event" => "fault").increment(1);
+    metrics::counter!(crate::telemetry::metrics::AUDIT_EVENTS, "event" => "fault").increment(1);
     RowError::Failure(Failure::open(why, &field.name))
 }
 

@@ -5,7 +5,6 @@ use super::expect::{Context, Show, What};
 use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
 use super::rows::{Opener, RowError, format_at, stored_envelope, token_text};
-use super::values::Bound;
 use super::{End, Prepared, Session, subject};
 use crate::ids::Subject;
 use crate::pg::plan::{Bind, Plan, Verdict};
@@ -42,7 +41,12 @@ pub(super) struct Kept {
 
 impl Session {
     /// Parse of a planned statement.
-    pub(super) fn parse_plan(&mut self, name: Vec<u8>, plan: Arc<Plan>, declared: Arc<[u32]>) -> Result<(), End> {
+    pub(super) fn parse_plan(
+        &mut self,
+        name: Vec<u8>,
+        plan: Arc<Plan>,
+        declared: Arc<[u32]>,
+    ) -> Result<(), End> {
         self.send_parse(&name, &plan, &declared, false)?;
         self.statements.insert(name, Prepared::Run { plan, declared });
         Ok(())
@@ -73,17 +77,20 @@ impl Session {
         }
     }
 
-    fn send_parse(&mut self, name: &[u8], plan: &Arc<Plan>, declared: &[u32], simple: bool) -> Result<(), End> {
+    fn send_parse(
+        &mut self,
+        name: &[u8],
+        plan: &Arc<Plan>,
+        declared: &[u32],
+        simple: bool,
+    ) -> Result<(), End> {
         let oids: Vec<u32> = plan
             .params
             .iter()
             .enumerate()
             .map(|(i, p)| if p.type_oid != 0 { p.type_oid } else { declared.get(i).copied().unwrap_or(0) })
             .collect();
-        self.io
-            .server
-            .output
-            .append_with(|out| parse_msg::write(out, name, plan.sql.as_bytes(), &oids))?;
+        self.io.server.output.append_with(|out| parse_msg::write(out, name, plan.sql.as_bytes(), &oids))?;
         let context = Context { plan: Some(plan.clone()), simple, ..Context::default() };
         self.expects.push_with(What::Complete, Show::Rewrite, context);
         self.pipeline = true;
@@ -92,10 +99,7 @@ impl Session {
 
     /// Sends a text that fails on the server in its own words.
     fn send_failing(&mut self, text: &str, simple: bool) -> Result<(), End> {
-        self.io
-            .server
-            .output
-            .append_with(|out| parse_msg::write(out, FAILING_NAME, text.as_bytes(), &[]))?;
+        self.io.server.output.append_with(|out| parse_msg::write(out, FAILING_NAME, text.as_bytes(), &[]))?;
         let plan = Plan { splices: crate::pg::plan::Splices::default(), ..Plan::default() };
         let context = Context { plan: Some(plan.into()), simple, ..Context::default() };
         self.expects.push_with(What::Complete, Show::Rewrite, context);
@@ -117,7 +121,8 @@ impl Session {
             Err(HiddenError::End(end)) => return Err(end),
             Err(error) => return self.failed_extended(error).map(|()| false),
         };
-        let param_formats: Vec<Format> = bound.iter().enumerate().map(|(i, b)| b.format(i, message)).collect();
+        let param_formats: Vec<Format> =
+            bound.iter().enumerate().map(|(i, b)| b.format(i, message)).collect();
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
             let mut writer = bind::BindWriter::begin(out, message.portal, message.statement, &param_formats)?;
             for value in &bound {
@@ -151,7 +156,8 @@ impl Session {
         if plan.sorts_by_token {
             self.shared.metrics.sorted_by_token.increment(1);
         }
-        let context = Context { plan: Some(plan.clone()), formats: formats.clone(), simple, ..Context::default() };
+        let context =
+            Context { plan: Some(plan.clone()), formats: formats.clone(), simple, ..Context::default() };
         let Some(bind) = plan.write.as_ref().and_then(|w| w.bind.as_ref()) else {
             self.io.server.output.append_with(|out| simple::execute(out, portal, rows))?;
             self.expects.push_with(What::Execute, Show::Rewrite, context);
@@ -193,7 +199,13 @@ impl Session {
     }
 
     /// Binds what was sealed provisionally to the subjects that the database reported.
-    async fn bind_rows(&mut self, plan: &Plan, bind: &Bind, formats: &[Format], held: &[u8]) -> Result<(), Failure> {
+    async fn bind_rows(
+        &mut self,
+        plan: &Plan,
+        bind: &Bind,
+        formats: &[Format],
+        held: &[u8],
+    ) -> Result<(), Failure> {
         let Some(write) = &plan.write else { return Ok(()) };
         let Some(unit) = self.units.last() else { return Ok(()) };
         let mut rows = Vec::new();
@@ -201,12 +213,13 @@ impl Session {
         for body in frames(held, b'D') {
             let cells: Vec<_> =
                 cells(body).and_then(Iterator::collect).map_err(|e: WireError| Failure::malformed(&e))?;
-            let cell = |column: u16| cells.get(usize::from(column)).cloned().flatten().map(|range| &body[range]);
+            let cell =
+                |column: u16| cells.get(usize::from(column)).cloned().flatten().map(|range| &body[range]);
             let mut found = None;
             for witness in &bind.witnesses {
                 let Some(bytes) = cell(*witness) else { continue };
                 let format = format_at(formats, usize::from(*witness));
-                let oid = self.scratch_oid(plan, *witness);
+                let oid = stored_oid(plan, *witness);
                 if stored_envelope(oid, format, bytes, &mut stored) {
                     found = unit.row_of_envelope(&stored);
                 }
@@ -234,7 +247,12 @@ impl Session {
     }
 
     /// The rows as the client sees them, and the tag.
-    async fn open_held(&mut self, plan: &Plan, formats: &[Format], held: &[u8]) -> Result<Result<Kept, Failure>, End> {
+    async fn open_held(
+        &mut self,
+        plan: &Plan,
+        formats: &[Format],
+        held: &[u8],
+    ) -> Result<Result<Kept, Failure>, End> {
         let mut kept = Kept { rows: VecDeque::new(), tag: Vec::new() };
         for frame in whole_frames(held) {
             if frame[0] != b'D' {
@@ -246,8 +264,7 @@ impl Session {
             }
             loop {
                 let mut row = Vec::new();
-                let opener =
-                    Opener { door: &self.shared.door, plan, formats, settings: &self.settings };
+                let opener = Opener { door: &self.shared.door, plan, formats, settings: &self.settings };
                 match opener.row(&frame[HEADER..], &mut self.scratch, &mut self.missing, &mut row) {
                     Ok(()) => {
                         kept.rows.push_back(row);
@@ -293,15 +310,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    fn scratch_oid(&self, plan: &Plan, column: u16) -> u32 {
-        let hidden = plan.visible.and_then(|visible| column.checked_sub(visible));
-        let oid = match hidden {
-            Some(hidden) => plan.hidden.get(usize::from(hidden)).copied(),
-            None => plan.outputs.iter().find(|o| o.column == column).map(|o| o.stored_oid),
-        };
-        oid.unwrap_or(25)
     }
 
     /// A simple Query of one planned statement.
@@ -389,7 +397,11 @@ impl Session {
         self.expects.push_with(What::Complete, Show::Rewrite, quiet());
         self.expects.push_with(What::Describe, Show::Rewrite, quiet());
         let ddl = matches!(kind, StatementKind::Ddl);
-        self.expects.push_with(What::Execute, Show::Rewrite, Context { simple: true, units, ddl, ..Context::default() });
+        self.expects.push_with(
+            What::Execute,
+            Show::Rewrite,
+            Context { simple: true, units, ddl, ..Context::default() },
+        );
         self.pipeline = true;
         if let StatementKind::RollbackTo(name) = kind {
             self.io.server.output.append_with(simple::flush);
@@ -401,6 +413,15 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Type OID of a result column as stored.
+fn stored_oid(plan: &Plan, column: u16) -> u32 {
+    let oid = match plan.visible.and_then(|visible| column.checked_sub(visible)) {
+        Some(hidden) => plan.hidden.get(usize::from(hidden)).copied(),
+        None => plan.outputs.iter().find(|o| o.column == column).map(|o| o.stored_oid),
+    };
+    oid.unwrap_or(25)
 }
 
 /// Result formats for the server: hidden columns need codes of their own only where the client gave
@@ -434,4 +455,3 @@ fn whole_frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn frames(bytes: &[u8], tag: u8) -> impl Iterator<Item = &[u8]> {
     whole_frames(bytes).filter(move |f| f[0] == tag).map(|f| &f[HEADER..])
 }
-

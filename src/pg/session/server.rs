@@ -59,7 +59,9 @@ impl Session {
                     at = 0;
                     if !whole {
                         if header.total() > self.message_limit() {
-                            return Err(End::Fatal(Box::new(Failure::too_large(self.shared.limits.message_bytes))));
+                            return Err(End::Fatal(Box::new(Failure::too_large(
+                                self.shared.limits.message_bytes,
+                            ))));
                         }
                         self.io.server.input.reserve(header.total());
                         return Ok(true);
@@ -188,11 +190,8 @@ impl Session {
         let opener =
             Opener { door: &self.shared.door, plan, formats: &context.formats, settings: &self.settings };
         let (scratch, missing) = (&mut self.scratch, &mut self.missing);
-        let written = self
-            .io
-            .client
-            .output
-            .append_with(|out| opener.row(&frame[HEADER..], scratch, missing, out));
+        let written =
+            self.io.client.output.append_with(|out| opener.row(&frame[HEADER..], scratch, missing, out));
         match written {
             Ok(()) => Ok(true),
             Err(RowError::Missing) => {
@@ -420,7 +419,11 @@ fn settle(what: What, context: &mut Context, tag: &[u8]) {
 }
 
 /// Follows a setting that the server reports; refuses those under which texts would read otherwise.
-pub(crate) fn follow(settings: &mut crate::pg::value::Settings, name: &[u8], value: &[u8]) -> Result<(), Failure> {
+pub(crate) fn follow(
+    settings: &mut crate::pg::value::Settings,
+    name: &[u8],
+    value: &[u8],
+) -> Result<(), Failure> {
     let value = String::from_utf8_lossy(value);
     match name {
         b"DateStyle" => settings.date_style = value.into_owned(),
@@ -494,7 +497,9 @@ fn columns(
     let mut columns = describe::read(body)?;
     let visible = plan.visible.map_or(columns.len(), usize::from);
     if visible + plan.hidden.len() != columns.len() {
-        return Err(End::Fatal(Box::new(Failure::internal("the result has other columns than were planned"))));
+        return Err(End::Fatal(Box::new(Failure::internal(
+            "the result has other columns than were planned",
+        ))));
     }
     columns.truncate(visible);
     for output in &plan.outputs {
@@ -532,7 +537,10 @@ fn error_for(context: &Context, body: &[u8], frame: &[u8], out: &mut Vec<u8>) ->
         _ => Change::Keep,
     })?;
     if too_narrow {
-        add_hint(out, "an envelope is longer than the value: ALTER TABLE … ALTER COLUMN … TYPE text (see docs/errors.md#too-narrow)");
+        add_hint(
+            out,
+            "an envelope is longer than the value: ALTER TABLE … ALTER COLUMN … TYPE text (see docs/errors.md#too-narrow)",
+        );
     }
     Ok(())
 }

@@ -146,7 +146,24 @@ impl Control {
     /// Reads the first words of a statement that was not parsed; `None` for all that ends nothing.
     pub(super) fn of(text: &str) -> Option<Self> {
         let text = text.trim_start();
-        if !matches!(text.as_bytes().first(), Some(b'c' | b'C' | b'e' | b'E' | b'r' | b'R' | b'a' | b'A' | b's' | b'S' | b'p' | b'P' | b'-' | b'/')) {
+        if !matches!(
+            text.as_bytes().first(),
+            Some(
+                b'c' | b'C'
+                    | b'e'
+                    | b'E'
+                    | b'r'
+                    | b'R'
+                    | b'a'
+                    | b'A'
+                    | b's'
+                    | b'S'
+                    | b'p'
+                    | b'P'
+                    | b'-'
+                    | b'/'
+            )
+        ) {
             return None;
         }
         let mut words = Words(text);
@@ -165,7 +182,9 @@ impl Control {
                 match word.as_deref() {
                     Some("prepared") => None,
                     Some("to") => match words.next()? {
-                        w if w.eq_ignore_ascii_case("savepoint") => Some(Self::RollbackTo(name(words.next()?))),
+                        w if w.eq_ignore_ascii_case("savepoint") => {
+                            Some(Self::RollbackTo(name(words.next()?)))
+                        }
                         w => Some(Self::RollbackTo(name(w))),
                     },
                     _ => Some(Self::Rollback),
@@ -182,9 +201,9 @@ impl Control {
 pub(super) fn is_ddl(text: &str) -> bool {
     let text = text.trim_start();
     matches!(text.as_bytes().first(), Some(b'c' | b'C' | b'a' | b'A' | b'd' | b'D' | b'-' | b'/'))
-        && Words(text).next().is_some_and(|word| {
-            ["create", "alter", "drop"].iter().any(|ddl| word.eq_ignore_ascii_case(ddl))
-        })
+        && Words(text)
+            .next()
+            .is_some_and(|word| ["create", "alter", "drop"].iter().any(|ddl| word.eq_ignore_ascii_case(ddl)))
 }
 
 /// An identifier as Postgres folds it.

@@ -54,6 +54,9 @@ enum Whose {
     Unprotected,
 }
 
+/// Elements of an array parameter.
+type Array = Vec<Option<Vec<u8>>>;
+
 /// A value to be protected, and where it goes.
 struct Work {
     param: usize,
@@ -76,7 +79,9 @@ impl Session {
             return Err(Failure::new(
                 "08P01",
                 "protocol",
-                format!("bind message supplies {sent} parameters, but the prepared statement requires {needed}"),
+                format!(
+                    "bind message supplies {sent} parameters, but the prepared statement requires {needed}"
+                ),
                 "send one value for each parameter",
             )
             .into());
@@ -92,8 +97,15 @@ impl Session {
             None => Vec::new(),
         };
         let whose = self.whose(write, &client, found.as_slice()).await?;
-        let work = self.work(plan, write, &client, &whose, &mut bound)?;
-        self.shield(plan, &whose, work, &mut bound).await?;
+        let mut arrays: Vec<Option<Array>> = Vec::new();
+        arrays.resize_with(plan.params.len(), || None);
+        let work = self.work(plan, write, &client, &whose, &mut bound, &mut arrays)?;
+        self.shield(plan, &whose, &work, &mut bound, &mut arrays).await?;
+        for (slot, array) in bound.iter_mut().zip(arrays) {
+            if let Some(array) = array {
+                *slot = Bound::Text(array_literal(&array));
+            }
+        }
         for (index, param) in plan.params.iter().enumerate() {
             if param.action == Action::Subjects {
                 bound[index] = Bound::Text(subject::array(&found).into_bytes());
@@ -103,7 +115,12 @@ impl Session {
     }
 
     /// Parameters that need no subject: relayed, or compared.
-    async fn without_subject(&self, index: usize, param: &Param, client: &Client<'_>) -> Result<Bound, HiddenError> {
+    async fn without_subject(
+        &self,
+        index: usize,
+        param: &Param,
+        client: &Client<'_>,
+    ) -> Result<Bound, HiddenError> {
         let door = &self.shared.door;
         let protect = |e| HiddenError::from(Failure::protect(&e));
         Ok(match &param.action {
@@ -114,9 +131,9 @@ impl Session {
             },
             Action::Find { field } => match self.identifier(param, *field, client)? {
                 Some(identifier) if identifier.is_empty() => Bound::Text(Vec::new()),
-                Some(identifier) => {
-                    Bound::Text(door.find(*field, &identifier).await.map_err(protect)?.into_string().into_bytes())
-                }
+                Some(identifier) => Bound::Text(
+                    door.find(*field, &identifier).await.map_err(protect)?.into_string().into_bytes(),
+                ),
                 None => Bound::Null,
             },
             Action::FindFolded { field } => match self.identifier(param, *field, client)? {
@@ -140,7 +157,9 @@ impl Session {
                                 let identifier = self.read_identifier(*field, bytes, *format, oid)?;
                                 let token = match identifier.as_str() {
                                     "" => String::new(),
-                                    identifier => door.find(*field, identifier).await.map_err(protect)?.into(),
+                                    identifier => {
+                                        door.find(*field, identifier).await.map_err(protect)?.into()
+                                    }
                                 };
                                 Some(token.into_bytes())
                             }
@@ -212,7 +231,12 @@ impl Session {
     }
 
     /// Whose each row is.
-    async fn whose(&mut self, write: &Write, client: &Client<'_>, found: &[String]) -> Result<Vec<Whose>, HiddenError> {
+    async fn whose(
+        &mut self,
+        write: &Write,
+        client: &Client<'_>,
+        found: &[String],
+    ) -> Result<Vec<Whose>, HiddenError> {
         if write.lookup.is_some() {
             let known = |id: &String| Whose::Known(Subject::new(write.class.clone(), id.as_str()));
             return Ok(found.iter().map(known).collect());
@@ -247,7 +271,12 @@ impl Session {
     }
 
     /// Whether a row's `when` holds.
-    async fn applies(&mut self, when: Option<&RowWhen>, client: &Client<'_>, element: usize) -> Result<bool, HiddenError> {
+    async fn applies(
+        &mut self,
+        when: Option<&RowWhen>,
+        client: &Client<'_>,
+        element: usize,
+    ) -> Result<bool, HiddenError> {
         let Some(when) = when else { return Ok(true) };
         let value = match &when.value {
             SubjectSource::Client(i) => client.text(usize::from(*i), 0)?,
@@ -282,6 +311,7 @@ impl Session {
         client: &Client<'_>,
         whose: &[Whose],
         bound: &mut [Bound],
+        arrays: &mut [Option<Array>],
     ) -> Result<Vec<Work>, HiddenError> {
         let mut work = Vec::new();
         for (index, param) in plan.params.iter().enumerate() {
@@ -297,6 +327,7 @@ impl Session {
                     }
                 }
                 Action::ProtectPerSubject { field } => {
+                    arrays[index] = Some(vec![None; whose.len()]);
                     for row in 0..whose.len() {
                         if let Some(value) = self.read(param, *field, client)? {
                             work.push(Work { param: index, field: *field, row, value });
@@ -304,12 +335,14 @@ impl Session {
                     }
                 }
                 Action::ProtectEach { field } => {
-                    let each = write.rows.first().is_some_and(|r| matches!(r.subject, SubjectSource::Each(_)));
+                    let each =
+                        write.rows.first().is_some_and(|r| matches!(r.subject, SubjectSource::Each(_)));
                     let Some((elements, oid)) = client.elements(param)? else { continue };
+                    let mut array: Array = vec![None; elements.len()];
                     for (row, element) in elements.iter().enumerate() {
                         let Some((bytes, format)) = element else { continue };
                         match whose.get(if each { row } else { 0 }) {
-                            Some(Whose::Unprotected) => {}
+                            Some(Whose::Unprotected) => array[row] = Some(bytes.clone()),
                             Some(Whose::Nobody) | None => return Err(nobody().into()),
                             Some(_) => {
                                 let value = self.clear(*field, bytes, *format, oid)?;
@@ -317,6 +350,7 @@ impl Session {
                             }
                         }
                     }
+                    arrays[index] = Some(array);
                 }
                 _ => {}
             }
@@ -329,8 +363,9 @@ impl Session {
         &mut self,
         plan: &Plan,
         whose: &[Whose],
-        work: Vec<Work>,
+        work: &[Work],
         bound: &mut [Bound],
+        arrays: &mut [Option<Array>],
     ) -> Result<(), HiddenError> {
         let items: Vec<Item<'_>> = work
             .iter()
@@ -353,43 +388,18 @@ impl Session {
                 Failure::protect(&e)
             })?
         };
-        let mut arrays: Vec<Option<Vec<Option<Vec<u8>>>>> = Vec::new();
-        arrays.resize_with(plan.params.len(), || None);
-        for (index, param) in plan.params.iter().enumerate() {
-            match &param.action {
-                Action::ProtectPerSubject { .. } => arrays[index] = Some(vec![None; whose.len()]),
-                Action::ProtectEach { .. } => arrays[index] = Some(Vec::new()),
-                _ => {}
-            }
-        }
         for (w, stored) in work.iter().zip(stored) {
             let param = &plan.params[w.param];
             match &mut arrays[w.param] {
                 None => bound[w.param] = single(stored, param.type_oid),
                 Some(array) => {
-                    if array.len() <= w.row {
-                        array.resize(w.row + 1, None);
+                    if let Some(slot) = array.get_mut(w.row) {
+                        *slot = Some(element(stored, param.type_oid));
                     }
-                    array[w.row] = Some(element(stored, param.type_oid));
                 }
             }
         }
-        self.bind_arrays(plan, whose, arrays, bound);
         Ok(())
-    }
-
-    fn bind_arrays(
-        &self,
-        plan: &Plan,
-        _whose: &[Whose],
-        arrays: Vec<Option<Vec<Option<Vec<u8>>>>>,
-        bound: &mut [Bound],
-    ) {
-        for (index, array) in arrays.into_iter().enumerate() {
-            if let (Some(array), Some(_)) = (array, plan.params.get(index)) {
-                bound[index] = Bound::Text(array_literal(&array));
-            }
-        }
     }
 
     /// The clear value of a parameter; `None` for NULL.
@@ -421,7 +431,12 @@ impl Session {
         Ok(Clear::new(Kind::Text, text))
     }
 
-    fn identifier(&self, param: &Param, field: FieldId, client: &Client<'_>) -> Result<Option<String>, Failure> {
+    fn identifier(
+        &self,
+        param: &Param,
+        field: FieldId,
+        client: &Client<'_>,
+    ) -> Result<Option<String>, Failure> {
         match client.value(param)? {
             Some((bytes, format, oid)) => self.read_identifier(field, bytes, format, oid).map(Some),
             None => Ok(None),
@@ -429,7 +444,13 @@ impl Session {
     }
 
     /// An identifier to compare with. A varchar's limit is for what is stored, not for this.
-    fn read_identifier(&self, id: FieldId, bytes: &[u8], format: Format, oid: u32) -> Result<String, Failure> {
+    fn read_identifier(
+        &self,
+        id: FieldId,
+        bytes: &[u8],
+        format: Format,
+        oid: u32,
+    ) -> Result<String, Failure> {
         let field = self.shared.door.policy().field(id);
         let ty = match field.ty {
             Declared::Varchar(_) => Declared::Text,
@@ -475,7 +496,9 @@ fn single(stored: Stored, oid: u32) -> Bound {
 /// What is stored, as an element of an array in text form.
 fn element(stored: Stored, array_oid: u32) -> Vec<u8> {
     match stored {
-        Stored::Envelope(envelope) if array_oid == 1001 => format!("\\x{}", hex::encode(envelope)).into_bytes(),
+        Stored::Envelope(envelope) if array_oid == 1001 => {
+            format!("\\x{}", hex::encode(envelope)).into_bytes()
+        }
         Stored::Envelope(envelope) => armour::write(&envelope).into_bytes(),
         Stored::Token(token) => token.into_string().into_bytes(),
     }
@@ -570,8 +593,8 @@ impl<'a> Client<'a> {
     fn elements(&self, param: &Param) -> Result<Option<(Elements, u32)>, Failure> {
         let Some((bytes, format, oid)) = self.value(param)? else { return Ok(None) };
         let array = value::decode_array(bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
-        let elements = array.elements.into_iter().map(|e| e.map(|bytes| (bytes, format))).collect();
-        Ok(Some((elements, array.element_oid)))
+        let elements = array.into_iter().map(|e| e.map(|bytes| (bytes, format))).collect();
+        Ok(Some((elements, value::element_oid(oid).unwrap_or(0))))
     }
 
     /// An array's elements as texts of subject ids.
@@ -588,9 +611,8 @@ impl<'a> Client<'a> {
             Source::Literal(None) | Source::Nothing => return Ok(Vec::new()),
         };
         let array = value::decode_array(bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
-        let oid = if array.element_oid == 0 { column_oid } else { array.element_oid };
+        let oid = value::element_oid(oid).unwrap_or(column_oid);
         array
-            .elements
             .into_iter()
             .map(|element| match element {
                 None => Ok(None),

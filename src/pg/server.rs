@@ -1,0 +1,288 @@
+//! A listener: accepts, spreads connections over worker threads, drains.
+//!
+//! Each worker runs its sessions on one thread, so that a statement's way through the gateway never
+//! changes threads; system calls, not code, are most of a relay's cost.
+
+use super::catalog::Catalogs;
+use super::metrics::Metrics;
+use super::net::connect::Connector;
+use super::net::stream::Plain;
+use super::net::tls;
+use super::session::{Failure, Session, Shared};
+use super::startup::{self, Refused};
+use crate::config::{Listen, PostgresConfig};
+use crate::protect::Door;
+use aho_corasick::AhoCorasick;
+use parking_lot::RwLock;
+use rustls::ServerConfig;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, LocalSet};
+
+/// What every connection of a listener needs; replaced as a whole when the policy is reloaded.
+#[derive(Clone)]
+struct Context {
+    shared: Arc<Shared>,
+    catalogs: Arc<Catalogs>,
+    connector: Connector,
+    tls: Option<Arc<ServerConfig>>,
+    open: Arc<AtomicU32>,
+    drain: watch::Receiver<bool>,
+}
+
+/// A listener that runs.
+pub struct Gateway {
+    /// Its bound address, as `listening …` prints it.
+    pub address: String,
+    /// Ends once the listener stopped and its connections are over.
+    pub task: JoinHandle<()>,
+    /// Changes the policy of connections made from now on.
+    pub reload: Reload,
+}
+
+/// Changes a running listener's policy.
+#[derive(Clone)]
+pub struct Reload {
+    context: Arc<RwLock<Context>>,
+    tables: usize,
+}
+
+impl Reload {
+    /// Connections made from now on see this door's policy.
+    pub fn policy(&self, door: Door) {
+        let mut context = self.context.write();
+        let tables = door.policy().postgres.get(self.tables).cloned().unwrap_or_default();
+        context.catalogs = Arc::new(Catalogs::new(context.connector.clone(), tables.into()));
+        let old = &context.shared;
+        context.shared = Arc::new(Shared {
+            door,
+            limits: old.limits.clone(),
+            metrics: Metrics::new(),
+            search_path: old.search_path.clone(),
+        });
+    }
+}
+
+/// A connection in std's form, so that it can change threads.
+enum Accepted {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Starts a listener; it accepts when this returns. It stops when `drain` becomes true, and its
+/// connections end as soon as they are idle.
+///
+/// # Errors
+/// The address is taken, or certificates can't be read.
+pub async fn serve(config: PostgresConfig, door: Door, drain: watch::Receiver<bool>) -> io::Result<Gateway> {
+    let (listener, address) = bind(&config.listen).await?;
+    let connector = Connector::new(config.upstream)?;
+    let tls = config.tls.as_ref().map(tls::server).transpose()?;
+    let tables = door.policy().postgres.get(config.tables).cloned().unwrap_or_default();
+    let search_path = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(["search_path"])
+        .map_err(io::Error::other)?;
+    let context = Context {
+        catalogs: Arc::new(Catalogs::new(connector.clone(), tables.into())),
+        shared: Arc::new(Shared { door, limits: config.limits, metrics: Metrics::new(), search_path }),
+        connector,
+        tls,
+        open: Arc::default(),
+        drain,
+    };
+    let context = Arc::new(RwLock::new(context));
+    let reload = Reload { context: Arc::clone(&context), tables: config.tables };
+    let workers = workers()?;
+    let task = tokio::spawn(accept(listener, context, workers));
+    Ok(Gateway { address, task, reload })
+}
+
+async fn bind(listen: &Listen) -> io::Result<(Listener, String)> {
+    match listen {
+        Listen::Tcp { host, port } => {
+            let listener = TcpListener::bind((host.as_str(), *port)).await?;
+            let address = listener.local_addr()?.to_string();
+            Ok((Listener::Tcp(listener), address))
+        }
+        Listen::Unix(path) => {
+            // A socket that nobody answers on is left from an earlier run.
+            if path.exists() && UnixStream::connect(path).await.is_err() {
+                std::fs::remove_file(path)?;
+            }
+            let listener = UnixListener::bind(path)?;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
+            Ok((Listener::Unix(listener), format!("unix:{}", path.display())))
+        }
+    }
+}
+
+type Job = (Accepted, Context);
+
+/// One thread per core, each with a runtime of its own.
+fn workers() -> io::Result<Vec<mpsc::UnboundedSender<Job>>> {
+    let n = std::thread::available_parallelism().map_or(1, usize::from);
+    (0..n)
+        .map(|i| {
+            let (send, mut jobs) = mpsc::unbounded_channel::<Job>();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            std::thread::Builder::new().name(format!("pg-{i}")).spawn(move || {
+                let local = LocalSet::new();
+                local.spawn_local(async move {
+                    while let Some((accepted, context)) = jobs.recv().await {
+                        tokio::task::spawn_local(connection(accepted, context));
+                    }
+                });
+                runtime.block_on(local);
+            })?;
+            Ok(send)
+        })
+        .collect()
+}
+
+async fn accept(listener: Listener, context: Arc<RwLock<Context>>, workers: Vec<mpsc::UnboundedSender<Job>>) {
+    let mut drain = context.read().drain.clone();
+    let open = Arc::clone(&context.read().open);
+    let refresher = tokio::spawn(refresh(Arc::clone(&context)));
+    let recovery = tokio::spawn(super::recovery::run(
+        Arc::clone(&context.read().catalogs),
+        context.read().shared.door.clone(),
+    ));
+    for worker in workers.iter().cycle() {
+        let accepted = tokio::select! {
+            accepted = next(&listener) => accepted,
+            () = drained(&mut drain) => break,
+        };
+        match accepted {
+            Ok(accepted) => {
+                let context = context.read().clone();
+                if worker.send((accepted, context)).is_err() {
+                    break;
+                }
+            }
+            Err(error) => {
+                // Descriptors or memory ran out: other connections go on, this listener tries again.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    refresher.abort();
+    recovery.abort();
+    while open.load(Ordering::Acquire) > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+async fn refresh(context: Arc<RwLock<Context>>) {
+    loop {
+        let catalogs = Arc::clone(&context.read().catalogs);
+        catalogs.refresh().await;
+    }
+}
+
+async fn drained(drain: &mut watch::Receiver<bool>) {
+    while !*drain.borrow_and_update() {
+        if drain.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn next(listener: &Listener) -> io::Result<Accepted> {
+    match listener {
+        Listener::Tcp(listener) => {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            Ok(Accepted::Tcp(stream.into_std()?))
+        }
+        Listener::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0.into_std()?)),
+    }
+}
+
+/// Counts a connection as open for as long as it lives.
+struct Open(Context);
+
+impl Open {
+    fn new(context: Context) -> Self {
+        context.open.fetch_add(1, Ordering::AcqRel);
+        context.shared.metrics.connections.increment(1);
+        Self(context)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        self.0.shared.metrics.connections.decrement(1);
+    }
+}
+
+async fn connection(accepted: Accepted, context: Context) {
+    let plain = match accepted {
+        Accepted::Tcp(stream) => TcpStream::from_std(stream).map(Plain::Tcp),
+        Accepted::Unix(stream) => UnixStream::from_std(stream).map(Plain::Unix),
+    };
+    let Ok(plain) = plain else { return };
+    let open = Open::new(context);
+    let context = &open.0;
+    let full = context.open.load(Ordering::Acquire) > context.shared.limits.connections;
+    let started = startup::start(plain, context.tls.as_ref(), &context.connector);
+    let refused = match tokio::time::timeout(startup::LIMIT, started).await {
+        Err(_) => return,
+        Ok(Ok(ready)) if full => {
+            let failure = Failure::new(
+                "53300",
+                "connections",
+                "paravent: too many connections",
+                "raise limits.connections in paravent.toml, or open fewer",
+            );
+            Refused::Failure(Box::new((ready.io.client, failure)))
+        }
+        Ok(Ok(ready)) => match session(ready, context).await {
+            Ok(session) => {
+                session.run(context.drain.clone()).await;
+                return;
+            }
+            Err(refused) => refused,
+        },
+        Ok(Err(refused)) => refused,
+    };
+    if let Refused::Failure(boxed) = refused {
+        let (mut client, failure) = *boxed;
+        client.output.append_with(|out| failure.write(out, "FATAL"));
+        let _ = tokio::time::timeout(startup::LIMIT, client.close()).await;
+    }
+}
+
+/// The session, once its database's catalog is known.
+async fn session(mut ready: startup::Ready, context: &Context) -> Result<Session, Refused> {
+    let database = context.catalogs.database(&ready.database);
+    let snapshot = match database.snapshot().await {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            tracing::warn!(%error, "the catalog could not be read");
+            let failure = Failure::new(
+                "58030",
+                "catalog-unavailable",
+                "paravent: the catalog could not be read",
+                "the gateway's own login must reach the database that you named; see its log",
+            );
+            return Err(Refused::Failure(Box::new((ready.io.client, failure))));
+        }
+    };
+    ready.io.client.output.append_with(|out| {
+        super::wire::simple::ready(out, super::wire::simple::Status::Idle);
+    });
+    Ok(Session::new(ready.io, Arc::clone(&context.shared), database, snapshot, ready.settings))
+}
