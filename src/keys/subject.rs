@@ -229,7 +229,7 @@ mod tests {
         let wrapped = secret.wrap(&g(1), Binding::To(&owner)).unwrap();
         let mut others = vec![Subject::new("person", "43"), Subject::new("perso", "n42")];
         others.push(Subject::new("client_admin", "42"));
-        others.push(Subject { realm: Arc::from("other"), ..owner.clone() });
+        others.push(Subject { realm: Arc::from("other"), ..owner });
         for other in &others {
             let moved = Binding::To(other);
             let opened = SubjectSecret::unwrap(&wrapped, &g(1), moved, Purpose::default(), secret.key_id());
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(open(&wrapped, &g(1), "marketing", secret.key_id()), not);
         assert_eq!(open(&wrapped, &g(1), "default", KeyId([0; 16])), not);
         assert!(matches!(open(&wrapped, &g(2), "default", secret.key_id()), UnwrapError::Generation { .. }));
-        let relabelled = Wrapped { generation: Generation(2), ..wrapped.clone() };
+        let relabelled = Wrapped { generation: Generation(2), ..wrapped };
         assert_eq!(open(&relabelled, &g(2), "default", secret.key_id()), not);
         let other = GenerationKey::from_parts(Generation(1), Secret::new([8; 32]));
         assert_eq!(open(&wrapped, &other, "default", secret.key_id()), not);
