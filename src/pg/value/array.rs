@@ -43,8 +43,11 @@ const DAMAGED: ValueError = ValueError::Binary("array");
 const SYNTAX: ValueError = ValueError::Syntax("array", "22P02");
 
 impl From<WireError> for ValueError {
-    fn from(_: WireError) -> Self {
-        DAMAGED
+    fn from(e: WireError) -> Self {
+        match e {
+            WireError::TooLong(_) => Self::Range("message length"),
+            _ => DAMAGED,
+        }
     }
 }
 

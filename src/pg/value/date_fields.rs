@@ -28,6 +28,8 @@ pub(super) struct Fields {
 pub(super) enum Given {
     /// Seconds east of UTC.
     Offset(i64),
+    /// The same, by an abbreviation in lower case.
+    Abbreviation(i64, String),
     Zone(Zone),
 }
 
@@ -46,8 +48,7 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
-const KEYWORDS: [&str; 13] =
-    ["t", "am", "pm", "ad", "bc", "epoch", "infinity", "inf", "j", "at", "on", "y", "d"];
+const KEYWORDS: [&str; 10] = ["t", "am", "pm", "ad", "bc", "epoch", "infinity", "j", "at", "on"];
 
 /// The month of that name or abbreviation, from 1.
 fn month(word: &str) -> Option<i64> {
@@ -126,10 +127,8 @@ impl Decoder {
 
     fn read(mut self, tokens: &[Token<'_>]) -> Result<Moment, Bad> {
         match tokens {
-            [Token::Word("infinity" | "inf")] | [Token::SignedWord(false, "infinity" | "inf")] => {
-                return Ok(Moment::Infinity);
-            }
-            [Token::SignedWord(true, "infinity" | "inf")] => return Ok(Moment::NegativeInfinity),
+            [Token::Word("infinity")] => return Ok(Moment::Infinity),
+            [Token::SignedWord(true, "infinity")] => return Ok(Moment::NegativeInfinity),
             [Token::Word("epoch")] => {
                 let zone = Some(Given::Offset(0));
                 return Ok(Moment::Fields(Fields { days: calendar::days(1970, 1, 1), time: 0, zone }));
@@ -201,7 +200,7 @@ impl Decoder {
 
     fn zone_word(&mut self, word: &str) -> Result<(), Bad> {
         match zone::abbreviation(word) {
-            Some(offset) => self.set_zone(Given::Offset(offset)),
+            Some(offset) => self.set_zone(Given::Abbreviation(offset, word.to_owned())),
             None if is_keyword(word) => Err(Bad::Format),
             None => self.set_zone(Given::Zone(Zone::named(word).map_err(|_| Bad::Format)?)),
         }
@@ -278,6 +277,8 @@ impl Decoder {
         let slot = match (self.year.is_some(), self.month.is_some(), self.day.is_some()) {
             (false, false, false) if long || self.order == Order::Ymd => Slot::Year,
             (false, false, false) if self.order == Order::Dmy => Slot::Day,
+            // Three digits after a year are a day of the year (`2024-032`), which is not read here.
+            (true, false, false) if text.len() == 3 => return Err(Bad::Format),
             (false, false, false) | (true, false, false) | (false, false, true) => Slot::Month,
             (false, true, false) if self.text_month && (long || self.order == Order::Ymd) => Slot::Year,
             (false, true, false) => Slot::Day,

@@ -39,10 +39,22 @@ pub(super) fn read_timestamptz(bytes: &[u8], settings: &Settings) -> Result<i64,
         .ok_or(ValueError::DateRange("timestamp"))?;
     let offset = match f.zone {
         Some(Given::Offset(offset)) => offset,
+        Some(Given::Abbreviation(offset, word)) => unambiguous(offset, &word, seconds, settings)?,
         Some(Given::Zone(zone)) => zone.offset_of_local(seconds)?,
         None => Zone::named(&settings.time_zone)?.offset_of_local(seconds)?,
     };
     calendar::checked_timestamp(micros - i128::from(offset) * i128::from(SECOND))
+}
+
+/// The offset of an abbreviation, unless the session's zone uses it for another one then (`CST` in
+/// China): servers before 18 take the fixed meaning, later ones the session's, so it is refused.
+fn unambiguous(offset: i64, word: &str, local: i64, settings: &Settings) -> Result<i64, ValueError> {
+    let zone = Zone::named(&settings.time_zone)?;
+    let (own, abbreviation) = zone.at(local - zone.offset_of_local(local)?)?;
+    if own != offset && abbreviation.eq_ignore_ascii_case(word) {
+        return Err(ValueError::Syntax("timestamp with time zone", "22007"));
+    }
+    Ok(offset)
 }
 
 fn local(f: &Fields) -> i128 {
@@ -194,5 +206,30 @@ fn write_offset(offset: i64, out: &mut Vec<u8>) {
     }
     if size % 60 != 0 {
         put(out, format_args!(":{:02}", size % 60));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, time_zone: &str) -> Result<i64, ValueError> {
+        let settings =
+            Settings { date_style: "ISO, MDY".into(), time_zone: time_zone.into(), bytea_escape: false };
+        read_timestamptz(text.as_bytes(), &settings)
+    }
+
+    #[test]
+    fn refuses_abbreviations_that_servers_read_differently() {
+        let refused = Err(ValueError::Syntax("timestamp with time zone", "22007"));
+        assert_eq!(read("2000-01-01 06:00 CST", "UTC"), Ok(12 * 3_600 * SECOND));
+        assert_eq!(read("2000-01-01 06:00 CST", "Asia/Shanghai"), refused);
+        assert_eq!(read("2000-01-01 06:00 IST", "Asia/Kolkata"), refused);
+    }
+
+    #[test]
+    fn an_unknown_session_zone_is_an_error() {
+        assert_eq!(read("2000-01-01 06:00", "Europe/Atlantis"), Err(ValueError::TimeZone));
+        assert_eq!(read("2000-01-01 06:00+00", "Europe/Atlantis"), Ok(6 * 3_600 * SECOND));
     }
 }

@@ -123,9 +123,9 @@ impl Numeric {
         }
     }
 
-    /// Rounded to an integer, as an assignment to `name` does.
+    /// Rounded to an integer, as an assignment to `name` does; NaN and infinities are 0A000 there.
     pub(super) fn to_i64(self, name: &'static str) -> Result<i64, ValueError> {
-        let Self::Finite(d) = self else { return Err(ValueError::Range(name)) };
+        let Self::Finite(d) = self else { return Err(ValueError::Unsupported(1700, name)) };
         if d.point > 20 {
             return Err(ValueError::Range(name));
         }
@@ -182,7 +182,8 @@ fn decimal(negative: bool, text: &[u8]) -> Result<Decimal, ValueError> {
         return Err(SYNTAX);
     }
     let scale = (fraction.len() as i64 - exponent).max(0);
-    Ok(Decimal::new(negative, digits, whole as i64 + exponent, scale))
+    let d = Decimal::new(negative, digits, whole as i64 + exponent, scale);
+    if d.point > MAX_POINT || d.scale > MAX_SCALE { Err(ValueError::Range(NAME)) } else { Ok(d) }
 }
 
 fn parse_exponent(text: &[u8]) -> Result<i64, ValueError> {
@@ -309,7 +310,8 @@ mod tests {
         assert_eq!(shown("-2.345", Some((10, 2))).as_deref(), Ok("-2.35"));
         assert_eq!(shown("0.004", Some((10, 2))).as_deref(), Ok("0.00"));
         assert_eq!(shown("0.005", Some((10, 2))).as_deref(), Ok("0.01"));
-        assert_eq!(shown("1e-20000", Some((10, 2))).as_deref(), Ok("0.00"));
+        assert_eq!(shown("1e-16383", Some((10, 2))).as_deref(), Ok("0.00"));
+        assert_eq!(shown("1e-16384", Some((10, 2))), Err(ValueError::Range(NAME)));
         assert_eq!(shown("999.995", Some((5, 2))), Err(ValueError::Range("numeric field")));
         assert_eq!(shown("inf", Some((5, 2))), Err(ValueError::Range("numeric field")));
     }

@@ -77,7 +77,6 @@ const ABBREVIATIONS: &[(&str, i64)] = &[
     ("z", 0),
     ("zulu", 0),
     ("wet", 0),
-    ("west", 3_600),
     ("bst", 3_600),
     ("cet", 3_600),
     ("cest", 7_200),
