@@ -63,6 +63,14 @@ mod tests {
         assert_ne!(field_tag("last_name"), field_tag("first_name"));
     }
 
+    /// A policy keeps tags that it computed itself; with others, nothing would open.
+    #[test]
+    fn the_policy_computes_the_same_tags() {
+        for name in ["last_name", "x", "prénom"] {
+            assert_eq!(field_tag(name), crate::policy::field_tag(name));
+        }
+    }
+
     #[test]
     fn names_have_one_to_255_bytes() {
         assert_eq!(FieldName::new(""), Err(FieldNameError));
