@@ -1,46 +1,102 @@
-//! sql (the planner's face; being built)
+//! The SQL planner: decides, without I/O, what becomes of each statement.
+//!
+//! A text is parsed by Postgres's own grammar (libpg_query) and walked node by node. Names are
+//! resolved against the catalog; what may happen to a protected value is a short list, and anything
+//! that isn't on it is refused by name. Texts are rewritten by splicing, never by printing the tree.
+
+use super::catalog::model::Catalog;
 use super::plan::Verdict;
 use super::refusal::Refusal;
-use crate::pg::catalog::model::Catalog;
 use crate::policy::model::{Policy, Table};
 use std::ops::Range;
 use std::sync::Arc;
-pub struct Filter {}
-impl Filter {
-    pub fn new(_: &[Table], _: &Catalog) -> Self {
-        Self {}
-    }
-    pub fn may_touch(&self, _: &[u8]) -> bool {
-        false
-    }
-}
+
+mod core;
+mod ddl;
+mod edit;
+mod expr;
+mod filter;
+mod from;
+mod insert;
+mod lex;
+mod mention;
+mod names;
+pub mod refuse;
+mod select;
+mod settings;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod types;
+mod unnest;
+mod update;
+mod value;
+mod when;
+
+pub use filter::Filter;
+
+/// What a text is planned against.
+#[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
+    /// The policy.
     pub policy: &'a Policy,
+    /// Its tables in this listener's `[[postgres]]` section.
     pub tables: &'a [Table],
+    /// The database's relations.
     pub catalog: &'a Catalog,
+    /// Schemas where unqualified names are looked for, in order.
     pub search_path: &'a [Arc<str>],
+    /// The catalog was refreshed for this very text: what it still lacks is not there.
     pub refreshed: bool,
+    /// `server_version_num`.
     pub server_version: u32,
 }
+
+/// One statement of a text, decided.
 #[derive(Debug)]
 pub struct Planned {
+    /// Its bytes in the text, without the `;`.
     pub range: Range<usize>,
+    /// What becomes of it.
     pub verdict: Verdict,
+    /// What it does to transactions and settings.
     pub kind: StatementKind,
 }
+
+/// What a statement does to transactions, relations and settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatementKind {
+    /// BEGIN, START TRANSACTION.
     Begin,
+    /// COMMIT, END.
     Commit,
+    /// ROLLBACK, ABORT.
     Rollback,
-    Savepoint(Box<str>),
-    RollbackTo(Box<str>),
-    Release(Box<str>),
-    Ddl,
-    SetByteaOutput(Option<bool>),
+    /// PREPARE TRANSACTION.
     PrepareTransaction,
+    /// SAVEPOINT.
+    Savepoint(Box<str>),
+    /// ROLLBACK TO SAVEPOINT.
+    RollbackTo(Box<str>),
+    /// RELEASE SAVEPOINT.
+    Release(Box<str>),
+    /// Changes relations or functions: the catalog must be read again.
+    Ddl,
+    /// Sets `bytea_output`; whether to `escape` (`None`: to its default, or all settings are reset).
+    SetByteaOutput(Option<bool>),
+    /// Anything else.
     Other,
 }
-pub fn plan(_: &str, _: &[u32], _: &Scope<'_>) -> Result<Vec<Planned>, Refusal> {
-    Ok(Vec::new())
+
+/// Plans a text, which may hold several statements.
+///
+/// `declared` are the parameter types that the client declared in Parse (0: not declared).
+///
+/// # Errors
+/// A text that does not parse and may name something protected is not to be forwarded (42601). One that does
+/// not parse and names nothing protected is a single [`Verdict::Pass`]: the server says what is wrong.
+pub fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec<Planned>, Refusal> {
+    // The parser's bindings panic on trees that they don't expect: that is a refusal too.
+    let planned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| statement::plan(sql, declared, scope)));
+    planned.unwrap_or_else(|_| Err(refuse::unknown("a construct that the parser can't show")))
 }

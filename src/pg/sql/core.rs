@@ -1,0 +1,329 @@
+//! What planning one statement gathers: edits, uses of parameters, relations; and how it ends.
+
+use super::Scope;
+use super::edit::{self, Edit, Piece};
+use super::lex::{Kind, Tokens};
+use super::mention::Mentions;
+use super::names::Rel;
+use super::refuse;
+use super::types;
+use crate::clear::Clear;
+use crate::pg::plan::{Action, ClientParam, Output, Param, Plan, Source, Verdict, Write};
+use crate::pg::refusal::Refusal;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Why planning stopped.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It can't be protected.
+    Refuse(Refusal),
+    /// A name is not in the catalog; this text makes the server say so.
+    Unknown(String),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse(refusal)
+    }
+}
+
+/// The result of a planning step.
+pub(super) type Step<T> = Result<T, Stop>;
+
+/// Where the value of a protected place comes from.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// The client's parameter of that number, from 1.
+    Param(u16),
+    /// A literal.
+    Literal(Option<Clear>),
+    /// Made by the action.
+    Nothing,
+}
+
+/// A value needed in a protected place.
+#[derive(Debug)]
+pub(super) struct Use {
+    pub(super) origin: Origin,
+    pub(super) action: Action,
+    /// The type upstream is told.
+    pub(super) oid: u32,
+    /// The type the client is told.
+    pub(super) client_oid: u32,
+}
+
+/// The lookup of an UPDATE's subjects, until numbers are known.
+#[derive(Debug)]
+pub(super) struct LookupDraft {
+    /// `SELECT subject FROM table`.
+    pub(super) head: String,
+    /// The statement's own condition.
+    pub(super) condition: Option<Range<usize>>,
+}
+
+/// How a statement's rows come back.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) outputs: Vec<Output>,
+    pub(super) visible: Option<u16>,
+    pub(super) hidden: Vec<u32>,
+    pub(super) swallow: bool,
+}
+
+/// Nesting beyond which a statement is refused (the walk is recursive).
+const DEEPEST: usize = 150;
+
+/// Planning of one statement.
+pub(super) struct Planner<'s> {
+    pub(super) scope: &'s Scope<'s>,
+    pub(super) text: &'s str,
+    pub(super) tokens: &'s Tokens<'s>,
+    pub(super) names: &'s Mentions<'s>,
+    /// The statement's bytes, from its first token to past its last.
+    pub(super) span: Range<usize>,
+    pub(super) edits: Vec<Edit>,
+    pub(super) plain: BTreeSet<u16>,
+    pub(super) uses: Vec<Use>,
+    pub(super) rels: Vec<Rel<'s>>,
+    /// A protected table was met.
+    pub(super) touched: bool,
+    /// Relations that the catalog does not know.
+    pub(super) unknown: Vec<String>,
+    pub(super) sorts_by_token: bool,
+    pub(super) rows: Rows,
+    pub(super) write: Option<Write>,
+    pub(super) lookup: Option<LookupDraft>,
+    /// Under EXPLAIN nothing is written, and rows are not the statement's.
+    pub(super) explain: bool,
+    depth: usize,
+}
+
+impl<'s> Planner<'s> {
+    pub(super) fn new(scope: &'s Scope<'s>, text: &'s str, tokens: &'s Tokens<'s>, names: &'s Mentions<'s>, span: Range<usize>) -> Self {
+        Self {
+            scope,
+            text,
+            tokens,
+            names,
+            span,
+            edits: Vec::new(),
+            plain: BTreeSet::new(),
+            uses: Vec::new(),
+            rels: Vec::new(),
+            touched: false,
+            unknown: Vec::new(),
+            sorts_by_token: false,
+            rows: Rows::default(),
+            write: None,
+            lookup: None,
+            explain: false,
+            depth: 0,
+        }
+    }
+
+    /// Runs a step one level deeper.
+    pub(super) fn deeper<T>(&mut self, step: impl FnOnce(&mut Self) -> Step<T>) -> Step<T> {
+        if self.depth >= DEEPEST {
+            return Err(refuse::refusal(
+                "too-deep",
+                "the statement is nested too deeply",
+                "Split it, or use IN and AND/OR lists instead of nested expressions.",
+            )
+            .into());
+        }
+        self.depth += 1;
+        let result = step(self);
+        self.depth -= 1;
+        result
+    }
+
+    /// Records an edit.
+    pub(super) fn edit(&mut self, range: Range<usize>, pieces: Vec<Piece>) {
+        self.edits.push(Edit { range, pieces });
+    }
+
+    /// Records a use and gives its index.
+    pub(super) fn use_value(&mut self, u: Use) -> usize {
+        self.uses.push(u);
+        self.uses.len() - 1
+    }
+
+    /// Marks a client parameter as used in an unprotected place.
+    pub(super) fn plain_param(&mut self, number: i32) {
+        if let Ok(n) = u16::try_from(number) {
+            self.plain.insert(n);
+        }
+    }
+
+    /// The index of the token that begins at a node's location.
+    pub(super) fn token_at(&self, location: i32) -> Step<usize> {
+        usize::try_from(location)
+            .ok()
+            .and_then(|l| self.tokens.at(l))
+            .ok_or_else(|| refuse::unknown("a constant in a form that can't be located").into())
+    }
+
+    /// The bytes of a token.
+    pub(super) fn bytes_of(&self, index: usize) -> Range<usize> {
+        self.tokens.get(index).map_or(self.span.end..self.span.end, |t| t.start..t.end)
+    }
+
+    /// The verdict once the whole statement was walked.
+    pub(super) fn finish(mut self, result: Step<()>, declared: &[u32]) -> Verdict {
+        // A walk that stopped has not seen everything.
+        self.touched |= result.is_err() && self.names.may_be_relation(self.tokens, &self.span);
+        if !self.touched {
+            return Verdict::Pass;
+        }
+        let result = match self.unknown.pop() {
+            Some(text) => Err(Stop::Unknown(text)),
+            None => result,
+        };
+        match result {
+            Err(Stop::Refuse(r)) => Verdict::Refuse(r),
+            Err(Stop::Unknown(text)) if self.scope.refreshed => Verdict::Fails(text),
+            Err(Stop::Unknown(_)) => Verdict::NeedsCatalog,
+            Ok(()) => match self.assemble(declared) {
+                Ok(plan) => Verdict::Run(Arc::new(plan)),
+                Err(r) => Verdict::Refuse(r),
+            },
+        }
+    }
+
+    fn assemble(mut self, declared: &[u32]) -> Result<Plan, Refusal> {
+        let mentioned = self.tokens.all().iter().filter(|t| self.span.contains(&t.start));
+        let highest = mentioned.filter_map(|t| if let Kind::Param(n) = t.kind { Some(n) } else { None }).max();
+        let count = usize::from(highest.unwrap_or(0)).max(declared.len());
+        let numbers = Numbering::new(&self, count)?;
+        let clash = || refuse::unknown("a construct whose parts overlap");
+        let number = |u: usize| numbers.of_use.get(u).copied().unwrap_or(0);
+        let (sql, splices) = edit::apply(self.text, &self.span, &self.edits, number).ok_or_else(clash)?;
+        let mut write = self.write.take();
+        if let (Some(write), Some(draft)) = (&mut write, self.lookup.take()) {
+            let condition = match draft.condition {
+                Some(range) => {
+                    // What is only inserted around the condition is not the lookup's.
+                    let edits: Vec<Edit> =
+                        self.edits.iter().filter(|e| !e.range.is_empty()).cloned().collect();
+                    edit::apply(self.text, &range, &edits, number).ok_or_else(clash)?.0
+                }
+                None => String::new(),
+            };
+            let sql = if condition.is_empty() {
+                format!("{} FOR UPDATE", draft.head)
+            } else {
+                // The line break ends a comment at the condition's end.
+                format!("{} WHERE {condition}\nFOR UPDATE", draft.head)
+            };
+            write.lookup = Some(lookup(sql, numbers.params.len()));
+        }
+        Ok(Plan {
+            sql,
+            cacheable: !numbers.params.iter().any(|p| matches!(p.source, Source::Literal(_)))
+                && !write.as_ref().is_some_and(names_a_subject),
+            client_params: numbers.client,
+            params: numbers.params,
+            write,
+            outputs: self.rows.outputs,
+            visible: self.rows.visible,
+            hidden: self.rows.hidden,
+            swallow_rows: self.rows.swallow,
+            sorts_by_token: self.sorts_by_token,
+            splices,
+        })
+    }
+}
+
+/// A subject array taken from the text holds values of it.
+fn names_a_subject(write: &Write) -> bool {
+    use crate::pg::plan::SubjectSource;
+    write.rows.iter().any(|r| matches!(r.subject, SubjectSource::Each(Source::Literal(_))))
+}
+
+fn lookup(sql: String, params: usize) -> crate::pg::plan::Lookup {
+    let mut uses = vec![false; params];
+    for token in Tokens::new(&sql).all() {
+        if let Kind::Param(n) = token.kind
+            && let Some(used) = usize::from(n).checked_sub(1).and_then(|i| uses.get_mut(i))
+        {
+            *used = true;
+        }
+    }
+    crate::pg::plan::Lookup { sql, uses }
+}
+
+/// Upstream parameters and the number of each use.
+struct Numbering {
+    client: Vec<ClientParam>,
+    params: Vec<Param>,
+    of_use: Vec<usize>,
+}
+
+impl Numbering {
+    fn new(planner: &Planner<'_>, count: usize) -> Result<Self, Refusal> {
+        let mut client = vec![ClientParam::AsServer; count];
+        let mut params: Vec<Param> = (0..count)
+            .map(|i| Param {
+                source: Source::Client(u16::try_from(i).unwrap_or(u16::MAX)),
+                action: Action::Relay,
+                type_oid: 0,
+            })
+            .collect();
+        let mut of_use = vec![0; planner.uses.len()];
+        let mut by_param: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+        for (i, u) in planner.uses.iter().enumerate() {
+            if let Origin::Param(n) = u.origin {
+                by_param.entry(n).or_default().push(i);
+            }
+        }
+        for (n, uses) in by_param {
+            if planner.plain.contains(&n) {
+                return Err(refuse::mixed(n));
+            }
+            let Some(at) = usize::from(n).checked_sub(1).filter(|&i| i < count) else { continue };
+            let first = &planner.uses[uses[0]];
+            client[at] = ClientParam::Type(first.client_oid);
+            let alike = uses.iter().all(|&u| {
+                let u = &planner.uses[u];
+                u.action == first.action && u.oid == first.oid
+            });
+            if alike {
+                params[at].action = first.action.clone();
+                params[at].type_oid = first.oid;
+                uses.iter().for_each(|&u| of_use[u] = at + 1);
+            } else {
+                params[at].action = Action::Null;
+                params[at].type_oid = types::TEXT;
+                let source = || Source::Client(n - 1);
+                for &u in &uses {
+                    let (action, oid) = (&planner.uses[u].action, planner.uses[u].oid);
+                    params.push(Param { source: source(), action: action.clone(), type_oid: oid });
+                    of_use[u] = params.len();
+                }
+            }
+        }
+        for (i, u) in planner.uses.iter().enumerate() {
+            let source = match &u.origin {
+                Origin::Param(_) => continue,
+                Origin::Literal(value) => Source::Literal(value.as_ref().map(copy)),
+                Origin::Nothing => Source::Nothing,
+            };
+            params.push(Param { source, action: u.action.clone(), type_oid: u.oid });
+            of_use[i] = params.len();
+        }
+        if params.len() > usize::from(u16::MAX) {
+            return Err(refuse::refusal(
+                "too-many-parameters",
+                "the statement holds more protected values than a statement can have parameters (65535)",
+                "Write the rows in smaller batches.",
+            ));
+        }
+        Ok(Self { client, params, of_use })
+    }
+}
+
+fn copy(value: &Clear) -> Clear {
+    Clear::new(value.kind(), value.bytes().to_vec())
+}

@@ -1,0 +1,491 @@
+//! INSERT: whose each row is, and its values in protected columns.
+
+use super::core::{Planner, Step, Stop};
+use super::edit::{Piece, quote};
+use super::names::{At, Env, FieldFlow, Flow, RelId};
+use super::refuse;
+use super::select::Hidden;
+use super::value::What;
+use crate::pg::catalog::model::Relation;
+use crate::pg::plan::{Action, Bind, RowSubject, RowWhen, SubjectSource, Write};
+use crate::policy::model::Table;
+use pg_raw_parse::list::NodeList;
+use pg_raw_parse::raw::OnConflictAction;
+use pg_raw_parse::{Node, nodes};
+use std::sync::Arc;
+
+/// The protected table that a statement writes.
+#[derive(Debug, Clone)]
+pub(super) struct Target<'s> {
+    pub(super) rel: RelId,
+    pub(super) table: &'s Table,
+    pub(super) relation: Arc<Relation>,
+    /// Position of the subject column.
+    pub(super) subject: usize,
+    pub(super) subject_oid: u32,
+    /// Position of the column that `when` tests.
+    pub(super) when: Option<usize>,
+}
+
+impl<'s> Planner<'s> {
+    /// A protected target of a write, checked; `None` when the target isn't protected.
+    pub(super) fn target(&mut self, rel: RelId) -> Step<Option<Target<'s>>> {
+        let r = &self.rels[rel];
+        let (Some(table), Some(relation)) = (r.table, r.relation.clone()) else { return Ok(None) };
+        let lost = || {
+            let (schema, name) = (quote(&relation.schema), quote(&relation.name));
+            Stop::Unknown(format!("SELECT {} FROM {schema}.{name}", quote(&table.subject.column)))
+        };
+        let (subject, column) = relation.column(&table.subject.column).ok_or_else(lost)?;
+        let subject_oid = column.type_oid;
+        let when = match self.when_column(table, &relation) {
+            None => None,
+            Some(Some(at)) => Some(at),
+            Some(None) => return Err(super::when::shape(&relation.name).into()),
+        };
+        Ok(Some(Target { rel, table, relation: Arc::clone(&relation), subject, subject_oid, when }))
+    }
+
+    /// Refuses tables where what is written can't be followed.
+    pub(super) fn check_target(&self, target: &Target<'_>, returned: bool) -> Step<()> {
+        let (name, r) = (&target.relation.name, &target.relation);
+        let refuse = |anchor, what: &str, hint: &str| Err(refuse::refusal(anchor, format!("{name} {what}"), hint).into());
+        if r.in_hierarchy {
+            return refuse(
+                "hierarchy",
+                "is partitioned or inherits, which this version does not follow in writes",
+                "Keep protected columns in a plain table.",
+            );
+        }
+        if r.has_rules {
+            return refuse("rules", "has rewrite rules, under which rows can't be followed", "Drop the rules.");
+        }
+        if returned && r.has_before_triggers {
+            return refuse(
+                "before-triggers",
+                "has BEFORE ROW triggers, which may redirect a row whose subject the database makes",
+                "Give the subject column's value in the statement, or make it an AFTER trigger.",
+            );
+        }
+        Ok(())
+    }
+
+    /// INSERT.
+    pub(super) fn insert(&mut self, s: &nodes::InsertStmt) -> Step<()> {
+        let root = Env::default();
+        let env = self.with(s.with_clause(), &root)?;
+        let var = s.relation().ok_or_else(|| refuse::unknown("INSERT without a table"))?;
+        let rel = self.range_var(var, &Env::default())?;
+        let target = self.target(rel)?;
+        let columns = self.insert_columns(s.cols(), rel)?;
+        let written = match &target {
+            Some(target) => self.insert_rows(s, target, &columns, &env)?,
+            None => {
+                self.insert_unprotected(s, rel, &env)?;
+                Vec::new()
+            }
+        };
+        let env = Env { parent: Some(&env), ns: self.namespace(rel), ctes: Vec::new() };
+        self.returning(s.returning_clause(), &env, target.as_ref(), &written)
+    }
+
+    /// Positions of the columns that are given.
+    fn insert_columns(&self, cols: &NodeList, rel: RelId) -> Step<Vec<usize>> {
+        let r = &self.rels[rel];
+        if cols.is_empty() {
+            return Ok((0..r.cols.len()).collect());
+        }
+        let mut at = Vec::with_capacity(cols.len());
+        for col in cols {
+            let Node::ResTarget(target) = col else { return Err(refuse::unknown("a column list").into()) };
+            let name = target.name().unwrap_or_default();
+            match r.cols.iter().position(|c| c.name == name) {
+                Some(i) if !target.indirection().is_empty() && matches!(r.cols[i].flow, Flow::Field(_)) => {
+                    return Err(refuse::unknown("a part of a protected column").into());
+                }
+                Some(i) => at.push(i),
+                None if r.relation.is_none() => at.push(usize::MAX),
+                None => {
+                    let table = r.relation.as_ref().map(|t| format!("{}.{}", quote(&t.schema), quote(&t.name)));
+                    return Err(Stop::Unknown(format!("SELECT {} FROM {}", quote(name), table.unwrap_or_default())));
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// INSERT into a table without protected columns: nothing protected may flow there.
+    fn insert_unprotected(&mut self, s: &nodes::InsertStmt, rel: RelId, env: &Env<'_>) -> Step<()> {
+        if let Node::SelectStmt(select) = s.select_stmt() {
+            let selected = self.select(select, env)?;
+            if let Some(f) = selected.cols.iter().find_map(|c| if let Flow::Field(f) = &c.flow { Some(f) } else { None })
+            {
+                return Err(copied(&f.label).into());
+            }
+        }
+        if let Some(conflict) = s.on_conflict_clause() {
+            let excluded = self.excluded(rel)?;
+            let mut ns = self.namespace(rel);
+            ns.rels.push(excluded);
+            let env = Env { parent: Some(env), ns, ctes: Vec::new() };
+            for set in conflict.target_list() {
+                self.plain(set.val(), &env, "an assignment")?;
+            }
+            self.plain(conflict.where_clause(), &env, "WHERE")?;
+        }
+        Ok(())
+    }
+
+    /// `excluded`: an instance of its own, that adds no unqualified names.
+    fn excluded(&mut self, rel: RelId) -> Step<RelId> {
+        let (relation, table) = (self.rels[rel].relation.clone(), self.rels[rel].table);
+        let id = match relation {
+            Some(relation) => self.base(relation, table)?,
+            None => self.derived("excluded", None),
+        };
+        "excluded".clone_into(&mut self.rels[id].alias);
+        Ok(id)
+    }
+
+    /// The rows; gives the protected columns that are written.
+    fn insert_rows(
+        &mut self,
+        s: &nodes::InsertStmt,
+        target: &Target<'s>,
+        columns: &[usize],
+        env: &Env<'_>,
+    ) -> Step<Vec<At>> {
+        let Node::SelectStmt(select) = s.select_stmt() else {
+            // DEFAULT VALUES
+            return self.conflict(s, target, Draft { rows: Vec::new(), written: Vec::new() }, env);
+        };
+        if select.values_lists().is_empty() {
+            let protected = columns.iter().any(|&c| self.field_at(target.rel, c).is_some());
+            if !protected {
+                self.insert_unprotected_select(select, env)?;
+                return self.conflict(s, target, Draft { rows: Vec::new(), written: Vec::new() }, env);
+            }
+            let draft = self.unnest(select, target, columns)?;
+            return self.conflict(s, target, draft, env);
+        }
+        let mut draft = Draft { rows: Vec::new(), written: Vec::new() };
+        for (number, row) in select.values_lists().iter().enumerate() {
+            let Node::NodeList(row) = row else { return Err(refuse::unknown("a VALUES list").into()) };
+            let number = u16::try_from(number).map_err(|_| {
+                refuse::refusal("too-many-rows", "more than 65536 rows in one INSERT", "Write smaller batches.")
+            })?;
+            self.insert_row(row, number, target, columns, env, &mut draft)?;
+        }
+        self.plain(select.limit_count(), env, "LIMIT")?;
+        if select.with_clause().is_some() || !select.sort_clause().is_empty() {
+            return Err(refuse::unknown("INSERT … VALUES with WITH or ORDER BY").into());
+        }
+        self.conflict(s, target, draft, env)
+    }
+
+    fn insert_unprotected_select(&mut self, select: &nodes::SelectStmt, env: &Env<'_>) -> Step<()> {
+        let selected = self.select(select, env)?;
+        match selected.cols.iter().find_map(|c| if let Flow::Field(f) = &c.flow { Some(f) } else { None }) {
+            Some(f) => Err(copied(&f.label).into()),
+            None => Ok(()),
+        }
+    }
+
+    fn insert_row(
+        &mut self,
+        row: &NodeList,
+        number: u16,
+        target: &Target<'s>,
+        columns: &[usize],
+        env: &Env<'_>,
+        draft: &mut Draft,
+    ) -> Step<()> {
+        let mut subject = SubjectSource::Returned;
+        let mut when = None;
+        for (node, &column) in row.iter().zip(columns) {
+            if let Some(field) = self.field_at(target.rel, column) {
+                if self.assign(node, &field, number)? {
+                    draft.wrote((target.rel, column));
+                }
+                continue;
+            }
+            if column == target.subject {
+                subject = self.constant_source(node)?.unwrap_or(SubjectSource::Returned);
+            } else if Some(column) == target.when {
+                when = Some(self.constant_source(node)?.ok_or_else(|| when_expression(target))?);
+            }
+            self.plain(node, env, "VALUES")?;
+        }
+        let when = self.row_when(target, when)?;
+        draft.rows.push(RowSubject { subject, when });
+        Ok(())
+    }
+
+    /// The row's `when`, from the value of its tested column (absent: NULL, unless the database makes one).
+    pub(super) fn row_when(&self, target: &Target<'_>, value: Option<SubjectSource>) -> Step<Option<RowWhen>> {
+        let Some(column) = target.when else { return Ok(None) };
+        let value = match value {
+            Some(value) => value,
+            None if target.relation.columns[column].generated => return Err(when_expression(target).into()),
+            None => SubjectSource::Nobody,
+        };
+        Ok(Some(RowWhen { value, equals: self.when_test(target.table)? }))
+    }
+
+    /// A protected value of a row. Gives whether something is written that needs protection.
+    fn assign(&mut self, node: Node<'_>, field: &FieldFlow, row: u16) -> Step<bool> {
+        if matches!(node, Node::SetToDefault(_)) {
+            return Ok(false);
+        }
+        let Some(value) = self.value(node)? else { return Err(refuse::expression(&field.label).into()) };
+        let null = matches!(value.what, What::Null);
+        self.protect(value, &field.place(), write_action(field, row), false, |u| vec![Piece::Use(u)])?;
+        Ok(!null)
+    }
+
+    /// A constant as a subject's source; `None` for an expression or DEFAULT.
+    pub(super) fn constant_source(&mut self, node: Node<'_>) -> Step<Option<SubjectSource>> {
+        let Some(value) = self.value(node).ok().flatten() else { return Ok(None) };
+        let plain_cast = |c: &super::value::Cast| {
+            use super::types::{INT2, INT4, INT8, TEXT, UUID, VARCHAR};
+            !c.array && matches!(c.to, Some((INT2 | INT4 | INT8 | TEXT | UUID | VARCHAR, -1)))
+        };
+        if !value.casts.iter().all(plain_cast) {
+            return Ok(None);
+        }
+        Ok(Some(match value.what {
+            What::Null => SubjectSource::Nobody,
+            What::Literal(text) => SubjectSource::Literal(text.as_str().into()),
+            What::Param(n) => SubjectSource::Client(n - 1),
+        }))
+    }
+
+    /// What is protected at a column of an instance.
+    pub(super) fn field_at(&self, rel: RelId, column: usize) -> Option<Box<FieldFlow>> {
+        match &self.rels[rel].cols.get(column)?.flow {
+            Flow::Field(f) => Some(f.clone()),
+            _ => None,
+        }
+    }
+
+    /// ON CONFLICT, then the write as a whole; gives the protected columns that are written.
+    fn conflict(
+        &mut self,
+        s: &nodes::InsertStmt,
+        target: &Target<'s>,
+        mut draft: Draft,
+        env: &Env<'_>,
+    ) -> Step<Vec<At>> {
+        let mut elsewhere = false;
+        if let Some(conflict) = s.on_conflict_clause() {
+            let on_subject = conflict.infer().is_some_and(|i| only_subject(i, &target.relation.columns[target.subject].name));
+            let known = !draft.rows.iter().any(|r| matches!(r.subject, SubjectSource::Returned));
+            elsewhere = !(on_subject && known);
+            self.infer(conflict.infer(), target, env)?;
+            if conflict.action == OnConflictAction::ONCONFLICT_UPDATE {
+                self.do_update(conflict, target, &mut draft, on_subject, env)?;
+            }
+        }
+        if draft.written.is_empty() || self.explain {
+            return Ok(Vec::new());
+        }
+        let returned = elsewhere || draft.rows.iter().any(|r| matches!(r.subject, SubjectSource::Returned));
+        self.check_target(target, returned)?;
+        if returned {
+            for row in &mut draft.rows {
+                if !matches!(row.subject, SubjectSource::Nobody) {
+                    row.subject = SubjectSource::Returned;
+                }
+            }
+        }
+        self.write = Some(Write {
+            class: Arc::clone(&target.table.subject.class),
+            rows: draft.rows,
+            lookup: None,
+            bind: returned.then(|| Bind { subject: 0, witnesses: Vec::new() }),
+            subject_oid: target.subject_oid,
+        });
+        Ok(draft.written)
+    }
+
+    /// The conflict target: tokens may be in it, encrypted columns not.
+    fn infer(&mut self, infer: Option<&nodes::InferClause>, target: &Target<'s>, env: &Env<'_>) -> Step<()> {
+        let Some(infer) = infer else { return Ok(()) };
+        let env = Env { parent: Some(env), ns: self.namespace(target.rel), ctes: Vec::new() };
+        for element in infer.index_elems() {
+            let Node::IndexElem(e) = element else { return Err(refuse::unknown("a conflict target").into()) };
+            self.plain(e.expr(), &env, "a conflict target")?;
+            let flow = e.name().and_then(|n| self.rels[target.rel].cols.iter().find(|c| c.name == n));
+            if let Some(Flow::Field(f)) = flow.map(|c| &c.flow)
+                && !f.token
+            {
+                return Err(refuse::operator("ON CONFLICT", false, &f.label).into());
+            }
+        }
+        self.plain(infer.where_clause(), &env, "a conflict target's WHERE")
+    }
+
+    fn do_update(
+        &mut self,
+        conflict: &nodes::OnConflictClause,
+        target: &Target<'s>,
+        draft: &mut Draft,
+        on_subject: bool,
+        env: &Env<'_>,
+    ) -> Step<()> {
+        let excluded = self.excluded(target.rel)?;
+        let mut ns = self.namespace(target.rel);
+        ns.rels.push(excluded);
+        let env = Env { parent: Some(env), ns, ctes: Vec::new() };
+        for set in conflict.target_list() {
+            let name = set.name().unwrap_or_default();
+            let column = self.rels[target.rel].cols.iter().position(|c| c.name == name);
+            if column == Some(target.subject) || (column.is_some() && column == target.when) {
+                let same = matches!(self.expr(set.val(), &env)?, Flow::Plain(Some((r, c)))
+                    if Some(c) == column && (r == target.rel || (r == excluded && on_subject)));
+                if !same {
+                    return Err(super::update::subject_change(&target.relation.name).into());
+                }
+                continue;
+            }
+            match column.and_then(|c| self.field_at(target.rel, c)) {
+                Some(field) => self.do_update_field(set, &field, draft, &env)?,
+                None => self.plain(set.val(), &env, "an assignment to another column")?,
+            }
+        }
+        self.plain(conflict.where_clause(), &env, "WHERE")
+    }
+
+    fn do_update_field(
+        &mut self,
+        set: &nodes::ResTarget,
+        field: &FieldFlow,
+        draft: &mut Draft,
+        env: &Env<'_>,
+    ) -> Step<()> {
+        if !set.indirection().is_empty() {
+            return Err(refuse::unknown("a part of a protected column").into());
+        }
+        if let Some(value) = self.value(set.val())? {
+            let null = matches!(value.what, What::Null);
+            if !null && draft.rows.len() != 1 {
+                return Err(refuse::refusal(
+                    "upsert-values",
+                    format!("ON CONFLICT sets {} to one value for several rows", field.label),
+                    "Use EXCLUDED, or insert one row per statement.",
+                )
+                .into());
+            }
+            if let (false, Some(at)) = (null, field.at) {
+                draft.wrote(at);
+            }
+            return self.protect(value, &field.place(), write_action(field, 0), false, |u| vec![Piece::Use(u)]);
+        }
+        if matches!(set.val(), Node::SetToDefault(_)) {
+            return Ok(());
+        }
+        match self.expr(set.val(), env)? {
+            Flow::Field(from) if from.field == field.field && from.stored_oid == field.stored_oid => Ok(()),
+            Flow::Null => Ok(()),
+            _ => Err(refuse::expression(&field.label).into()),
+        }
+    }
+
+    /// RETURNING, with what it must show in any case: subject and witnesses of rows to be bound.
+    pub(super) fn returning(
+        &mut self,
+        clause: Option<&nodes::ReturningClause>,
+        env: &Env<'_>,
+        target: Option<&Target<'s>>,
+        written: &[At],
+    ) -> Step<()> {
+        if clause.is_some_and(|c| !c.options().is_empty()) {
+            return Err(refuse::unknown("RETURNING WITH").into());
+        }
+        let empty = clause.is_none();
+        let (cols, open) = match clause {
+            Some(clause) => {
+                let targets = clause.exprs().iter().filter_map(|n| match n {
+                    Node::ResTarget(t) => Some(t),
+                    _ => None,
+                });
+                self.targets(targets, env)?
+            }
+            None => (Vec::new(), false),
+        };
+        let mut hidden = Hidden { first: cols.len(), sql: self.outputs(&cols, open, true)?, oids: Vec::new() };
+        hidden.oids = std::mem::take(&mut self.rows.hidden);
+        let binds = self.write.as_ref().is_some_and(|w| w.bind.is_some());
+        if let (Some(target), true) = (target, binds) {
+            let lost = || refuse::unknown("RETURNING of that form");
+            let subject = self.shown_column(&cols, (target.rel, target.subject), true, &mut hidden)?;
+            let mut bind = Bind { subject: subject.ok_or_else(lost)?, witnesses: Vec::new() };
+            for &at in written {
+                bind.witnesses.push(self.shown_column(&cols, at, true, &mut hidden)?.ok_or_else(lost)?);
+            }
+            if open {
+                return Err(lost().into());
+            }
+            if let Some(write) = &mut self.write {
+                write.bind = Some(bind);
+            }
+            self.rows.visible = Some(super::select::position(cols.len())?);
+            self.rows.swallow = empty;
+        }
+        if empty && hidden.sql.is_empty() && !binds {
+            self.rows.visible = None;
+        }
+        self.rows.hidden = hidden.oids;
+        if !hidden.sql.is_empty() {
+            let last = self.tokens.all().iter().rev().find(|t| t.start < self.span.end);
+            let end = last.map_or(self.span.end, |t| t.end);
+            let lead = if empty { " RETURNING " } else { ", " };
+            self.edit(end..end, vec![Piece::Text(format!("{lead}{}", hidden.sql.join(", ")))]);
+        }
+        Ok(())
+    }
+}
+
+/// The rows of an INSERT as far as they are known.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) rows: Vec<RowSubject>,
+    /// Protected columns in which some row has a value.
+    pub(super) written: Vec<At>,
+}
+
+impl Draft {
+    pub(super) fn wrote(&mut self, at: At) {
+        if !self.written.contains(&at) {
+            self.written.push(at);
+        }
+    }
+}
+
+/// Sealed or tokenised, by the field.
+pub(super) fn write_action(field: &FieldFlow, row: u16) -> Action {
+    if field.token { Action::Hold { field: field.field, row } } else { Action::Seal { field: field.field, row } }
+}
+
+/// Whether a conflict target is exactly the subject column.
+fn only_subject(infer: &nodes::InferClause, subject: &str) -> bool {
+    let elements = infer.index_elems();
+    let is = |n: Node<'_>| matches!(n, Node::IndexElem(e) if e.name() == Some(subject));
+    infer.conname().is_none() && elements.len() == 1 && elements.first().is_some_and(is)
+}
+
+fn when_expression(target: &Target<'_>) -> crate::pg::refusal::Refusal {
+    refuse::refusal(
+        "when-expression",
+        format!("whose rows {} holds depends on a column whose value is not a constant here", target.relation.name),
+        "Give that column's value as a parameter or a literal.",
+    )
+}
+
+fn copied(label: &str) -> crate::pg::refusal::Refusal {
+    refuse::refusal(
+        "insert-select",
+        format!("protected column {label} is copied to another table inside the database"),
+        "Read it and write it through the application, so that it is protected where it goes.",
+    )
+}

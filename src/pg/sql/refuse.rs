@@ -1,0 +1,64 @@
+//! What the planner says when it can't: every refusal is made here, from names of the schema only.
+
+use crate::pg::refusal::Refusal;
+
+/// A refusal with SQLSTATE 0A000.
+pub fn refusal(anchor: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Refusal {
+    Refusal { sqlstate: "0A000", message: message.into(), hint: hint.into(), anchor }
+}
+
+/// A text that does not parse and may name a protected table (42601): not forwarded.
+pub fn syntax() -> Refusal {
+    Refusal {
+        sqlstate: "42601",
+        message: "syntax error in a text that names a protected table; it was not forwarded".into(),
+        hint: "Correct the statement; its text is not repeated here because it may hold protected values.".into(),
+        anchor: "syntax",
+    }
+}
+
+/// A construct that the planner does not know, in a statement that touches a protected table.
+pub(super) fn unknown(what: &str) -> Refusal {
+    refusal(
+        "unknown-construct",
+        format!("{what} in a statement on a protected table"),
+        "This version does not know the construct; leave it out, or run the statement without the protected table.",
+    )
+}
+
+/// An operator or function on an encrypted column or a token.
+pub(super) fn operator(what: &str, token: bool, column: &str) -> Refusal {
+    if token {
+        refusal(
+            "token-operator",
+            format!("{what} on pseudonymised column {column}"),
+            "Tokens support =, <>, IN, ANY, IS DISTINCT FROM, joins within their domain, DISTINCT, GROUP BY and \
+             upper/lower(column) = upper/lower(value); evaluate anything else in the application.",
+        )
+    } else {
+        refusal(
+            "encrypted-operator",
+            format!("{what} on encrypted column {column}"),
+            "An encrypted value can be selected, assigned, counted and tested for NULL; to search by it, declare \
+             the field as a pseudonym, or filter in the application.",
+        )
+    }
+}
+
+/// A protected column compared with, or assigned from, something that is no constant.
+pub(super) fn expression(column: &str) -> Refusal {
+    refusal(
+        "protected-expression",
+        format!("an expression is compared with or assigned to protected column {column}"),
+        "Give the value as a parameter or a literal, so that it can be protected before it leaves.",
+    )
+}
+
+/// One parameter in protected and unprotected places.
+pub(super) fn mixed(number: u16) -> Refusal {
+    refusal(
+        "mixed-parameter",
+        format!("parameter ${number} is used in a protected place and in an unprotected one"),
+        "Pass the value twice, as two parameters.",
+    )
+}

@@ -1,0 +1,456 @@
+//! SELECT: what its columns hold, and the subject as a hidden column.
+
+use super::core::{Planner, Step};
+use super::edit::Piece;
+use super::from::Side;
+use super::names::{At, Env, Flow, Namespace, RelCol};
+use super::refuse::{self, operator};
+use super::{types, when};
+use crate::pg::plan::Output;
+use pg_raw_parse::list::NodeList;
+use pg_raw_parse::raw::SetOperation;
+use pg_raw_parse::{ConstValue, Node, nodes};
+
+/// What a SELECT gives.
+#[derive(Debug, Default)]
+pub(super) struct Selected {
+    pub(super) cols: Vec<RelCol>,
+    /// `*` took columns that aren't known here.
+    pub(super) open: bool,
+    /// A column may be added to it without changing its rows.
+    pub(super) hideable: bool,
+}
+
+impl<'s> Planner<'s> {
+    /// A SELECT as the whole statement.
+    pub(super) fn top_select(&mut self, s: &nodes::SelectStmt) -> Step<()> {
+        let selected = self.select(s, &Env::default())?;
+        let from = s.target_list().first().and_then(|t| self.token_at(t.location).ok()).and_then(|at| {
+            let depth = self.tokens.get(at)?.depth;
+            self.tokens.clause("from", at, self.span.end, depth)
+        });
+        let hideable = selected.hideable && from.is_some();
+        let hidden = self.outputs(&selected.cols, selected.open, hideable)?;
+        if let (Some(from), false) = (from, hidden.is_empty()) {
+            let end = self.bytes_of(from - 1).end;
+            self.edit(end..end, vec![Piece::Text(format!(", {}", hidden.join(", ")))]);
+        }
+        Ok(())
+    }
+
+    /// Records which result columns hold what; gives the hidden columns to add, as SQL.
+    pub(super) fn outputs(&mut self, cols: &[RelCol], open: bool, hideable: bool) -> Step<Vec<String>> {
+        if self.explain {
+            return Ok(Vec::new());
+        }
+        let mut hidden = Hidden { first: cols.len(), sql: Vec::new(), oids: Vec::new() };
+        let mut outputs = Vec::new();
+        for (i, col) in cols.iter().enumerate() {
+            let Flow::Field(f) = &col.flow else { continue };
+            if open {
+                return Err(refuse::refusal(
+                    "open-star",
+                    "* takes columns whose number is not known, beside protected ones",
+                    "Name the columns that you need.",
+                )
+                .into());
+            }
+            let subject = match f.subject {
+                Some(at) => self.shown_column(cols, at, hideable, &mut hidden)?,
+                None => None,
+            };
+            let when = match f.when {
+                None => None,
+                Some(at) => {
+                    let at = at.filter(|_| hideable).ok_or_else(|| when::shape(&f.label))?;
+                    let sql = self.when_sql(&f.table, at)?;
+                    Some(hidden.add(sql, types::BOOL)?)
+                }
+            };
+            outputs.push(Output {
+                column: position(i)?,
+                field: f.field,
+                stored_oid: f.stored_oid,
+                shown: f.shown,
+                class: f.class.clone(),
+                subject,
+                subject_oid: if subject.is_some() { f.subject_oid } else { 0 },
+                when,
+                not_null: f.not_null,
+                token: f.token,
+            });
+        }
+        self.rows.visible = if open { None } else { Some(position(cols.len())?) };
+        self.rows.outputs = outputs;
+        self.rows.hidden = hidden.oids;
+        Ok(hidden.sql)
+    }
+
+    /// The result column that shows a column: a visible one, else hidden where it may be.
+    pub(super) fn shown_column(
+        &self,
+        cols: &[RelCol],
+        at: At,
+        hideable: bool,
+        hidden: &mut Hidden,
+    ) -> Step<Option<u16>> {
+        let is = |c: &RelCol| match &c.flow {
+            Flow::Plain(Some(a)) => *a == at,
+            Flow::Field(f) => f.at == Some(at),
+            _ => false,
+        };
+        if let Some(i) = cols.iter().position(is) {
+            return position(i).map(Some);
+        }
+        let sql = self.rels.get(at.0).filter(|_| hideable).and_then(|r| r.column_sql(at.1));
+        let oid = self.rels.get(at.0).and_then(|r| r.cols.get(at.1)).map_or(0, |c| c.oid);
+        sql.map(|sql| hidden.add(sql, oid)).transpose()
+    }
+
+    /// A SELECT at any level.
+    pub(super) fn select(&mut self, s: &nodes::SelectStmt, outer: &Env<'_>) -> Step<Selected> {
+        self.deeper(|p| {
+            let env = p.with(s.with_clause(), outer)?;
+            if s.into_clause().is_some() {
+                return Err(refuse::refusal(
+                    "select-into",
+                    "SELECT INTO from a protected table",
+                    "Create the table, then copy through the application.",
+                )
+                .into());
+            }
+            let selected = if s.op != SetOperation::SETOP_NONE {
+                p.set_operation(s, &env)?
+            } else if !s.values_lists().is_empty() {
+                p.values(s, &env)?
+            } else {
+                p.simple(s, &env)?
+            };
+            p.plain(s.limit_offset(), &env, "OFFSET")?;
+            p.plain(s.limit_count(), &env, "LIMIT")?;
+            Ok(selected)
+        })
+    }
+
+    /// The level that a WITH clause opens.
+    pub(super) fn with<'e>(&mut self, with: Option<&nodes::WithClause>, outer: &'e Env<'e>) -> Step<Env<'e>> {
+        let mut env = Env { parent: Some(outer), ..Env::default() };
+        let Some(with) = with else { return Ok(env) };
+        for cte in with.ctes() {
+            let Node::SelectStmt(query) = cte.ctequery() else {
+                return Err(refuse::refusal(
+                    "data-modifying-cte",
+                    "a data-modifying statement in WITH, in a statement on a protected table",
+                    "Send it as a statement of its own.",
+                )
+                .into());
+            };
+            if cte.search_clause().is_some() || cte.cycle_clause().is_some() {
+                return Err(refuse::unknown("SEARCH or CYCLE").into());
+            }
+            let name = cte.ctename().unwrap_or_default().to_owned();
+            let renamed = |mut selected: Selected| {
+                for (i, n) in cte.aliascolnames().iter().enumerate() {
+                    if let (Some(col), Some(n)) = (selected.cols.get_mut(i), n.as_str()) {
+                        n.clone_into(&mut col.name);
+                    }
+                }
+                if selected.open { None } else { Some(selected.cols) }
+            };
+            if with.recursive && query.op != SetOperation::SETOP_NONE && query.larg().is_some() {
+                // The first branch tells the columns; then all is walked, with the name known.
+                let (uses, edits) = (self.uses.len(), self.edits.len());
+                let inner = self.with(query.with_clause(), &env)?;
+                let first = self.branch(query.larg(), &inner)?;
+                drop(inner);
+                self.uses.truncate(uses);
+                self.edits.truncate(edits);
+                env.ctes.push((name.clone(), renamed(first)));
+                let whole = self.select(query, &env)?;
+                env.ctes.pop();
+                env.ctes.push((name, renamed(whole)));
+            } else {
+                let selected = self.select(query, &env)?;
+                env.ctes.push((name, renamed(selected)));
+            }
+        }
+        Ok(env)
+    }
+
+    fn branch(&mut self, s: Option<&nodes::SelectStmt>, env: &Env<'_>) -> Step<Selected> {
+        let s = s.ok_or_else(|| refuse::unknown("a set operation"))?;
+        self.select(s, env)
+    }
+
+    fn set_operation(&mut self, s: &nodes::SelectStmt, env: &Env<'_>) -> Step<Selected> {
+        let left = self.branch(s.larg(), env)?;
+        let right = self.branch(s.rarg(), env)?;
+        let name = match s.op {
+            SetOperation::SETOP_UNION if s.all => "UNION ALL",
+            SetOperation::SETOP_UNION => "UNION",
+            SetOperation::SETOP_INTERSECT => "INTERSECT",
+            _ => "EXCEPT",
+        };
+        let compares = name != "UNION ALL";
+        let mut cols = Vec::with_capacity(left.cols.len());
+        for (i, l) in left.cols.into_iter().enumerate() {
+            let r = right.cols.get(i).map_or(Flow::Null, |c| c.flow.clone());
+            let flow = match (l.flow, r) {
+                (Flow::Field(a), Flow::Field(b)) if a.field == b.field && a.stored_oid == b.stored_oid => {
+                    if compares && !a.token {
+                        return Err(operator(name, false, &a.label).into());
+                    }
+                    Flow::Field(a)
+                }
+                (Flow::Field(f), Flow::Null) | (Flow::Null, Flow::Field(f)) if !compares || f.token => {
+                    Flow::Field(f)
+                }
+                (Flow::Field(f), _) | (_, Flow::Field(f)) => {
+                    return Err(operator(&format!("{name} with another column"), f.token, &f.label).into());
+                }
+                _ => Flow::Plain(None),
+            };
+            let flow = match flow {
+                Flow::Field(mut f) => {
+                    f.at = None;
+                    f.subject = None;
+                    f.when = f.when.map(|_| None);
+                    f.not_null = false;
+                    Flow::Field(f)
+                }
+                other => other,
+            };
+            cols.push(RelCol { flow, ..l });
+        }
+        let selected = Selected { cols, open: left.open || right.open, hideable: false };
+        self.order_by(s, &selected.cols, env)?;
+        Ok(selected)
+    }
+
+    fn values(&mut self, s: &nodes::SelectStmt, env: &Env<'_>) -> Step<Selected> {
+        let mut width = 0;
+        for row in s.values_lists() {
+            let Node::NodeList(row) = row else { return Err(refuse::unknown("a VALUES list").into()) };
+            width = width.max(row.len());
+            self.plain_list(row, env, "VALUES")?;
+        }
+        let col = |i: usize| RelCol { name: format!("column{}", i + 1), flow: Flow::Plain(None), oid: 0 };
+        let selected = Selected { cols: (0..width).map(col).collect(), open: false, hideable: false };
+        self.order_by(s, &selected.cols, env)?;
+        Ok(selected)
+    }
+
+    fn simple(&mut self, s: &nodes::SelectStmt, env: &Env<'_>) -> Step<Selected> {
+        let ns = self.from(s.from_clause(), env)?;
+        let env = Env { parent: Some(env), ns, ctes: Vec::new() };
+        self.plain(s.where_clause(), &env, "WHERE")?;
+        let (mut cols, open) = self.targets(s.target_list().iter(), &env)?;
+        let grouping_sets = s.group_clause().iter().any(|n| matches!(n, Node::GroupingSet(_)));
+        for col in &mut cols {
+            if let Flow::Field(f) = &mut col.flow {
+                f.not_null &= !grouping_sets;
+            }
+        }
+        for group in s.group_clause() {
+            self.group(group, &cols, &env)?;
+        }
+        self.plain(s.having_clause(), &env, "HAVING")?;
+        for window in s.window_clause() {
+            let Node::WindowDef(w) = window else { return Err(refuse::unknown("a window").into()) };
+            self.window(w, &env)?;
+        }
+        let all = s.distinct_clause().first().is_some_and(|n| matches!(n, Node::None));
+        if all {
+            for col in &cols {
+                if let Flow::Field(f) = &col.flow
+                    && !f.token
+                {
+                    return Err(operator("DISTINCT", false, &f.label).into());
+                }
+            }
+        } else {
+            for on in s.distinct_clause() {
+                self.sort_key(on, &cols, &env, "DISTINCT ON")?;
+            }
+        }
+        self.order_by(s, &cols, &env)?;
+        let grouped = !s.group_clause().is_empty() || !matches!(s.having_clause(), Node::None);
+        Ok(Selected { cols, open, hideable: !all && !grouped })
+    }
+
+    fn group(&mut self, node: Node<'_>, cols: &[RelCol], env: &Env<'_>) -> Step<()> {
+        match node {
+            Node::GroupingSet(set) => set.content().iter().try_for_each(|n| self.group(n, cols, env)),
+            Node::RowExpr(row) => row.args().iter().try_for_each(|n| self.group(n, cols, env)),
+            Node::ColumnRef(c) if !in_view(c, env) => self.sort_key(node, cols, env, "GROUP BY").map(|_| ()),
+            Node::A_Const(_) => self.sort_key(node, cols, env, "GROUP BY").map(|_| ()),
+            other => self.groupable(other, env, "GROUP BY").map(|_| ()),
+        }
+    }
+
+    fn order_by(&mut self, s: &nodes::SelectStmt, cols: &[RelCol], env: &Env<'_>) -> Step<()> {
+        for sort in s.sort_clause() {
+            if self.sort_key(sort.node(), cols, env, "ORDER BY")? {
+                self.sorts_by_token = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// A key that may name an output column, or give its number. Gives whether it is a token.
+    fn sort_key(&mut self, node: Node<'_>, cols: &[RelCol], env: &Env<'_>, what: &str) -> Step<bool> {
+        let output = match node {
+            Node::A_Const(c) => match c.val() {
+                Some(ConstValue::Integer(n)) => usize::try_from(n).ok().and_then(|n| cols.get(n.checked_sub(1)?)),
+                _ => None,
+            },
+            Node::ColumnRef(c) => match c.fields().first().and_then(Node::as_str) {
+                Some(name) if c.fields().len() == 1 => cols.iter().find(|c| c.name == name),
+                _ => None,
+            },
+            _ => None,
+        };
+        match output.map(|c| &c.flow) {
+            Some(Flow::Field(f)) if !f.token => Err(operator(what, false, &f.label).into()),
+            Some(Flow::Field(_)) => Ok(true),
+            Some(_) => Ok(false),
+            None => self.groupable(node, env, what),
+        }
+    }
+
+    /// The columns of a target or RETURNING list; and whether `*` took unknown ones.
+    pub(super) fn targets<'n>(
+        &mut self,
+        list: impl Iterator<Item = &'n nodes::ResTarget>,
+        env: &Env<'_>,
+    ) -> Step<(Vec<RelCol>, bool)> {
+        let mut cols = Vec::new();
+        let mut open = false;
+        for target in list {
+            if let Node::ColumnRef(c) = target.val()
+                && let Some(star) = self.star(c.fields(), env)?
+            {
+                open |= star.open;
+                cols.extend(star.cols);
+                continue;
+            }
+            if let Node::A_Indirection(i) = target.val()
+                && i.indirection().iter().any(|n| matches!(n, Node::A_Star(_)))
+            {
+                self.plain(i.arg(), env, "(…).*")?;
+                open = true;
+                continue;
+            }
+            let flow = self.expr(target.val(), env)?;
+            let name = target.name().map_or_else(|| column_name(target.val()), str::to_owned);
+            let oid = match &flow {
+                Flow::Plain(Some(at)) => self.rels[at.0].cols.get(at.1).map_or(0, |c| c.oid),
+                _ => 0,
+            };
+            cols.push(RelCol { name, flow, oid });
+        }
+        for col in &mut cols {
+            if let Flow::Field(f) = &mut col.flow {
+                f.not_null &= f.at.is_some_and(|at| !self.rels[at.0].nullable);
+            }
+        }
+        Ok((cols, open))
+    }
+
+    /// The columns of `*` or `t.*`.
+    fn star(&mut self, fields: &NodeList, env: &Env<'_>) -> Step<Option<Namespace>> {
+        if !fields.iter().any(|n| matches!(n, Node::A_Star(_))) {
+            return Ok(None);
+        }
+        let names: Vec<&str> = fields.iter().filter_map(|n| n.as_str()).collect();
+        let rel = match names.as_slice() {
+            [] => return Ok(Some(env.ns.clone())),
+            [rel] => self.rel_named(None, rel, env),
+            [.., schema, rel] => self.rel_named(Some(schema), rel, env),
+        };
+        rel.map(|r| Some(self.namespace(r))).ok_or_else(|| refuse::unknown("* of an unknown relation").into())
+    }
+
+    /// The columns that a FROM clause brings into view.
+    pub(super) fn from(&mut self, list: &NodeList, env: &Env<'_>) -> Step<Namespace> {
+        let mut all = Namespace::default();
+        for item in list {
+            let ns = self.from_item(item, env, &all)?;
+            all = Side(all).beside(ns);
+        }
+        Ok(all)
+    }
+}
+
+/// Whether a plain name is a column of this level (it then goes before output names).
+fn in_view(c: &nodes::ColumnRef, env: &Env<'_>) -> bool {
+    c.fields().len() != 1
+        || c.fields().first().and_then(Node::as_str).is_some_and(|n| env.ns.cols.iter().any(|c| c.name == n))
+}
+
+/// A result column's position.
+pub(super) fn position(i: usize) -> Step<u16> {
+    u16::try_from(i).map_err(|_| refuse::unknown("more than 65535 columns").into())
+}
+
+/// Hidden columns being gathered.
+#[derive(Debug)]
+pub(super) struct Hidden {
+    pub(super) first: usize,
+    pub(super) sql: Vec<String>,
+    pub(super) oids: Vec<u32>,
+}
+
+impl Hidden {
+    /// The result column of this expression, added unless it is there. It gets a name that
+    /// ORDER BY can't mean.
+    pub(super) fn add(&mut self, expr: String, oid: u32) -> Step<u16> {
+        let known = self.sql.iter().position(|s| s.rsplit_once(" AS ").is_some_and(|(e, _)| e == expr));
+        let at = known.unwrap_or_else(|| {
+            let name = format!("\"paravent {}\"", self.sql.len());
+            self.sql.push(format!("{expr} AS {name}"));
+            self.oids.push(oid);
+            self.sql.len() - 1
+        });
+        position(self.first + at)
+    }
+}
+
+/// The name that Postgres gives an output column (`FigureColname`).
+fn column_name(node: Node<'_>) -> String {
+    match node {
+        Node::ColumnRef(c) => c.fields().iter().filter_map(|n| n.as_str()).last().unwrap_or("?column?").into(),
+        Node::TypeCast(t) => match column_name(t.arg()) {
+            name if name != "?column?" => name,
+            name => t
+                .type_name()
+                .and_then(|t| t.names().iter().filter_map(|s| s.sval()).last())
+                .map_or(name, str::to_owned),
+        },
+        Node::FuncCall(f) => f.funcname().iter().filter_map(|n| n.as_str()).last().unwrap_or_default().into(),
+        Node::CollateClause(c) => column_name(c.arg()),
+        Node::A_Indirection(i) => i
+            .indirection()
+            .iter()
+            .filter_map(|n| n.as_str())
+            .last()
+            .map_or_else(|| column_name(i.arg()), str::to_owned),
+        Node::CaseExpr(c) => match column_name(c.defresult()) {
+            name if name == "?column?" => "case".into(),
+            name => name,
+        },
+        Node::CoalesceExpr(_) => "coalesce".into(),
+        Node::A_ArrayExpr(_) => "array".into(),
+        Node::RowExpr(_) => "row".into(),
+        Node::SubLink(l) => match (l.sub_link_type, l.subselect()) {
+            (0, _) => "exists".into(),
+            (6, _) => "array".into(),
+            (4, Node::SelectStmt(s)) => match s.target_list().first() {
+                Some(t) => t.name().map_or_else(|| column_name(t.val()), str::to_owned),
+                None => "?column?".into(),
+            },
+            _ => "?column?".into(),
+        },
+        _ => "?column?".into(),
+    }
+}

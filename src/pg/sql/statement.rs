@@ -1,0 +1,195 @@
+//! A text's statements: each by its kind.
+
+use super::core::{Planner, Step};
+use super::lex::Tokens;
+use super::mention::Mentions;
+use super::{Planned, Scope, StatementKind, filter, refuse};
+use crate::pg::plan::Verdict;
+use crate::pg::refusal::Refusal;
+use pg_raw_parse::raw::{TransactionStmtKind, VariableSetKind};
+use pg_raw_parse::{ConstValue, Node, nodes};
+use std::ops::Range;
+
+/// See [`super::plan`].
+pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec<Planned>, Refusal> {
+    let Ok(parsed) = pg_raw_parse::parse(sql) else {
+        return if filter::may_name(sql, scope.tables, scope.catalog) {
+            Err(refuse::syntax())
+        } else {
+            Ok(vec![Planned { range: 0..sql.len(), verdict: Verdict::Pass, kind: StatementKind::Other }])
+        };
+    };
+    let tokens = Tokens::new(sql);
+    let names = Mentions::new(scope);
+    let mut planned = Vec::with_capacity(parsed.len());
+    for raw in parsed.iter() {
+        let start = usize::try_from(raw.stmt_location).unwrap_or(0);
+        let length = usize::try_from(raw.stmt_len).unwrap_or(0);
+        let end = if length == 0 { sql.len() } else { start + length };
+        let range = start..end.min(sql.len());
+        let kind = kind(raw.stmt());
+        let verdict = verdict(raw.stmt(), sql, &tokens, &names, &range, declared, scope);
+        planned.push(Planned { range, verdict, kind });
+    }
+    Ok(planned)
+}
+
+fn verdict(
+    stmt: Node<'_>,
+    sql: &str,
+    tokens: &Tokens<'_>,
+    names: &Mentions<'_>,
+    range: &Range<usize>,
+    declared: &[u32],
+    scope: &Scope<'_>,
+) -> Verdict {
+    if let Err(refusal) = super::settings::check(stmt, tokens, range) {
+        return Verdict::Refuse(refusal);
+    }
+    let mentions = names.any(tokens, range);
+    if !mentions && !names.in_strings(tokens, range) {
+        return Verdict::Pass;
+    }
+    let mut planner = Planner::new(scope, sql, tokens, names, range.clone());
+    let result = planner.statement(stmt, mentions);
+    planner.finish(result, declared)
+}
+
+impl<'s> Planner<'s> {
+    /// One statement; `mentions`: an identifier (not just a string) in it is a protected name.
+    pub(super) fn statement(&mut self, stmt: Node<'_>, mentions: bool) -> Step<()> {
+        self.old_server()?;
+        match stmt {
+            Node::SelectStmt(s) => self.top_select(s),
+            Node::InsertStmt(s) => self.insert(s),
+            Node::UpdateStmt(s) => self.update(s),
+            Node::DeleteStmt(s) => self.delete(s),
+            Node::ExplainStmt(s) => self.explain(s, mentions),
+            Node::MergeStmt(_) if mentions => {
+                Err(refuse::refusal("merge", "MERGE on a protected table", "Use INSERT … ON CONFLICT, or UPDATE.")
+                    .into())
+            }
+            other => self.utility(other, mentions),
+        }
+    }
+
+    fn explain(&mut self, s: &nodes::ExplainStmt, mentions: bool) -> Step<()> {
+        let off = |o: &nodes::DefElem| match o.arg() {
+            Node::String(s) => matches!(s.sval(), Some("off" | "false" | "0")),
+            Node::Boolean(b) => !b.boolval,
+            Node::Integer(i) => i.ival == 0,
+            _ => false,
+        };
+        let analyze = s.options().iter().any(|o| o.defname() == Some("analyze") && !off(o));
+        if analyze && !matches!(s.query(), Node::SelectStmt(_)) {
+            return Err(refuse::refusal(
+                "explain-analyze",
+                "EXPLAIN ANALYZE of a write on a protected table",
+                "It would write; use EXPLAIN without ANALYZE.",
+            )
+            .into());
+        }
+        self.explain = true;
+        self.statement(s.query(), mentions)?;
+        self.write = None;
+        self.lookup = None;
+        Ok(())
+    }
+
+    /// Constants that this grammar and an older server read differently.
+    fn old_server(&mut self) -> Step<()> {
+        if self.scope.server_version >= 160_000 {
+            return Ok(());
+        }
+        let odd = self.tokens.all().iter().filter(|t| self.span.contains(&t.start)).any(|t| {
+            t.kind == super::lex::Kind::Number && {
+                let text = self.tokens.text(t).as_bytes();
+                text.contains(&b'_') || matches!(text, [b'0', b'x' | b'X' | b'o' | b'O' | b'b' | b'B', ..])
+            }
+        });
+        if odd {
+            return Err(refuse::refusal(
+                "version-syntax",
+                "a number with underscores, or not decimal, which this server reads differently",
+                "Write the number in plain decimal digits.",
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+/// What a statement does to transactions, relations and settings.
+fn kind(stmt: Node<'_>) -> StatementKind {
+    match stmt {
+        Node::TransactionStmt(t) => transaction(t),
+        Node::VariableSetStmt(v) => setting(v),
+        Node::SelectStmt(_)
+        | Node::InsertStmt(_)
+        | Node::UpdateStmt(_)
+        | Node::DeleteStmt(_)
+        | Node::MergeStmt(_)
+        | Node::ExplainStmt(_)
+        | Node::VariableShowStmt(_)
+        | Node::PrepareStmt(_)
+        | Node::ExecuteStmt(_)
+        | Node::DeallocateStmt(_)
+        | Node::DeclareCursorStmt(_)
+        | Node::FetchStmt(_)
+        | Node::ClosePortalStmt(_)
+        | Node::CopyStmt(_)
+        | Node::LockStmt(_)
+        | Node::NotifyStmt(_)
+        | Node::ListenStmt(_)
+        | Node::UnlistenStmt(_)
+        | Node::ConstraintsSetStmt(_)
+        | Node::CheckPointStmt(_)
+        | Node::VacuumStmt(_)
+        | Node::ReindexStmt(_)
+        | Node::ClusterStmt(_)
+        | Node::TruncateStmt(_)
+        | Node::CommentStmt(_)
+        | Node::GrantStmt(_) => StatementKind::Other,
+        Node::DiscardStmt(_) => StatementKind::SetByteaOutput(None),
+        _ => StatementKind::Ddl,
+    }
+}
+
+fn transaction(t: &nodes::TransactionStmt) -> StatementKind {
+    let name = || t.savepoint_name().unwrap_or_default().into();
+    match t.kind {
+        TransactionStmtKind::TRANS_STMT_BEGIN | TransactionStmtKind::TRANS_STMT_START => StatementKind::Begin,
+        TransactionStmtKind::TRANS_STMT_COMMIT => StatementKind::Commit,
+        TransactionStmtKind::TRANS_STMT_ROLLBACK => StatementKind::Rollback,
+        TransactionStmtKind::TRANS_STMT_PREPARE => StatementKind::PrepareTransaction,
+        TransactionStmtKind::TRANS_STMT_SAVEPOINT => StatementKind::Savepoint(name()),
+        TransactionStmtKind::TRANS_STMT_ROLLBACK_TO => StatementKind::RollbackTo(name()),
+        TransactionStmtKind::TRANS_STMT_RELEASE => StatementKind::Release(name()),
+        _ => StatementKind::Other,
+    }
+}
+
+fn setting(v: &nodes::VariableSetStmt) -> StatementKind {
+    if v.kind == VariableSetKind::VAR_RESET_ALL {
+        return StatementKind::SetByteaOutput(None);
+    }
+    if !v.name().is_some_and(|n| n.eq_ignore_ascii_case("bytea_output")) {
+        return StatementKind::Other;
+    }
+    let value = super::settings::set_value(v);
+    StatementKind::SetByteaOutput(value.map(|v| v.eq_ignore_ascii_case("escape")))
+}
+
+/// The text of a constant in SET.
+pub(super) fn constant(node: Node<'_>) -> Option<String> {
+    match node {
+        Node::A_Const(c) => match c.val()? {
+            ConstValue::String(s) | ConstValue::Float(s) => Some(s.to_owned()),
+            ConstValue::Integer(i) => Some(i.to_string()),
+            ConstValue::Boolean(b) => Some(b.to_string()),
+            _ => None,
+        },
+        Node::TypeCast(t) => constant(t.arg()),
+        _ => None,
+    }
+}
