@@ -101,7 +101,13 @@ pub(super) struct Planner<'s> {
 }
 
 impl<'s> Planner<'s> {
-    pub(super) fn new(scope: &'s Scope<'s>, text: &'s str, tokens: &'s Tokens<'s>, names: &'s Mentions<'s>, span: Range<usize>) -> Self {
+    pub(super) fn new(
+        scope: &'s Scope<'s>,
+        text: &'s str,
+        tokens: &'s Tokens<'s>,
+        names: &'s Mentions<'s>,
+        span: Range<usize>,
+    ) -> Self {
         Self {
             scope,
             text,
@@ -194,7 +200,8 @@ impl<'s> Planner<'s> {
 
     fn assemble(mut self, declared: &[u32]) -> Result<Plan, Refusal> {
         let mentioned = self.tokens.all().iter().filter(|t| self.span.contains(&t.start));
-        let highest = mentioned.filter_map(|t| if let Kind::Param(n) = t.kind { Some(n) } else { None }).max();
+        let highest =
+            mentioned.filter_map(|t| if let Kind::Param(n) = t.kind { Some(n) } else { None }).max();
         let count = usize::from(highest.unwrap_or(0)).max(declared.len());
         let numbers = Numbering::new(&self, count)?;
         let clash = || refuse::unknown("a construct whose parts overlap");

@@ -67,7 +67,11 @@ impl<'s> Planner<'s> {
                     return self.stop(refuse::refusal("create-table-as", message, hint));
                 }
                 let hint = "Create the table, then copy through the application.";
-                self.hides(c.query(), mentions, ("create-table-as", "CREATE TABLE AS or a materialised view", hint))
+                self.hides(
+                    c.query(),
+                    mentions,
+                    ("create-table-as", "CREATE TABLE AS or a materialised view", hint),
+                )
             }
             Node::ViewStmt(v) => {
                 let hint = "Query the tables themselves: this version can't follow a view.";
@@ -156,7 +160,12 @@ impl<'s> Planner<'s> {
     }
 
     /// A statement within another that keeps it: it may touch nothing protected.
-    fn hides(&mut self, query: Node<'_>, mentions: bool, (anchor, what, hint): (&'static str, &str, &str)) -> Step<()> {
+    fn hides(
+        &mut self,
+        query: Node<'_>,
+        mentions: bool,
+        (anchor, what, hint): (&'static str, &str, &str),
+    ) -> Step<()> {
         let result = self.statement(query, mentions);
         if self.touched || result.is_err() {
             return Err(refuse::refusal(anchor, format!("{what} over a protected table"), hint).into());
@@ -210,7 +219,11 @@ impl<'s> Planner<'s> {
         let Some(table) = c.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
         if c.partspec().is_some() || c.partbound().is_some() || !c.inh_relations().is_empty() {
             let message = format!("{} is protected, and would be partitioned or inherit", table.name);
-            return self.stop(refuse::refusal("hierarchy", message, "Keep protected columns in a plain table."));
+            return self.stop(refuse::refusal(
+                "hierarchy",
+                message,
+                "Keep protected columns in a plain table.",
+            ));
         }
         for element in c.table_elts() {
             match element {
@@ -218,7 +231,11 @@ impl<'s> Planner<'s> {
                 Node::Constraint(con) => self.constraint(con, None, table)?,
                 _ => {
                     let message = format!("CREATE TABLE {} with LIKE or OF", table.name);
-                    return self.stop(refuse::refusal("ddl-type", message, "List the columns with their types."));
+                    return self.stop(refuse::refusal(
+                        "ddl-type",
+                        message,
+                        "List the columns with their types.",
+                    ));
                 }
             }
         }
@@ -270,9 +287,7 @@ impl<'s> Planner<'s> {
                 None => self.definition_expr(con.raw_expr(), &env, "a generated column"),
             },
             ConstrType::CONSTR_CHECK => self.definition_expr(con.raw_expr(), &env, "a CHECK constraint"),
-            ConstrType::CONSTR_EXCLUSION => {
-                self.stop(refuse::unknown("an EXCLUDE constraint"))
-            }
+            ConstrType::CONSTR_EXCLUSION => self.stop(refuse::unknown("an EXCLUDE constraint")),
             ConstrType::CONSTR_PRIMARY | ConstrType::CONSTR_UNIQUE | ConstrType::CONSTR_FOREIGN => {
                 let listed = con.keys().iter().chain(con.fk_attrs()).filter_map(|n| n.as_str());
                 for name in listed.chain(column) {
@@ -473,7 +488,10 @@ fn ddl_type(table: &Table, placed: &Placed, field: &Field, name: &str) -> Refusa
     };
     refuse::refusal(
         "ddl-type",
-        format!("protected column {}.{} as {name} can't hold its field {}", table.name, placed.column, field.name),
+        format!(
+            "protected column {}.{} as {name} can't hold its field {}",
+            table.name, placed.column, field.name
+        ),
         format!("Declare it as: {} {serves}", super::edit::quote(&placed.column)),
     )
 }
@@ -481,7 +499,10 @@ fn ddl_type(table: &Table, placed: &Placed, field: &Field, name: &str) -> Refusa
 fn renamed(var: &nodes::RangeVar) -> Refusal {
     refuse::refusal(
         "ddl-rename",
-        format!("renaming or moving {}, or a column that the policy names", var.relname().unwrap_or_default()),
+        format!(
+            "renaming or moving {}, or a column that the policy names",
+            var.relname().unwrap_or_default()
+        ),
         "The policy knows tables and columns by name: change the policy together with the schema, with the \
          application stopped, on a direct connection.",
     )

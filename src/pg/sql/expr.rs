@@ -170,8 +170,7 @@ impl<'s> Planner<'s> {
             if let Flow::Field(field) = flow
                 && !(count && (field.token || !f.agg_distinct))
             {
-                let what =
-                    if count { "count(DISTINCT …)".to_owned() } else { format!("function {name}") };
+                let what = if count { "count(DISTINCT …)".to_owned() } else { format!("function {name}") };
                 return Err(operator(&what, field.token, &field.label).into());
             }
         }
@@ -464,7 +463,8 @@ impl<'s> Planner<'s> {
                     return Err(refuse::unknown("a function call of that form"));
                 }
             }
-            let close = p.tokens.closing(open).ok_or_else(|| refuse::unknown("a function call of that form"))?;
+            let close =
+                p.tokens.closing(open).ok_or_else(|| refuse::unknown("a function call of that form"))?;
             Ok(p.bytes_of(start).start..p.bytes_of(close).end)
         };
         if let Ok(Some(value)) = self.value(arg) {
@@ -597,7 +597,10 @@ impl<'s> Planner<'s> {
             (Protect::Pseudonym { domain: p, .. }, Protect::Pseudonym { domain: q, .. }) if p == q => Ok(()),
             _ => Err(refuse::refusal(
                 "token-domain",
-                format!("{} and {} are compared, but their tokens are of different domains", a.label, b.label),
+                format!(
+                    "{} and {} are compared, but their tokens are of different domains",
+                    a.label, b.label
+                ),
                 "Declare both fields in one `domain`, or compare in the application.",
             )
             .into()),

@@ -21,7 +21,8 @@ impl Filter {
     /// Watches the names of protected tables, of views and functions that touch them, and a few words.
     pub fn new(tables: &[Table], catalog: &Catalog) -> Self {
         let views = catalog.relations.values().filter(|r| r.touches_protected).map(|r| &*r.name);
-        let names = tables.iter().map(|t| &*t.name).chain(views).chain(catalog.functions.iter().map(|f| &**f));
+        let names =
+            tables.iter().map(|t| &*t.name).chain(views).chain(catalog.functions.iter().map(|f| &**f));
         // A name may stand in a text with its quotes doubled: its parts around them are watched.
         let parts = names.map(longest_part).chain(WATCHED).chain([NAMES]);
         let words = AhoCorasickBuilder::new()

@@ -60,7 +60,12 @@ impl<'s> Planner<'s> {
         Ok(self.namespace(rel))
     }
 
-    fn from_function(&mut self, f: &nodes::RangeFunction, env: &Env<'_>, left: &Namespace) -> Step<Namespace> {
+    fn from_function(
+        &mut self,
+        f: &nodes::RangeFunction,
+        env: &Env<'_>,
+        left: &Namespace,
+    ) -> Step<Namespace> {
         let env = Env { parent: Some(env), ns: left.clone(), ctes: Vec::new() };
         let mut name = String::new();
         for item in f.functions() {
@@ -122,7 +127,8 @@ impl<'s> Planner<'s> {
             let of = |ns: &Namespace| ns.cols.iter().find(|c| c.name == *name).cloned();
             let unknown = |open: bool| {
                 let col = RelCol { name: name.clone(), flow: Flow::Plain(None), oid: 0 };
-                open.then_some(col).ok_or_else(|| super::core::Stop::Unknown(format!("SELECT {}", super::edit::quote(name))))
+                open.then_some(col)
+                    .ok_or_else(|| super::core::Stop::Unknown(format!("SELECT {}", super::edit::quote(name))))
             };
             let left = of(&l).map_or_else(|| unknown(l.open), Ok)?;
             let right = of(&r).map_or_else(|| unknown(r.open), Ok)?;

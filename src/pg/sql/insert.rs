@@ -49,7 +49,9 @@ impl<'s> Planner<'s> {
     /// Refuses tables where what is written can't be followed.
     pub(super) fn check_target(&self, target: &Target<'_>, returned: bool) -> Step<()> {
         let (name, r) = (&target.relation.name, &target.relation);
-        let refuse = |anchor, what: &str, hint: &str| Err(refuse::refusal(anchor, format!("{name} {what}"), hint).into());
+        let refuse = |anchor, what: &str, hint: &str| {
+            Err(refuse::refusal(anchor, format!("{name} {what}"), hint).into())
+        };
         if r.in_hierarchy {
             return refuse(
                 "hierarchy",
@@ -58,7 +60,11 @@ impl<'s> Planner<'s> {
             );
         }
         if r.has_rules {
-            return refuse("rules", "has rewrite rules, under which rows can't be followed", "Drop the rules.");
+            return refuse(
+                "rules",
+                "has rewrite rules, under which rows can't be followed",
+                "Drop the rules.",
+            );
         }
         if returned && r.has_before_triggers {
             return refuse(
@@ -106,8 +112,13 @@ impl<'s> Planner<'s> {
                 Some(i) => at.push(i),
                 None if r.relation.is_none() => at.push(usize::MAX),
                 None => {
-                    let table = r.relation.as_ref().map(|t| format!("{}.{}", quote(&t.schema), quote(&t.name)));
-                    return Err(Stop::Unknown(format!("SELECT {} FROM {}", quote(name), table.unwrap_or_default())));
+                    let table =
+                        r.relation.as_ref().map(|t| format!("{}.{}", quote(&t.schema), quote(&t.name)));
+                    return Err(Stop::Unknown(format!(
+                        "SELECT {} FROM {}",
+                        quote(name),
+                        table.unwrap_or_default()
+                    )));
                 }
             }
         }
@@ -118,7 +129,8 @@ impl<'s> Planner<'s> {
     fn insert_unprotected(&mut self, s: &nodes::InsertStmt, rel: RelId, env: &Env<'_>) -> Step<()> {
         if let Node::SelectStmt(select) = s.select_stmt() {
             let selected = self.select(select, env)?;
-            if let Some(f) = selected.cols.iter().find_map(|c| if let Flow::Field(f) = &c.flow { Some(f) } else { None })
+            if let Some(f) =
+                selected.cols.iter().find_map(|c| if let Flow::Field(f) = &c.flow { Some(f) } else { None })
             {
                 return Err(copied(&f.label).into());
             }
@@ -172,7 +184,11 @@ impl<'s> Planner<'s> {
         for (number, row) in select.values_lists().iter().enumerate() {
             let Node::NodeList(row) = row else { return Err(refuse::unknown("a VALUES list").into()) };
             let number = u16::try_from(number).map_err(|_| {
-                refuse::refusal("too-many-rows", "more than 65536 rows in one INSERT", "Write smaller batches.")
+                refuse::refusal(
+                    "too-many-rows",
+                    "more than 65536 rows in one INSERT",
+                    "Write smaller batches.",
+                )
             })?;
             self.insert_row(row, number, target, columns, env, &mut draft)?;
         }
@@ -222,7 +238,11 @@ impl<'s> Planner<'s> {
     }
 
     /// The row's `when`, from the value of its tested column (absent: NULL, unless the database makes one).
-    pub(super) fn row_when(&self, target: &Target<'_>, value: Option<SubjectSource>) -> Step<Option<RowWhen>> {
+    pub(super) fn row_when(
+        &self,
+        target: &Target<'_>,
+        value: Option<SubjectSource>,
+    ) -> Step<Option<RowWhen>> {
         let Some(column) = target.when else { return Ok(None) };
         let value = match value {
             Some(value) => value,
@@ -278,7 +298,9 @@ impl<'s> Planner<'s> {
     ) -> Step<Vec<At>> {
         let mut elsewhere = false;
         if let Some(conflict) = s.on_conflict_clause() {
-            let on_subject = conflict.infer().is_some_and(|i| only_subject(i, &target.relation.columns[target.subject].name));
+            let on_subject = conflict
+                .infer()
+                .is_some_and(|i| only_subject(i, &target.relation.columns[target.subject].name));
             let known = !draft.rows.iter().any(|r| matches!(r.subject, SubjectSource::Returned));
             elsewhere = !(on_subject && known);
             self.infer(conflict.infer(), target, env)?;
@@ -379,7 +401,8 @@ impl<'s> Planner<'s> {
             if let (false, Some(at)) = (null, field.at) {
                 draft.wrote(at);
             }
-            return self.protect(value, &field.place(), write_action(field, 0), false, |u| vec![Piece::Use(u)]);
+            return self
+                .protect(value, &field.place(), write_action(field, 0), false, |u| vec![Piece::Use(u)]);
         }
         if matches!(set.val(), Node::SetToDefault(_)) {
             return Ok(());
@@ -413,7 +436,8 @@ impl<'s> Planner<'s> {
             }
             None => (Vec::new(), false),
         };
-        let mut hidden = Hidden { first: cols.len(), sql: self.outputs(&cols, open, true)?, oids: Vec::new() };
+        let mut hidden =
+            Hidden { first: cols.len(), sql: self.outputs(&cols, open, true)?, oids: Vec::new() };
         hidden.oids = std::mem::take(&mut self.rows.hidden);
         let binds = self.write.as_ref().is_some_and(|w| w.bind.is_some());
         if let (Some(target), true) = (target, binds) {
@@ -464,7 +488,11 @@ impl Draft {
 
 /// Sealed or tokenised, by the field.
 pub(super) fn write_action(field: &FieldFlow, row: u16) -> Action {
-    if field.token { Action::Hold { field: field.field, row } } else { Action::Seal { field: field.field, row } }
+    if field.token {
+        Action::Hold { field: field.field, row }
+    } else {
+        Action::Seal { field: field.field, row }
+    }
 }
 
 /// Whether a conflict target is exactly the subject column.
@@ -477,7 +505,10 @@ fn only_subject(infer: &nodes::InferClause, subject: &str) -> bool {
 fn when_expression(target: &Target<'_>) -> crate::pg::refusal::Refusal {
     refuse::refusal(
         "when-expression",
-        format!("whose rows {} holds depends on a column whose value is not a constant here", target.relation.name),
+        format!(
+            "whose rows {} holds depends on a column whose value is not a constant here",
+            target.relation.name
+        ),
         "Give that column's value as a parameter or a literal.",
     )
 }

@@ -403,7 +403,8 @@ impl Lexer<'_> {
             }
             self.at += 1;
         }
-        let special = |b: &u8| matches!(b, b'~' | b'!' | b'@' | b'#' | b'%' | b'^' | b'&' | b'|' | b'`' | b'?');
+        let special =
+            |b: &u8| matches!(b, b'~' | b'!' | b'@' | b'#' | b'%' | b'^' | b'&' | b'|' | b'`' | b'?');
         if !self.bytes[start..self.at].iter().any(special) {
             while self.at > start + 1 && matches!(self.bytes[self.at - 1], b'+' | b'-') {
                 self.at -= 1;
@@ -481,7 +482,8 @@ mod tests {
 
     #[test]
     fn never_panics_on_rubbish() {
-        for sql in ["'", "\"", "$", "$a", "$a$", "E'\\", "/*", "u&'", "0x", "1.", ".", "é$", "((", ")", "]"] {
+        for sql in ["'", "\"", "$", "$a", "$a$", "E'\\", "/*", "u&'", "0x", "1.", ".", "é$", "((", ")", "]"]
+        {
             Tokens::new(sql);
         }
     }

@@ -7,8 +7,20 @@ use std::ops::Range;
 
 /// Words after which a name may be a relation's.
 const BEFORE: [&str; 14] = [
-    "from", "join", "into", "update", "only", "table", "using", "exists", "on", "references", "like", "view",
-    "copy", "inherits",
+    "from",
+    "join",
+    "into",
+    "update",
+    "only",
+    "table",
+    "using",
+    "exists",
+    "on",
+    "references",
+    "like",
+    "view",
+    "copy",
+    "inherits",
 ];
 
 /// The names of protected tables, of views that depend on them, and of functions that touch them.
@@ -32,7 +44,9 @@ impl<'s> Mentions<'s> {
         if token.kind == Kind::UnicodeQuoted {
             return true;
         }
-        tokens.name(token).is_some_and(|n| self.names.contains(&*n) || self.functions.contains(&*n.to_ascii_lowercase()))
+        tokens
+            .name(token)
+            .is_some_and(|n| self.names.contains(&*n) || self.functions.contains(&*n.to_ascii_lowercase()))
     }
 
     /// Whether an identifier in the span is one of the names.

@@ -97,6 +97,7 @@ pub enum StatementKind {
 /// not parse and names nothing protected is a single [`Verdict::Pass`]: the server says what is wrong.
 pub fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec<Planned>, Refusal> {
     // The parser's bindings panic on trees that they don't expect: that is a refusal too.
-    let planned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| statement::plan(sql, declared, scope)));
+    let planned =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| statement::plan(sql, declared, scope)));
     planned.unwrap_or_else(|_| Err(refuse::unknown("a construct that the parser can't show")))
 }

@@ -149,9 +149,8 @@ impl<'s> Planner<'s> {
     /// Finds a relation as Postgres would, but temporary tables last: they never hide a protected one.
     pub(super) fn find(&self, schema: Option<&str>, name: &str) -> Found<'s> {
         let get = |schema: &str| self.scope.catalog.relations.get(&Key(schema, name)).cloned();
-        let policy = |schema: &str| {
-            self.scope.tables.iter().find(move |t| &*t.schema == schema && &*t.name == name)
-        };
+        let policy =
+            |schema: &str| self.scope.tables.iter().find(move |t| &*t.schema == schema && &*t.name == name);
         let system = |s: &str| matches!(s, "pg_catalog" | "information_schema" | "pg_toast");
         if let Some(schema) = schema {
             return match get(schema) {
@@ -192,7 +191,9 @@ impl<'s> Planner<'s> {
                     self.touched = true;
                     return Err(view(name).into());
                 }
-                if table.is_some() && relation.kind != RelationKind::Table && relation.kind != RelationKind::Foreign
+                if table.is_some()
+                    && relation.kind != RelationKind::Table
+                    && relation.kind != RelationKind::Foreign
                 {
                     self.touched = true;
                     return Err(view(name).into());

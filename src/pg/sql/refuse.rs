@@ -12,7 +12,8 @@ pub fn syntax() -> Refusal {
     Refusal {
         sqlstate: "42601",
         message: "syntax error in a text that names a protected table; it was not forwarded".into(),
-        hint: "Correct the statement; its text is not repeated here because it may hold protected values.".into(),
+        hint: "Correct the statement; its text is not repeated here because it may hold protected values."
+            .into(),
         anchor: "syntax",
     }
 }

@@ -301,7 +301,9 @@ impl<'s> Planner<'s> {
     fn sort_key(&mut self, node: Node<'_>, cols: &[RelCol], env: &Env<'_>, what: &str) -> Step<bool> {
         let output = match node {
             Node::A_Const(c) => match c.val() {
-                Some(ConstValue::Integer(n)) => usize::try_from(n).ok().and_then(|n| cols.get(n.checked_sub(1)?)),
+                Some(ConstValue::Integer(n)) => {
+                    usize::try_from(n).ok().and_then(|n| cols.get(n.checked_sub(1)?))
+                }
                 _ => None,
             },
             Node::ColumnRef(c) => match c.fields().first().and_then(Node::as_str) {
@@ -419,7 +421,9 @@ impl Hidden {
 /// The name that Postgres gives an output column (`FigureColname`).
 fn column_name(node: Node<'_>) -> String {
     match node {
-        Node::ColumnRef(c) => c.fields().iter().filter_map(|n| n.as_str()).last().unwrap_or("?column?").into(),
+        Node::ColumnRef(c) => {
+            c.fields().iter().filter_map(|n| n.as_str()).last().unwrap_or("?column?").into()
+        }
         Node::TypeCast(t) => match column_name(t.arg()) {
             name if name != "?column?" => name,
             name => t

@@ -50,7 +50,8 @@ fn setting(name: &str, value: Option<&str>) -> Result<(), Refusal> {
             ))
         }
         "client_encoding" => {
-            let plain: String = value.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+            let plain: String =
+                value.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
             if matches!(plain.as_str(), "utf8" | "unicode" | "sqlascii" | "default") {
                 return Ok(());
             }

@@ -65,10 +65,12 @@ impl<'s> Planner<'s> {
             Node::UpdateStmt(s) => self.update(s),
             Node::DeleteStmt(s) => self.delete(s),
             Node::ExplainStmt(s) => self.explain(s, mentions),
-            Node::MergeStmt(_) if mentions => {
-                Err(refuse::refusal("merge", "MERGE on a protected table", "Use INSERT … ON CONFLICT, or UPDATE.")
-                    .into())
-            }
+            Node::MergeStmt(_) if mentions => Err(refuse::refusal(
+                "merge",
+                "MERGE on a protected table",
+                "Use INSERT … ON CONFLICT, or UPDATE.",
+            )
+            .into()),
             other => self.utility(other, mentions),
         }
     }

@@ -81,7 +81,8 @@ impl<'s> Planner<'s> {
             }
         }
         if new_subject.is_some() {
-            let all = (0..self.rels[target.rel].cols.len()).filter(|&c| self.field_at(target.rel, c).is_some());
+            let all =
+                (0..self.rels[target.rel].cols.len()).filter(|&c| self.field_at(target.rel, c).is_some());
             if !all.into_iter().all(|c| assigned.iter().any(|a| a.1 == c)) || target.when.is_some() {
                 return Err(subject_change(&target.relation.name).into());
             }
@@ -93,7 +94,8 @@ impl<'s> Planner<'s> {
         if needed {
             self.check_target(target, false)?;
         }
-        let whose = if needed && !self.explain { self.whose(s, var, target, new_subject, env)? } else { None };
+        let whose =
+            if needed && !self.explain { self.whose(s, var, target, new_subject, env)? } else { None };
         for (set, _, field) in assigned {
             self.set_field(set, &field, whose.as_ref(), target)?;
         }
@@ -156,7 +158,8 @@ impl<'s> Planner<'s> {
     ) -> Step<()> {
         let Some(value) = self.value(set_value(set))? else { return Ok(()) };
         let Some(Whose::Found(subjects)) = whose else {
-            return self.protect(value, &field.place(), write_action(field, 0), false, |u| vec![Piece::Use(u)]);
+            return self
+                .protect(value, &field.place(), write_action(field, 0), false, |u| vec![Piece::Use(u)]);
         };
         let unnamed = || refuse::unknown(&format!("a lookup for column {}", field.label));
         let stored = types::sql_name(field.stored_oid).ok_or_else(unnamed)?;
@@ -201,7 +204,10 @@ impl<'s> Planner<'s> {
                 let value = self.pinned(s.where_clause(), (target.rel, column), env)?.ok_or_else(|| {
                     refuse::refusal(
                         "when-update",
-                        format!("UPDATE of protected columns of {}, whose rows hold persons only in part", target.relation.name),
+                        format!(
+                            "UPDATE of protected columns of {}, whose rows hold persons only in part",
+                            target.relation.name
+                        ),
                         "Fix the subject and the column that tells in WHERE, each with = and a constant.",
                     )
                 })?;
@@ -214,7 +220,10 @@ impl<'s> Planner<'s> {
         if when.is_some() || !s.from_clause().is_empty() || s.with_clause().is_some() {
             return Err(refuse::refusal(
                 "update-lookup",
-                format!("UPDATE of protected columns of {} whose subjects can't be looked up", target.relation.name),
+                format!(
+                    "UPDATE of protected columns of {} whose subjects can't be looked up",
+                    target.relation.name
+                ),
                 "Leave out FROM and WITH, or fix the subject in WHERE with = and a constant.",
             )
             .into());
@@ -228,7 +237,8 @@ impl<'s> Planner<'s> {
         let unnamed = || refuse::unknown("a subject of that type");
         let kind = types::sql_name(target.subject_oid).ok_or_else(unnamed)?;
         let oid = types::array_of(types::parameter_oid(target.subject_oid)).ok_or_else(unnamed)?;
-        let subjects = self.use_value(Use { origin: Origin::Nothing, action: Action::Subjects, oid, client_oid: 0 });
+        let subjects =
+            self.use_value(Use { origin: Origin::Nothing, action: Action::Subjects, oid, client_oid: 0 });
         let only = if var.inh { "" } else { "ONLY " };
         let alias = var.alias().and_then(|a| a.aliasname()).map(|a| format!(" AS {}", quote(a)));
         let head = format!(
@@ -265,7 +275,8 @@ impl<'s> Planner<'s> {
     fn body_end(&self, s: &nodes::UpdateStmt) -> usize {
         let depth = self.base_depth();
         let first = self.first_token();
-        let clause = s.returning_clause().and_then(|_| self.tokens.clause("returning", first, self.span.end, depth));
+        let clause =
+            s.returning_clause().and_then(|_| self.tokens.clause("returning", first, self.span.end, depth));
         let last = match clause {
             Some(returning) => returning.checked_sub(1),
             None => self.tokens.all().iter().rposition(|t| t.start < self.span.end),
@@ -335,8 +346,7 @@ impl<'s> Planner<'s> {
         let target = self.target(rel)?;
         let ns = self.namespace(rel);
         let using = self.from(s.using_clause(), &env)?;
-        let env =
-            Env { parent: Some(&env), ns: super::from::Side(ns).beside(using), ctes: Vec::new() };
+        let env = Env { parent: Some(&env), ns: super::from::Side(ns).beside(using), ctes: Vec::new() };
         self.plain(s.where_clause(), &env, "WHERE")?;
         self.returning(s.returning_clause(), &env, target.as_ref(), &[])
     }

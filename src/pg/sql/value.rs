@@ -188,7 +188,8 @@ impl Planner<'_> {
         let oid = types::parameter_oid(place.stored_oid);
         let client = client_oid(field, place.stored_oid);
         let in_array = |oid| {
-            types::array_of(oid).ok_or_else(|| refuse::unknown(&format!("an array for column {}", place.label)))
+            types::array_of(oid)
+                .ok_or_else(|| refuse::unknown(&format!("an array for column {}", place.label)))
         };
         let many = array || matches!(action, Action::FindFolded { .. } | Action::ProtectPerSubject { .. });
         let oid = if many { in_array(oid)? } else { oid };

@@ -6,7 +6,8 @@ use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
 use crate::pg::sql::{Planned, Scope, plan};
 use crate::policy::model::{
-    Class, AfterErasure, Declared, Field, Placed, Policy, Protect, Table, TableSubject, TokenKind, When, WhenValue,
+    AfterErasure, Class, Declared, Field, Placed, Policy, Protect, Table, TableSubject, TokenKind, When,
+    WhenValue,
 };
 use std::sync::Arc;
 
@@ -65,14 +66,21 @@ fn relation(name: &str, columns: &[(&str, &str)]) -> Relation {
 fn relations() -> Vec<Relation> {
     let mut log = relation(
         "admin_log",
-        &[("id", "int8!g"), ("object_id", "text"), ("object_repr", "varchar!"), ("content_type_id", "int4"), ("note", "text")],
+        &[
+            ("id", "int8!g"),
+            ("object_id", "text"),
+            ("object_repr", "varchar!"),
+            ("content_type_id", "int4"),
+            ("note", "text"),
+        ],
     );
     log.foreign.push(ForeignKey {
         columns: vec!["content_type_id".into()],
         references: ("public".into(), "content_type".into()),
         referenced: vec!["id".into()],
     });
-    let mut types = relation("content_type", &[("id", "int4!g"), ("app_label", "varchar!"), ("model", "varchar!")]);
+    let mut types =
+        relation("content_type", &[("id", "int4!g"), ("app_label", "varchar!"), ("model", "varchar!")]);
     types.unique.push(vec!["app_label".into(), "model".into()]);
     let mut view = relation("staff_view", &[("id", "int8"), ("last_name", "text")]);
     view.kind = RelationKind::View;
@@ -98,7 +106,10 @@ fn relations() -> Vec<Relation> {
             ],
         ),
         relation("comments", &[("id", "int8!g"), ("author_id", "int8"), ("body", "text"), ("likes", "int4")]),
-        relation("articles", &[("id", "int8!g"), ("title", "text"), ("author_id", "int8"), ("comments", "int4")]),
+        relation(
+            "articles",
+            &[("id", "int8!g"), ("title", "text"), ("author_id", "int8"), ("comments", "int4")],
+        ),
         relation("contacts", &[("id", "int8!g"), ("person_id", "int8"), ("email", "text"), ("kind", "text")]),
         log,
         types,
