@@ -47,7 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("cli", &["admin", "app", "config", "demo", "pg", "policy", "roots", "telemetry"]),
+    ("cli", &["admin", "app", "config", "demo", "pg", "policy", "pseudonym", "roots", "telemetry"]),
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
