@@ -6,6 +6,6 @@ pub mod metrics;
 
 pub use log::{LogFormat, start as start_log};
 pub use metrics::{
-    AUDIT_EVENTS, CACHE, CONNECTIONS, FIELDS, KEYSTORE_SECONDS, REFUSALS, Recorder, STATEMENTS,
+    AUDIT_EVENTS, CACHE, CONNECTIONS, FIELDS, KEYSTORE_SECONDS, REFUSALS, Recorder, STATEMENTS, TOKEN_SORTS,
     install as install_metrics,
 };
