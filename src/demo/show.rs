@@ -103,14 +103,28 @@ pub(super) fn server_error(error: &tokio_postgres::Error) {
     }
 }
 
-/// A JSON object, one member a line.
+/// A JSON object, one member after the other.
 pub(super) fn json(value: &Value) {
+    const NAMES: usize = 20;
     for (name, value) in value.as_object().into_iter().flatten() {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        for (i, line) in wrap(&text, WIDTH - 26).into_iter().enumerate() {
-            let name = if i == 0 { clip(name, 20) } else { String::new() };
-            println!("    {} {line}", pad(&style(name).dim().to_string(), 20));
+        let mut name = clip(name, NAMES);
+        for line in texts(value).iter().flat_map(|text| wrap(text, WIDTH - NAMES - 5)) {
+            println!("    {} {line}", pad(&style(std::mem::take(&mut name)).dim().to_string(), NAMES));
         }
+    }
+}
+
+/// A JSON value as a person reads it: a list has one text for each item.
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Null => vec!["–".into()],
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(texts).map(|text| format!("· {text}")).collect(),
+        Value::Object(members) => members
+            .iter()
+            .flat_map(|(name, v)| texts(v).into_iter().map(move |t| format!("{name} {t}")))
+            .collect(),
+        other => vec![other.to_string()],
     }
 }
 
