@@ -226,7 +226,8 @@ impl Decoder {
 
     /// Date fields joined by `-`, `/` or `.`: a month in letters is settled first.
     fn joined(&mut self, text: &str) -> Result<(), Bad> {
-        if !self.has_no_date() && !(self.text_month && self.day.is_none() && self.year.is_none()) {
+        let only_month = self.text_month && self.day.is_none() && self.year.is_none();
+        if !(self.has_no_date() || only_month) {
             return Err(Bad::Format);
         }
         let mut fields: Vec<&str> = text.split(['-', '/', '.']).collect();

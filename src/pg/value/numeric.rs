@@ -124,7 +124,7 @@ impl Numeric {
     }
 
     /// Rounded to an integer, as an assignment to `name` does; NaN and infinities are 0A000 there.
-    pub(super) fn to_i64(self, name: &'static str) -> Result<i64, ValueError> {
+    pub(super) fn into_i64(self, name: &'static str) -> Result<i64, ValueError> {
         let Self::Finite(d) = self else { return Err(ValueError::Unsupported(1700, name)) };
         if d.point > 20 {
             return Err(ValueError::Range(name));
@@ -240,10 +240,15 @@ fn read_binary(bytes: &[u8]) -> Result<Numeric, ValueError> {
 pub(super) fn write_binary(canonical: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
     let d = match parse(canonical)? {
         Numeric::Finite(d) => d,
-        Numeric::Nan => return Ok(header(0, 0, NAN, 0, out)),
-        // The scale of an infinity is sent as 32, its sort position in memory; readers ignore it.
-        Numeric::Infinity(negative) => {
-            return Ok(header(0, 0, if negative { MINUS_INFINITY } else { PLUS_INFINITY }, 32, out));
+        other => {
+            let (sign, scale) = match other {
+                // The scale of an infinity is sent as 32, its sort position in memory; readers ignore it.
+                Numeric::Infinity(true) => (MINUS_INFINITY, 32),
+                Numeric::Infinity(false) => (PLUS_INFINITY, 32),
+                _ => (NAN, 0),
+            };
+            header(0, 0, sign, scale, out);
+            return Ok(());
         }
     };
     let groups = groups(&d);

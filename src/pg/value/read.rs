@@ -91,7 +91,7 @@ impl<'a> Input<'a> {
         let value = match self.source {
             Source::Int(width) if self.format == Format::Binary => integer::read_binary(self.bytes, width)?,
             Source::Int(width) => integer::parse_width(self.bytes, width)?,
-            Source::Numeric => numeric::read(self.bytes, self.format)?.to_i64(name)?,
+            Source::Numeric => numeric::read(self.bytes, self.format)?.into_i64(name)?,
             Source::Float4 | Source::Float8 => float::to_i64(self.float()?, name)?,
             _ if self.is_text_type() => integer::parse(self.bytes, name)?,
             _ => return self.unsupported(),
