@@ -1,0 +1,142 @@
+//! What statements add: secrets, holders, bindings.
+
+use super::fail::{Fail, Op};
+use super::{outcome, read, rows};
+use crate::ids::KeyId;
+use crate::keystore::StoreError;
+use crate::keystore::model::{Bind, DomainRow, GenerationRow, Held, Hold, NewSecret, UnitId, Write};
+use rusqlite::{Connection, OptionalExtension, params};
+
+pub(super) fn add_generation(conn: &Connection, row: &GenerationRow) -> Op<GenerationRow> {
+    conn.prepare_cached("INSERT OR IGNORE INTO generations (number, wrapped, state) VALUES (?, ?, ?)")?
+        .execute(params![row.number.0, row.wrapped, if row.active { "active" } else { "closing" }])?;
+    let found = read::generations(conn)?.into_iter().find(|found| found.number == row.number);
+    found.ok_or_else(|| lost("generation"))
+}
+
+pub(super) fn add_domain(conn: &Connection, row: &DomainRow) -> Op<DomainRow> {
+    conn.prepare_cached("INSERT OR IGNORE INTO domains (domain, generation, wrapped) VALUES (?, ?, ?)")?
+        .execute(params![&*row.domain, row.generation.0, row.wrapped])?;
+    read::domain(conn, &row.domain, row.generation)?.ok_or_else(|| lost("domain"))
+}
+
+fn lost(what: &str) -> Fail {
+    Fail::Answer(StoreError::Unavailable(format!("the {what} just written is not there")))
+}
+
+pub(super) fn write(conn: &Connection, write: &Write) -> Op<Vec<Held>> {
+    for secret in &write.secrets {
+        unmarked(conn, secret.mark.as_ref())?;
+        add_secret(conn, write, secret)?;
+    }
+    write.holds.iter().map(|hold| add_holder(conn, write, hold)).collect()
+}
+
+fn unmarked(conn: &Connection, mark: Option<&[u8; 32]>) -> Op<()> {
+    match mark {
+        Some(mark) if read::marked(conn, mark)?.is_some() => Err(StoreError::Marked.into()),
+        _ => Ok(()),
+    }
+}
+
+fn add_secret(conn: &Connection, write: &Write, secret: &NewSecret) -> Op<()> {
+    let (realm, class, id) = rows::columns(secret.subject.as_ref());
+    conn.prepare_cached(
+        "INSERT INTO secrets (key_id, realm, class, id, purpose, state, generation, wrapped, unit, made_at, database) \
+         VALUES (?, ?, ?, ?, ?, 'provisional', ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        secret.key_id,
+        realm,
+        class,
+        id,
+        &*secret.purpose,
+        secret.generation.0,
+        secret.wrapped,
+        write.unit,
+        write.made_at,
+        &*write.database
+    ])?;
+    Ok(())
+}
+
+fn add_holder(conn: &Connection, write: &Write, hold: &Hold) -> Op<Held> {
+    let owner = conn
+        .prepare_cached("SELECT realm, class, id FROM secrets WHERE key_id = ?")?
+        .query_row([hold.key_id], |row| rows::subject(row, 0))
+        .optional()?;
+    let Some(owner) = owner else { return Err(StoreError::Gone(hold.key_id).into()) };
+    let token = issue(conn, hold)?;
+    let held = conn
+        .prepare_cached("SELECT 1 FROM holders WHERE domain = ? AND token = ? AND key_id = ? AND unit = x''")?
+        .exists(params![&*hold.domain, token, hold.key_id])?;
+    if held {
+        return Ok(Held { token, added: false });
+    }
+    let (realm, class, id) = rows::columns(owner.as_ref());
+    let added = conn
+        .prepare_cached(
+            "INSERT OR IGNORE INTO holders (domain, token, key_id, unit, realm, class, id, sealed, made_at, database) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            &*hold.domain,
+            token,
+            hold.key_id,
+            write.unit,
+            realm,
+            class,
+            id,
+            hold.sealed,
+            write.made_at,
+            &*write.database
+        ])?;
+    Ok(Held { token, added: added > 0 })
+}
+
+/// Insert-or-read of the identifier's token.
+fn issue(conn: &Connection, hold: &Hold) -> Op<Box<str>> {
+    if let Some(looked) = read::lookup(conn, &hold.domain, hold.generation, &hold.lookup)? {
+        return Ok(looked.token);
+    }
+    conn.prepare_cached("INSERT INTO tokens (domain, token) VALUES (?, ?)")?
+        .execute([&*hold.domain, &*hold.fresh])?;
+    conn.prepare_cached("INSERT INTO lookups (domain, generation, hmac, token) VALUES (?, ?, ?, ?)")?
+        .execute(params![&*hold.domain, hold.generation.0, hold.lookup, hold.fresh])?;
+    conn.prepare_cached("INSERT INTO folded (domain, generation, hmac, token) VALUES (?, ?, ?, ?)")?
+        .execute(params![&*hold.domain, hold.generation.0, hold.folded, hold.fresh])?;
+    Ok(hold.fresh.clone())
+}
+
+pub(super) fn bind(conn: &Connection, bind: &Bind) -> Op<()> {
+    for bound in &bind.bound {
+        unmarked(conn, bound.mark.as_ref())?;
+        let subject = &bound.subject;
+        let done = conn
+            .prepare_cached(
+                "UPDATE secrets SET realm = ?, class = ?, id = ?, wrapped = ?, version = version + 1 \
+                 WHERE key_id = ? AND unit = ? AND id IS NULL",
+            )?
+            .execute(params![
+                &*subject.realm,
+                &*subject.class,
+                &*subject.id,
+                bound.wrapped,
+                bound.key_id,
+                bind.unit
+            ])?;
+        if done != 1 {
+            return Err(StoreError::Gone(bound.key_id).into());
+        }
+        conn.prepare_cached("UPDATE holders SET realm = ?, class = ?, id = ? WHERE key_id = ?")?
+            .execute(params![&*subject.realm, &*subject.class, &*subject.id, bound.key_id])?;
+    }
+    for key in &bind.destroyed {
+        drop_unbound(conn, bind.unit, *key)?;
+    }
+    Ok(())
+}
+
+fn drop_unbound(conn: &Connection, unit: UnitId, key: KeyId) -> Op<()> {
+    outcome::destroy_key(conn, unit, key)
+}
