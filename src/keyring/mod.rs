@@ -1,1 +1,82 @@
-//! keyring
+//! The keyring: root provider + keystore + cache → keys. The sole issuer of keys.
+//!
+//! Nothing enters a cache before it is durable, and no load that read before a purge fills a cache after
+//! it. A user key answers for as long as the lease runs.
+
+mod cache;
+mod entry;
+mod error;
+mod lease;
+mod open;
+mod read;
+mod write;
+
+pub use entry::{Holder, KeyAnswer, TokenEntry};
+pub use error::KeyringError;
+pub use write::{Fresh, Made};
+
+use crate::clock::{Clock, SystemClock};
+use crate::ids::KeyId;
+use crate::keys::{GenerationKey, LookupKey, MarkKey};
+use crate::keystore::Keystore;
+use crate::keystore::model::UnitId;
+use cache::Cache;
+use entry::{KeyEntry, LookupEntry, SealingKey, TokenKey};
+use lease::Lease;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// How a keyring behaves.
+#[derive(Clone)]
+pub struct Options {
+    /// User keys, tokens, lookups and subjects kept in memory: so many of each.
+    pub capacity: usize,
+    /// For how long the cache answers without the keystore.
+    pub lease: Duration,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { capacity: 100_000, lease: Duration::from_secs(30), clock: Arc::new(SystemClock) }
+    }
+}
+
+/// The keyring. Cheap to clone.
+#[derive(Clone)]
+pub struct Keyring {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Keystore>,
+    generations: HashMap<u32, GenerationKey>,
+    active: u32,
+    domains: RwLock<HashMap<Arc<str>, Arc<LookupKey>>>,
+    marks: MarkKey,
+    caches: Arc<Caches>,
+    lease: Lease,
+    clock: Arc<dyn Clock>,
+}
+
+/// What settlements reach too, from the store's own thread.
+struct Caches {
+    keys: Cache<KeyId, KeyEntry>,
+    tokens: Cache<TokenKey, TokenEntry>,
+    lookups: Cache<LookupEntry, Box<str>>,
+    sealing: Cache<SealingKey, KeyId>,
+    /// Units of this process whose outcome isn't known yet: recovery leaves them alone.
+    live: Mutex<HashSet<UnitId>>,
+    /// Erasures so far: a unit that sees a new number checks its own keys again.
+    erasures: AtomicU64,
+}
+
+impl Inner {
+    fn generation(&self, number: u32) -> Result<&GenerationKey, KeyringError> {
+        self.generations.get(&number).ok_or(KeyringError::Generation(number))
+    }
+}

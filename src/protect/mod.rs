@@ -8,19 +8,22 @@
 //! [`Unit`], one per transaction, so that what a rolled-back transaction made is undone.
 
 pub mod armour;
+mod door;
+mod error;
+mod find;
+mod identifier;
+mod recovery;
+mod reveal;
+mod statement;
+mod tally;
+mod unit;
+
+pub use door::Door;
+pub use recovery::Unsettled;
+pub use unit::Unit;
 
 use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, KeyId, Subject};
-use crate::policy::model::Policy;
-use std::sync::Arc;
-
-/// The door. Cheap to clone.
-#[derive(Clone)]
-pub struct Door {
-    inner: Arc<Inner>,
-}
-
-struct Inner {}
 
 /// Whose row a stored value stood in.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +96,9 @@ pub enum ProtectError {
     /// The value can't be held as an identifier (not UTF-8 text, too long).
     #[error("the value can't be an identifier: {0}")]
     Identifier(&'static str),
+    /// The value can't be sealed: beyond 512 MiB, or not what its type allows (SQLSTATE 22001).
+    #[error("the value can't be sealed: {0}")]
+    Value(&'static str),
 }
 
 /// A value to be written.
@@ -129,112 +135,5 @@ pub enum Stored {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(pub u32);
 
-/// What one transaction wrote: its new secrets and holders are provisional until it commits.
-/// Dropped without an outcome (the connection was lost at COMMIT), they wait for recovery.
-pub struct Unit {
-    _door: Door,
-}
-
-impl Door {
-    /// The policy that this door applies.
-    pub fn policy(&self) -> &Arc<Policy> {
-        todo!()
-    }
-
-    /// Checks the lease: before a batch of rows is opened and again before it is released.
-    pub fn lease(&self) -> Result<(), ProtectError> {
-        let _ = &self.inner;
-        todo!()
-    }
-
-    /// Opens an envelope (raw bytes) that stood in `row`, appending its canonical bytes to `out`.
-    pub fn open(&self, field: FieldId, envelope: &[u8], row: Row<'_>, out: &mut Vec<u8>) -> Outcome {
-        let _ = (field, envelope, row, out);
-        todo!()
-    }
-
-    /// Reveals the identifier behind a token (column text form) that stood in `row`.
-    pub fn reveal(&self, field: FieldId, token: &str, row: Row<'_>, out: &mut Vec<u8>) -> Outcome {
-        let _ = (field, token, row, out);
-        todo!()
-    }
-
-    /// Fetches what was missing into the cache.
-    pub async fn load(&self, missing: &[Missing]) -> Result<(), ProtectError> {
-        let _ = missing;
-        todo!()
-    }
-
-    /// The token to compare with: the identifier's own, or a fresh unissued one (never allocates).
-    pub async fn find(&self, field: FieldId, identifier: &str) -> Result<Box<str>, ProtectError> {
-        let _ = (field, identifier);
-        todo!()
-    }
-
-    /// All tokens whose identifier folds as this one does (maybe none).
-    pub async fn find_folded(&self, field: FieldId, identifier: &str) -> Result<Vec<Box<str>>, ProtectError> {
-        let _ = (field, identifier);
-        todo!()
-    }
-
-    /// A unit of work for a transaction in `database` (kept with what is provisional, for recovery).
-    pub fn unit(&self, database: &str) -> Unit {
-        let _ = database;
-        todo!()
-    }
-}
-
-impl Unit {
-    /// Protects the values of one statement: keys and tokens are durable when this returns.
-    /// `Stored` come in the order of `items`.
-    pub async fn protect(&mut self, items: &[Item<'_>]) -> Result<Vec<Stored>, ProtectError> {
-        let _ = items;
-        todo!()
-    }
-
-    /// The row (of [`Owner::Returned`], last statement) whose provisional secret sealed this envelope.
-    pub fn row_of_envelope(&self, envelope: &[u8]) -> Option<u32> {
-        let _ = envelope;
-        todo!()
-    }
-
-    /// A row (last statement) not yet taken that holds this token; takes it. Rows with the same
-    /// tokens and no envelope are interchangeable.
-    pub fn take_row_of_token(&mut self, token: &str) -> Option<u32> {
-        let _ = token;
-        todo!()
-    }
-
-    /// Binds the rows that came back to their subjects and destroys what the others had; durable
-    /// when this returns. They stay provisional until the unit's outcome.
-    pub async fn bind(&mut self, rows: &[(u32, Subject)]) -> Result<(), ProtectError> {
-        let _ = rows;
-        todo!()
-    }
-
-    /// Whether anything provisional waits for this unit's outcome.
-    pub fn is_open(&self) -> bool {
-        todo!()
-    }
-
-    /// What was made up to here.
-    pub fn mark(&self) -> Mark {
-        todo!()
-    }
-
-    /// ROLLBACK TO: what was made since is destroyed.
-    pub fn rollback_to(&mut self, mark: Mark) {
-        let _ = mark;
-        todo!()
-    }
-
-    /// The transaction committed: what it made is settled (queued, in order before any later write).
-    pub fn commit(self) {
-        todo!()
-    }
-
-    /// The transaction rolled back: what it made is destroyed (queued).
-    pub fn rollback(self) {
-        todo!()
-    }
-}
+#[cfg(test)]
+mod tests;

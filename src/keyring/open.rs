@@ -1,0 +1,1 @@
+//! Opening a keyring: the generations, unwrapped by their root keys.

@@ -1,0 +1,222 @@
+//! Reading: from the cache at once, or from the store into the cache.
+
+use super::entry::{
+    KeyAnswer, KeyEntry, LiveKey, LookupEntry, LookupRef, SealingKey, SealingRef, TokenEntry, TokenKey, TokenRef,
+};
+use super::lease::Standing;
+use super::{Keyring, KeyringError};
+use crate::ids::{Generation, KeyId, Subject};
+use crate::keys::{Binding, DomainSecret, LookupKey, Purpose, SubjectSecret, UserKey, Wrapped};
+use crate::keystore::model::{DomainRow, Found, SecretRow};
+use crate::keystore::{Answer, StoreError};
+use crate::secret::Secret;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+/// So often a load starts over because something was purged meanwhile.
+const ATTEMPTS: usize = 16;
+
+/// The answer of a store that needn't wait; none from one that would.
+fn at_once<T>(mut answer: Answer<'_, T>) -> Option<Result<T, StoreError>> {
+    match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}
+
+impl Keyring {
+    /// Checks the lease; renews it when half of it is gone and the store answers at once.
+    pub fn lease(&self) -> Result<(), KeyringError> {
+        let lease = &self.inner.lease;
+        let now = lease.now();
+        let standing = lease.standing(now);
+        if standing == Standing::Good {
+            return Ok(());
+        }
+        let why = match at_once(self.inner.store.alive()) {
+            Some(Ok(())) => {
+                lease.renew(now);
+                return Ok(());
+            }
+            Some(Err(why)) => why.to_string(),
+            None => "it does not answer".to_owned(),
+        };
+        if standing == Standing::Due { Ok(()) } else { Err(KeyringError::Lease(why)) }
+    }
+
+    /// Renews the lease, waiting for the store as long as it takes: for a task that does so regularly.
+    pub async fn renew(&self) -> Result<(), KeyringError> {
+        let asked = self.inner.lease.now();
+        self.inner.store.alive().await?;
+        self.inner.lease.renew(asked);
+        Ok(())
+    }
+
+    /// The key of that id for a row of `class` and `id`, if it is in the cache.
+    pub fn key(&self, key: KeyId, row: Option<(&str, &str)>) -> Option<KeyAnswer> {
+        self.inner.caches.keys.get(&key, |entry| match entry {
+            KeyEntry::Fenced => KeyAnswer::Erased,
+            KeyEntry::Unknown => KeyAnswer::Unknown,
+            KeyEntry::Live(live) if fits(live.subject.as_ref(), row) => {
+                KeyAnswer::Open(Secret::filled(|own| own.copy_from_slice(live.secret.expose())))
+            }
+            KeyEntry::Live(_) => KeyAnswer::WrongSubject,
+        })
+    }
+
+    /// What `read` makes of a token's entry, if it is in the cache.
+    pub fn token<T>(&self, domain: &str, token: &str, read: impl FnOnce(&TokenEntry) -> T) -> Option<T> {
+        self.inner.caches.tokens.get(&TokenRef { domain, token }, read)
+    }
+
+    /// Fetches keys into the cache.
+    pub async fn load_keys(&self, keys: &[KeyId]) -> Result<(), KeyringError> {
+        let caches = &self.inner.caches;
+        let mut wanted = keys.to_vec();
+        for _ in 0..ATTEMPTS {
+            let tickets: Vec<_> = wanted.iter().map(|key| caches.keys.ticket(key)).collect();
+            let found = self.inner.store.secrets(&wanted).await?;
+            let mut again = Vec::new();
+            for ((key, ticket), found) in wanted.iter().zip(tickets).zip(found) {
+                let entry = self.entry(found)?;
+                if !caches.keys.fill(ticket, *key, entry) {
+                    again.push(*key);
+                }
+            }
+            if again.is_empty() {
+                return Ok(());
+            }
+            wanted = again;
+        }
+        Err(KeyringError::Busy)
+    }
+
+    fn entry(&self, found: Found) -> Result<KeyEntry, KeyringError> {
+        Ok(match found {
+            Found::Fenced => KeyEntry::Fenced,
+            Found::Unknown => KeyEntry::Unknown,
+            Found::Live(row) => {
+                let user = self.unwrap(&row)?.user_key();
+                let secret = Secret::filled(|own| own.copy_from_slice(user.secret().expose()));
+                KeyEntry::Live(Box::new(LiveKey { secret, subject: row.subject }))
+            }
+        })
+    }
+
+    fn unwrap(&self, row: &SecretRow) -> Result<SubjectSecret, KeyringError> {
+        let purpose = Purpose::new(row.purpose.clone()).map_err(|_| KeyringError::Purpose)?;
+        let binding = row.subject.as_ref().map_or(Binding::Unbound, Binding::To);
+        let generation = self.inner.generation(row.generation.0)?;
+        let wrapped = Wrapped::from_bytes(&row.wrapped)?;
+        Ok(SubjectSecret::unwrap(&wrapped, generation, binding, purpose, row.key_id)?)
+    }
+
+    /// Fetches a token into the cache, and the keys of its holders while they are few.
+    pub async fn load_token(&self, domain: &Arc<str>, token: &str) -> Result<(), KeyringError> {
+        let caches = &self.inner.caches;
+        for _ in 0..ATTEMPTS {
+            let ticket = caches.tokens.ticket(&TokenRef { domain, token });
+            let found = TokenEntry::from(self.inner.store.token(domain, token).await?);
+            let keys: Vec<KeyId> = match &found {
+                TokenEntry::Live { holders, .. } => holders.iter().take(4).map(|holder| holder.key_id).collect(),
+                _ => Vec::new(),
+            };
+            if caches.tokens.fill(ticket, TokenKey { domain: domain.clone(), token: token.into() }, found) {
+                return self.load_keys(&keys).await;
+            }
+        }
+        Err(KeyringError::Busy)
+    }
+
+    /// The key under which new values of the subject are sealed, if it has one.
+    pub async fn sealing(&self, subject: &Subject, purpose: &Purpose) -> Result<Option<UserKey>, KeyringError> {
+        let caches = &self.inner.caches;
+        let wanted = SealingRef { subject, purpose: purpose.as_str() };
+        if let Some(id) = caches.sealing.get(&wanted, |id| *id)
+            && let Some(KeyAnswer::Open(secret)) = self.key(id, None)
+        {
+            return Ok(Some(UserKey::from_parts(id, secret)));
+        }
+        for _ in 0..ATTEMPTS {
+            let ticket = caches.sealing.ticket(&wanted);
+            let Some(row) = self.inner.store.sealing(subject, purpose.as_str()).await? else { return Ok(None) };
+            let id = row.key_id;
+            self.load_keys(&[id]).await?;
+            // Destroyed between the two reads: ask again.
+            let Some(KeyAnswer::Open(secret)) = self.key(id, None) else { continue };
+            let key = SealingKey { subject: subject.clone(), purpose: row.purpose };
+            if caches.sealing.fill(ticket, key, id) {
+                return Ok(Some(UserKey::from_parts(id, secret)));
+            }
+        }
+        Err(KeyringError::Busy)
+    }
+
+    /// The lookup key of a domain; its secret is made when the domain is first used.
+    pub async fn lookup_key(&self, domain: &Arc<str>) -> Result<Arc<LookupKey>, KeyringError> {
+        let inner = &self.inner;
+        let known = inner.domains.read().get(domain).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let generation = inner.generation(inner.active)?;
+        let number = Generation(inner.active);
+        let row = match inner.store.domain(domain, number).await? {
+            Some(row) => row,
+            None => {
+                let wrapped = DomainSecret::generate().wrap(generation, domain)?.to_bytes().to_vec();
+                inner.store.add_domain(DomainRow { domain: domain.clone(), generation: number, wrapped }).await?
+            }
+        };
+        let secret = DomainSecret::unwrap(&Wrapped::from_bytes(&row.wrapped)?, generation, domain)?;
+        let key = Arc::new(secret.lookup_key());
+        Ok(inner.domains.write().entry(domain.clone()).or_insert(key).clone())
+    }
+
+    /// The token of an identifier, if it has one. Only settled ones are cached: others may yet be undone.
+    pub async fn find(&self, domain: &Arc<str>, hmac: &[u8; 32]) -> Result<Option<Box<str>>, KeyringError> {
+        let caches = &self.inner.caches;
+        let wanted = LookupRef { domain, hmac };
+        if let Some(token) = caches.lookups.get(&wanted, Clone::clone) {
+            return Ok(Some(token));
+        }
+        let ticket = caches.lookups.ticket(&wanted);
+        let found = self.inner.store.lookup(domain, Generation(self.inner.active), hmac).await?;
+        let Some(looked) = found else { return Ok(None) };
+        if looked.settled {
+            let key = LookupEntry { domain: domain.clone(), hmac: *hmac };
+            caches.lookups.fill(ticket, key, looked.token.clone());
+        }
+        Ok(Some(looked.token))
+    }
+
+    /// The tokens of every identifier with that fold.
+    pub async fn folded(&self, domain: &str, hmac: &[u8; 32]) -> Result<Vec<Box<str>>, KeyringError> {
+        Ok(self.inner.store.folded(domain, Generation(self.inner.active), hmac).await?)
+    }
+
+    /// Whether the subject was erased and left a mark, if the store can say so at once.
+    pub fn marked_now(&self, subject: &Subject) -> bool {
+        matches!(at_once(self.inner.store.marked(&self.mark(subject))), Some(Ok(Some(_))))
+    }
+
+    /// The keyed mark of a subject.
+    pub fn mark(&self, subject: &Subject) -> [u8; 32] {
+        self.inner.marks.mark(subject).0
+    }
+
+    /// Erasures so far in this process.
+    pub fn erasures(&self) -> u64 {
+        self.inner.caches.erasures.load(Ordering::Acquire)
+    }
+}
+
+/// Whether a key of `owner` may open in that row. An unbound key belongs to no row yet.
+fn fits(owner: Option<&Subject>, row: Option<(&str, &str)>) -> bool {
+    match (owner, row) {
+        (_, None) => true,
+        (Some(owner), Some((class, id))) => &*owner.id == id && &*owner.class == class,
+        (None, Some(_)) => false,
+    }
+}

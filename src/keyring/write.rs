@@ -1,0 +1,191 @@
+//! Writing: fresh secrets, holders, bindings, outcomes, erasures.
+
+use super::entry::{KeyEntry, LookupRef, TokenRef};
+use super::{Caches, Keyring, KeyringError};
+use crate::ids::{Generation, KeyId, Subject};
+use crate::keys::{Binding, Purpose, SubjectSecret, UserKey};
+use crate::keystore::Keystore;
+use crate::keystore::model::{
+    Bind, Bound, Erase, Erased, Held, Hold, HolderName, NewSecret, Scope, Settle, UnitId, UnsettledRow, Write,
+};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A fresh secret that isn't in the store yet.
+#[derive(Debug)]
+pub struct Fresh {
+    /// The secret itself: kept until it is bound.
+    pub secret: SubjectSecret,
+    /// What seals under it.
+    pub user: UserKey,
+    /// Its row.
+    pub row: NewSecret,
+}
+
+/// What a unit made, by name: what an outcome settles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    /// A secret, with all holders under it.
+    Secret(KeyId),
+    /// A holder under a secret that was there before.
+    Holder(HolderName),
+}
+
+impl Keyring {
+    /// A fresh secret for a subject, or for a row whose subject isn't known yet. With `refuse`, the store
+    /// refuses it when the subject is marked as erased.
+    pub fn fresh(&self, purpose: &Purpose, subject: Option<&Subject>, refuse: bool) -> Result<Fresh, KeyringError> {
+        let secret = SubjectSecret::generate(purpose.clone());
+        let generation = self.inner.generation(self.inner.active)?;
+        let wrapped = secret.wrap(generation, subject.map_or(Binding::Unbound, Binding::To))?;
+        let row = NewSecret {
+            key_id: secret.key_id(),
+            subject: subject.cloned(),
+            mark: subject.filter(|_| refuse).map(|subject| self.mark(subject)),
+            purpose: purpose.as_str().into(),
+            generation: generation.number(),
+            wrapped: wrapped.to_bytes().to_vec(),
+        };
+        Ok(Fresh { user: secret.user_key(), secret, row })
+    }
+
+    /// The generation whose domain secrets make lookups.
+    pub fn generation(&self) -> Generation {
+        Generation(self.inner.active)
+    }
+
+    /// Adds secrets and holders for a unit: durable when it returns.
+    pub async fn write(
+        &self,
+        unit: UnitId,
+        database: &Arc<str>,
+        secrets: Vec<NewSecret>,
+        holds: Vec<Hold>,
+    ) -> Result<Vec<Held>, KeyringError> {
+        let caches = &self.inner.caches;
+        caches.live.lock().insert(unit);
+        let domains: Vec<Arc<str>> = holds.iter().map(|hold| hold.domain.clone()).collect();
+        let made_at = self.inner.clock.wall().as_millisecond();
+        let write = Write { unit, database: database.clone(), made_at, secrets, holds };
+        let held = self.inner.store.write(write).await?;
+        for (domain, held) in domains.iter().zip(&held) {
+            caches.tokens.purge(&TokenRef { domain, token: &held.token });
+        }
+        Ok(held)
+    }
+
+    /// Binds secrets to their subjects and destroys others: durable when it returns.
+    pub async fn bind(
+        &self,
+        unit: UnitId,
+        bound: &[(SubjectSecret, Subject, bool)],
+        destroyed: Vec<KeyId>,
+        tokens: &[(Arc<str>, Box<str>)],
+    ) -> Result<(), KeyringError> {
+        let generation = self.inner.generation(self.inner.active)?;
+        let mut rows = Vec::with_capacity(bound.len());
+        for (secret, subject, refuse) in bound {
+            rows.push(Bound {
+                key_id: secret.key_id(),
+                subject: subject.clone(),
+                mark: refuse.then(|| self.mark(subject)),
+                wrapped: secret.wrap(generation, Binding::To(subject))?.to_bytes().to_vec(),
+            });
+        }
+        let mut changed = destroyed.clone();
+        changed.extend(bound.iter().map(|(secret, ..)| secret.key_id()));
+        let done = self.inner.store.bind(Bind { unit, bound: rows, destroyed }).await;
+        // Whatever happened, what the cache knows of them is no longer certain.
+        self.inner.caches.forget(&changed, tokens.iter().map(|(domain, token)| (&**domain, &**token)));
+        Ok(done?)
+    }
+
+    /// Queues the outcome of a unit, or of parts of it. `last` says that nothing more will come of it.
+    pub fn settle(&self, unit: UnitId, made: &[Made], tokens: Vec<(Arc<str>, Box<str>)>, committed: bool, last: bool) {
+        let mut keys = Vec::new();
+        let mut holders = Vec::new();
+        for made in made {
+            match made {
+                Made::Secret(key) => keys.push(*key),
+                Made::Holder(holder) => holders.push(holder.clone()),
+            }
+        }
+        let changed = keys.clone();
+        let scope = if last { Scope::All } else { Scope::Parts(keys, holders) };
+        let caches = self.inner.caches.clone();
+        let done = move |outcome: Result<(), _>| {
+            if let Err(error) = outcome {
+                tracing::error!(%error, "the outcome of a transaction waits for recovery");
+            }
+            let gone: &[KeyId] = if committed { &[] } else { &changed };
+            caches.forget(gone, tokens.iter().map(|(domain, token)| (&**domain, &**token)));
+            if last {
+                caches.live.lock().remove(&unit);
+            }
+        };
+        self.inner.store.settle(Settle { unit, scope, committed }, Box::new(done));
+    }
+
+    /// A unit was lost without an outcome: recovery may take it.
+    pub fn abandon(&self, unit: UnitId) {
+        self.inner.caches.live.lock().remove(&unit);
+    }
+
+    /// What is provisional and of no unit that still lives in this process.
+    pub async fn unsettled(&self) -> Result<Vec<UnsettledRow>, KeyringError> {
+        let mut rows = self.inner.store.unsettled().await?;
+        let live = self.inner.caches.live.lock();
+        rows.retain(|row| !live.contains(&row.unit));
+        Ok(rows)
+    }
+
+    /// Settles one key of a lost unit: durable when it returns.
+    pub async fn recover(&self, row: &UnsettledRow, committed: bool) -> Result<(), KeyringError> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let settle = Settle { unit: row.unit, scope: Scope::Keys(vec![row.key_id]), committed };
+        self.inner.store.settle(settle, Box::new(move |outcome| drop(sender.send(outcome))));
+        let lost = || crate::keystore::StoreError::Unavailable("the keystore gave no answer".into());
+        let outcome = receiver.await.unwrap_or_else(|_| Err(lost()));
+        self.inner.caches.forget(&[row.key_id], row.tokens.iter().map(|(domain, token)| (&**domain, &**token)));
+        Ok(outcome?)
+    }
+
+    /// Erases, durably, and makes every cache forget before it returns.
+    pub async fn erase(&self, erase: Erase) -> Result<Erased, KeyringError> {
+        let keys = erase.keys.clone();
+        let erased = self.inner.store.erase(erase).await?;
+        let caches = &self.inner.caches;
+        caches.erasures.fetch_add(1, Ordering::AcqRel);
+        for key in keys {
+            caches.keys.overwrite(key, KeyEntry::Fenced);
+        }
+        for (domain, token) in erased.destroyed.iter().chain(&erased.surviving) {
+            caches.tokens.purge(&TokenRef { domain, token });
+        }
+        for (domain, hmac) in &erased.lookups {
+            caches.lookups.purge(&LookupRef { domain, hmac });
+        }
+        Ok(erased)
+    }
+
+    /// The store, for what needs no key.
+    pub fn store(&self) -> &dyn Keystore {
+        &*self.inner.store
+    }
+
+    /// Where the time comes from.
+    pub fn wall(&self) -> jiff::Timestamp {
+        self.inner.clock.wall()
+    }
+}
+
+impl Caches {
+    fn forget<'a>(&self, keys: &[KeyId], tokens: impl Iterator<Item = (&'a str, &'a str)>) {
+        for key in keys {
+            self.keys.purge(key);
+        }
+        for (domain, token) in tokens {
+            self.tokens.purge(&TokenRef { domain, token });
+        }
+    }
+}

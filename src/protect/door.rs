@@ -1,0 +1,206 @@
+//! The door itself: opening, loading, and what units and lookups share.
+
+use super::tally::{Event, Tally};
+use super::{Missing, OpenFault, Outcome, ProtectError, Row};
+use crate::clear::Kind;
+use crate::envelope::{self, EnvelopeRef, FieldName, OpenError, VERSION};
+use crate::ids::{FieldId, KeyId};
+use crate::keyring::{KeyAnswer, Keyring, KeyringError};
+use crate::keys::{Purpose, UserKey};
+use crate::policy::model::{AfterErasure, Field, Policy, Protect, TokenKind};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The door. Cheap to clone.
+#[derive(Clone)]
+pub struct Door {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) keyring: Keyring,
+    policy: Arc<Policy>,
+    /// By field.
+    purposes: Vec<Purpose>,
+    pub(super) tally: Tally,
+}
+
+/// A pseudonym field's settings.
+#[derive(Clone, Copy)]
+pub(super) struct Pseudonym<'a> {
+    pub(super) domain: &'a Arc<str>,
+    pub(super) kind: TokenKind,
+    pub(super) normalise: bool,
+}
+
+impl Door {
+    /// A door that applies `policy`. The metrics recorder should be installed before.
+    ///
+    /// # Errors
+    /// [`ProtectError::Unavailable`] for a policy with a field name or purpose that no envelope can carry.
+    pub fn new(keyring: Keyring, policy: Arc<Policy>) -> Result<Self, ProtectError> {
+        let mut purposes = Vec::with_capacity(policy.fields.len());
+        for field in &policy.fields {
+            name(field)?;
+            let purpose = Purpose::new(field.purpose.clone());
+            purposes.push(purpose.map_err(|e| ProtectError::Unavailable(format!("field {}: {e}", field.name)))?);
+        }
+        Ok(Self { inner: Arc::new(Inner { keyring, policy, purposes, tally: Tally::new() }) })
+    }
+
+    /// The same keys under another policy.
+    ///
+    /// # Errors
+    /// As [`Door::new`].
+    pub fn with_policy(&self, policy: Arc<Policy>) -> Result<Self, ProtectError> {
+        Self::new(self.inner.keyring.clone(), policy)
+    }
+
+    /// The policy that this door applies.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.inner.policy
+    }
+
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.inner.keyring
+    }
+
+    pub(super) fn purpose(&self, field: FieldId) -> Result<&Purpose, ProtectError> {
+        self.inner.purposes.get(usize::from(field.0)).ok_or_else(unknown_field)
+    }
+
+    pub(super) fn field(&self, field: FieldId) -> Result<&Field, ProtectError> {
+        self.inner.policy.fields.get(usize::from(field.0)).ok_or_else(unknown_field)
+    }
+
+    /// Whether a write about an erased subject of that class is refused. So it is for a class that the policy
+    /// doesn't name.
+    pub(super) fn refuses(&self, class: &str) -> bool {
+        let class = self.inner.policy.classes.iter().find(|known| &*known.name == class);
+        class.is_none_or(|class| class.after_erasure == AfterErasure::Refuse)
+    }
+
+    /// Times the keystore.
+    pub(super) async fn timed<T>(
+        &self,
+        work: impl Future<Output = Result<T, KeyringError>>,
+    ) -> Result<T, KeyringError> {
+        let begun = Instant::now();
+        let done = work.await;
+        self.inner.tally.seconds.record(begun.elapsed());
+        done
+    }
+
+    /// Checks the lease: before a batch of rows is opened and again before it is released.
+    ///
+    /// # Errors
+    /// [`ProtectError::Unavailable`] when the keystore can't be asked for longer than a lease.
+    pub fn lease(&self) -> Result<(), ProtectError> {
+        self.inner.tally.publish();
+        Ok(self.inner.keyring.lease()?)
+    }
+
+    /// Opens an envelope (raw bytes) that stood in `row`, appending its canonical bytes to `out`.
+    pub fn open(&self, field: FieldId, envelope: &[u8], row: Row<'_>, out: &mut Vec<u8>) -> Outcome {
+        let Ok(parsed) = EnvelopeRef::parse(envelope) else {
+            let sealed_once = envelope.first() == Some(&VERSION);
+            return Outcome::Fault(if sealed_once { OpenFault::NotAuthentic } else { OpenFault::InClear });
+        };
+        let Some(name) = self.field(field).ok().and_then(|field| name(field).ok()) else {
+            return Outcome::Fault(OpenFault::WrongField);
+        };
+        if parsed.field_tag() != name.tag() {
+            return Outcome::Fault(OpenFault::WrongField);
+        }
+        let outcome = self.open_as(parsed, name, row, out);
+        if matches!(outcome, Outcome::Opened(_)) {
+            self.inner.tally.count(Event::Opened);
+        }
+        outcome
+    }
+
+    /// Opens an envelope of the field `name`.
+    pub(super) fn open_as(
+        &self,
+        envelope: EnvelopeRef<'_>,
+        name: FieldName<'_>,
+        row: Row<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let id = envelope.key_id();
+        let Some(answer) = self.inner.keyring.key(id, known(row)) else {
+            self.inner.tally.count(Event::Miss);
+            return Outcome::Missing(Missing::Key(id));
+        };
+        self.inner.tally.count(Event::Hit);
+        match answer {
+            KeyAnswer::Erased => Outcome::Erased,
+            KeyAnswer::Unknown => Outcome::Fault(OpenFault::NotAuthentic),
+            KeyAnswer::WrongSubject => Outcome::Fault(OpenFault::WrongSubject),
+            KeyAnswer::Open(secret) => {
+                opened(envelope::open(&UserKey::from_parts(id, secret), name, envelope, out))
+            }
+        }
+    }
+
+    /// Fetches what was missing into the cache.
+    ///
+    /// # Errors
+    /// [`ProtectError::Unavailable`].
+    pub async fn load(&self, missing: &[Missing]) -> Result<(), ProtectError> {
+        self.timed(self.fetch(missing)).await?;
+        Ok(())
+    }
+
+    async fn fetch(&self, missing: &[Missing]) -> Result<(), KeyringError> {
+        let mut keys: Vec<KeyId> = Vec::new();
+        for missing in missing {
+            match missing {
+                Missing::Key(key) => keys.push(*key),
+                Missing::Token(field, token) => {
+                    if let Some(pseudonym) = self.pseudonym(*field) {
+                        self.inner.keyring.load_token(pseudonym.domain, token).await?;
+                    }
+                }
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.is_empty() { Ok(()) } else { self.inner.keyring.load_keys(&keys).await }
+    }
+
+    pub(super) fn pseudonym(&self, field: FieldId) -> Option<Pseudonym<'_>> {
+        match &self.field(field).ok()?.protect {
+            Protect::Pseudonym { domain, kind, normalise } => {
+                Some(Pseudonym { domain, kind: *kind, normalise: *normalise })
+            }
+            Protect::Encrypt => None,
+        }
+    }
+}
+
+fn unknown_field() -> ProtectError {
+    ProtectError::Unavailable("a field of another policy was asked for".into())
+}
+
+fn opened(result: Result<Kind, OpenError>) -> Outcome {
+    match result {
+        Ok(kind) => Outcome::Opened(kind),
+        Err(OpenError::WrongField) => Outcome::Fault(OpenFault::WrongField),
+        Err(_) => Outcome::Fault(OpenFault::NotAuthentic),
+    }
+}
+
+/// The field's name as envelopes take it.
+pub(super) fn name(field: &Field) -> Result<FieldName<'_>, ProtectError> {
+    FieldName::tagged(&field.name, field.tag)
+        .map_err(|e| ProtectError::Unavailable(format!("field {}: {e}", field.name)))
+}
+
+/// The row's class and id, if known.
+pub(super) fn known(row: Row<'_>) -> Option<(&str, &str)> {
+    match row {
+        Row::Of { class, id } => Some((class, id)),
+        Row::Unknown => None,
+    }
+}

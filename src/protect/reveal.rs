@@ -1,0 +1,98 @@
+//! Whose identifier a token stands for in a row.
+
+use super::door::{known, name};
+use super::tally::Event;
+use super::{Door, Missing, OpenFault, Outcome, Row};
+use crate::clear::Kind;
+use crate::envelope::{EnvelopeRef, FieldName};
+use crate::ids::{FieldId, FieldTag, Subject};
+use crate::keyring::{Holder, TokenEntry};
+use crate::policy::model::Protect;
+use crate::pseudonym::Token;
+use std::sync::Arc;
+
+/// Which holder's identifier may be shown.
+enum Pick {
+    Holder(Arc<[u8]>),
+    Erased,
+    /// Not this row's: unless the row's own subject was erased.
+    Other,
+    Fault(OpenFault),
+}
+
+impl Door {
+    /// Reveals the identifier behind a token (column text form) that stood in `row`, appending its canonical
+    /// bytes to `out`. The empty string is no token and reveals as itself.
+    pub fn reveal(&self, field: FieldId, token: &str, row: Row<'_>, out: &mut Vec<u8>) -> Outcome {
+        if token.is_empty() {
+            return Outcome::Opened(Kind::Text);
+        }
+        let Some(pseudonym) = self.pseudonym(field) else { return Outcome::Fault(OpenFault::WrongField) };
+        if Token::parse(pseudonym.kind, token).is_err() {
+            return Outcome::Fault(OpenFault::InClear);
+        }
+        let pick = self.keyring().token(pseudonym.domain, token, |entry| pick(entry, row));
+        self.inner.tally.count(if pick.is_some() { Event::Hit } else { Event::Miss });
+        match pick {
+            None => Outcome::Missing(Missing::Token(field, token.into())),
+            Some(Pick::Erased) => Outcome::Erased,
+            Some(Pick::Fault(fault)) => Outcome::Fault(fault),
+            Some(Pick::Other) if self.erased(row) => Outcome::Erased,
+            Some(Pick::Other) => Outcome::Fault(OpenFault::WrongSubject),
+            Some(Pick::Holder(sealed)) => self.show(pseudonym.domain, &sealed, row, out),
+        }
+    }
+
+    fn show(&self, domain: &str, sealed: &[u8], row: Row<'_>, out: &mut Vec<u8>) -> Outcome {
+        let Ok(parsed) = EnvelopeRef::parse(sealed) else { return Outcome::Fault(OpenFault::NotAuthentic) };
+        let Some(name) = self.sealer(domain, parsed.field_tag()) else {
+            return Outcome::Fault(OpenFault::WrongField);
+        };
+        let outcome = self.open_as(parsed, name, row, out);
+        if matches!(outcome, Outcome::Opened(_)) {
+            self.inner.tally.count(Event::Revealed);
+        }
+        outcome
+    }
+
+    /// The field of the domain that has this tag: fields may share a domain, and any of them may have brought
+    /// the identifier in.
+    pub(super) fn sealer(&self, domain: &str, tag: FieldTag) -> Option<FieldName<'_>> {
+        let fields = self.policy().fields.iter();
+        let found = fields.filter(|field| field.tag == tag).find(
+            |field| matches!(&field.protect, Protect::Pseudonym { domain: own, .. } if **own == *domain),
+        )?;
+        name(found).ok()
+    }
+
+    fn erased(&self, row: Row<'_>) -> bool {
+        known(row).is_some_and(|(class, id)| self.keyring().marked_now(&Subject::new(class, id)))
+    }
+}
+
+fn pick(entry: &TokenEntry, row: Row<'_>) -> Pick {
+    let (ever_shared, holders) = match entry {
+        TokenEntry::Fenced => return Pick::Erased,
+        TokenEntry::Unknown => return Pick::Fault(OpenFault::NotAuthentic),
+        TokenEntry::Live { ever_shared, holders } => (*ever_shared, holders),
+    };
+    let bound = || holders.iter().filter_map(|holder| Some((holder, holder.subject.as_ref()?)));
+    let first = bound().next();
+    let shared = ever_shared || bound().any(|(_, subject)| first.is_some_and(|(_, one)| one != subject));
+    let own = |holder: &Holder| Pick::Holder(holder.sealed.clone());
+    match known(row) {
+        Some((class, id)) => {
+            let holder = bound().find(|(_, subject)| &*subject.id == id && &*subject.class == class);
+            match holder {
+                Some((holder, _)) => own(holder),
+                None if shared => Pick::Erased,
+                None => Pick::Other,
+            }
+        }
+        None if shared => Pick::Fault(OpenFault::Shared),
+        None => match first.map(|(holder, _)| holder).or_else(|| holders.first()) {
+            Some(holder) => own(holder),
+            None => Pick::Fault(OpenFault::NotAuthentic),
+        },
+    }
+}

@@ -1,0 +1,181 @@
+//! Units: what one transaction makes, until its outcome is known.
+
+use super::{Door, Mark, ProtectError};
+use crate::crypto::random;
+use crate::envelope::EnvelopeRef;
+use crate::ids::{KeyId, Subject};
+use crate::keyring::Made;
+use crate::keys::{Purpose, SubjectSecret, UserKey};
+use crate::keystore::model::UnitId;
+use crate::secret::Secret;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What one transaction wrote: its new secrets and holders are provisional until it commits.
+/// Dropped without an outcome (the connection was lost at COMMIT), they wait for recovery.
+pub struct Unit {
+    pub(super) door: Door,
+    pub(super) id: UnitId,
+    pub(super) database: Arc<str>,
+    /// In the order in which it was made: a [`Mark`] is a position in it.
+    pub(super) made: Vec<Made>,
+    /// Every token that got a holder: what caches forget with the outcome.
+    pub(super) tokens: Vec<TokenName>,
+    /// Secrets of this unit that have their subject: it goes on sealing under them.
+    pub(super) own: HashMap<(Subject, Purpose), UserKey>,
+    /// The last statement's rows whose subjects the database has yet to tell.
+    pub(super) rows: BTreeMap<u32, RowState>,
+    /// Erasures that this unit knows of.
+    pub(super) erasures: u64,
+    /// Something may be in the store.
+    pub(super) open: bool,
+}
+
+/// Domain and token.
+pub(super) type TokenName = (Arc<str>, Box<str>);
+
+/// A row whose subject isn't known yet.
+#[derive(Default)]
+pub(super) struct RowState {
+    /// One per purpose.
+    pub(super) secrets: Vec<(SubjectSecret, UserKey)>,
+    pub(super) tokens: Vec<TokenName>,
+    taken: bool,
+}
+
+impl Door {
+    /// A unit of work for a transaction in `database` (kept with what is provisional, for recovery).
+    pub fn unit(&self, database: &str) -> Unit {
+        Unit {
+            door: self.clone(),
+            id: UnitId(random()),
+            database: database.into(),
+            made: Vec::new(),
+            tokens: Vec::new(),
+            own: HashMap::new(),
+            rows: BTreeMap::new(),
+            erasures: self.keyring().erasures(),
+            open: false,
+        }
+    }
+}
+
+impl Unit {
+    /// The row (of [`super::Owner::Returned`], last statement) whose provisional secret sealed this envelope.
+    pub fn row_of_envelope(&self, envelope: &[u8]) -> Option<u32> {
+        let id = EnvelopeRef::parse(envelope).ok()?.key_id();
+        let sealed = |row: &RowState| row.secrets.iter().any(|(secret, _)| secret.key_id() == id);
+        self.rows.iter().find(|(_, row)| sealed(row)).map(|(number, _)| *number)
+    }
+
+    /// A row (last statement) not yet taken that holds this token; takes it. Rows with the same
+    /// tokens and no envelope are interchangeable.
+    pub fn take_row_of_token(&mut self, token: &str) -> Option<u32> {
+        let holds = |row: &RowState| !row.taken && row.tokens.iter().any(|(_, own)| **own == *token);
+        let (number, row) = self.rows.iter_mut().find(|(_, row)| holds(row))?;
+        row.taken = true;
+        Some(*number)
+    }
+
+    /// Binds the rows that came back to their subjects and destroys what the others had; durable
+    /// when this returns. They stay provisional until the unit's outcome.
+    ///
+    /// # Errors
+    /// [`ProtectError::ErasedSubject`] when a row came back for an erased subject whose class refuses new
+    /// data, and nothing is bound then: the transaction must be rolled back.
+    pub async fn bind(&mut self, rows: &[(u32, Subject)]) -> Result<(), ProtectError> {
+        let mut bound = Vec::new();
+        let mut users = Vec::new();
+        let mut tokens = Vec::new();
+        for (number, subject) in rows {
+            let Some(row) = self.rows.remove(number) else { continue };
+            let refuse = self.door.refuses(&subject.class);
+            for (secret, user) in row.secrets {
+                users.push(((subject.clone(), secret.purpose().clone()), user));
+                bound.push((secret, subject.clone(), refuse));
+            }
+            tokens.extend(row.tokens);
+        }
+        let mut destroyed = Vec::new();
+        for row in std::mem::take(&mut self.rows).into_values() {
+            destroyed.extend(row.secrets.iter().map(|(secret, _)| secret.key_id()));
+            tokens.extend(row.tokens);
+        }
+        if bound.is_empty() && destroyed.is_empty() {
+            return Ok(());
+        }
+        let door = self.door.clone();
+        door.timed(door.keyring().bind(self.id, &bound, destroyed.clone(), &tokens)).await?;
+        self.made.retain(|made| !matches!(made, Made::Secret(key) if destroyed.contains(key)));
+        for (owner, user) in users {
+            self.own.entry(owner).or_insert(user);
+        }
+        Ok(())
+    }
+
+    /// Whether anything provisional waits for this unit's outcome.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// What was made up to here.
+    pub fn mark(&self) -> Mark {
+        Mark(u32::try_from(self.made.len()).unwrap_or(u32::MAX))
+    }
+
+    /// ROLLBACK TO: what was made since is destroyed (queued).
+    pub fn rollback_to(&mut self, mark: Mark) {
+        let from = usize::try_from(mark.0).unwrap_or(usize::MAX).min(self.made.len());
+        let undone = self.made.split_off(from);
+        self.rows.clear();
+        if undone.is_empty() {
+            return;
+        }
+        self.own.retain(|_, user| !undone.contains(&Made::Secret(user.id())));
+        self.door.keyring().settle(self.id, &undone, self.tokens.clone(), false, false);
+    }
+
+    /// The transaction committed: what it made is settled (queued, in order before any later write).
+    pub fn commit(self) {
+        self.end(true);
+    }
+
+    /// The transaction rolled back: what it made is destroyed (queued).
+    pub fn rollback(self) {
+        self.end(false);
+    }
+
+    fn end(mut self, committed: bool) {
+        if std::mem::take(&mut self.open) {
+            let tokens = std::mem::take(&mut self.tokens);
+            self.door.keyring().settle(self.id, &self.made, tokens, committed, true);
+        }
+    }
+
+    /// Erasures may have destroyed what this unit made: it then goes on with new secrets (or is refused).
+    pub(super) async fn recheck(&mut self) -> Result<(), ProtectError> {
+        let erasures = self.door.keyring().erasures();
+        if erasures == self.erasures {
+            return Ok(());
+        }
+        let keys: Vec<KeyId> = self.own.values().map(UserKey::id).collect();
+        let gone = self.door.keyring().gone(&keys).await?;
+        self.own.retain(|_, user| !gone.contains(&user.id()));
+        self.erasures = erasures;
+        Ok(())
+    }
+}
+
+/// Without an outcome: recovery may look for it.
+impl Drop for Unit {
+    fn drop(&mut self) {
+        if self.open {
+            self.door.keyring().abandon(self.id);
+        }
+    }
+}
+
+/// A second copy of a user key, for one statement.
+pub(super) fn copy(user: &UserKey) -> UserKey {
+    UserKey::from_parts(user.id(), Secret::filled(|own| own.copy_from_slice(user.secret().expose())))
+}
