@@ -108,7 +108,7 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
             Entry::Occupied(mut entry) => entry.get_mut().value = value,
             Entry::Vacant(entry) => {
                 shard.ring.push_back(key.clone());
-                entry.insert(Slot { key, value, used: true });
+                entry.insert(Slot { key, value, used: false });
             }
         }
         while shard.ring.len() > self.capacity {

@@ -41,6 +41,8 @@ pub struct Holder {
     pub key_id: KeyId,
     /// The identifier's envelope.
     pub sealed: Arc<[u8]>,
+    /// Whether its transaction committed.
+    pub settled: bool,
 }
 
 /// What is known of a token.
@@ -69,6 +71,7 @@ impl From<TokenFound> for TokenEntry {
                     subject: row.subject,
                     key_id: row.key_id,
                     sealed: Arc::from(row.sealed),
+                    settled: row.settled,
                 };
                 Self::Live { ever_shared, holders: holders.into_iter().map(holder).collect() }
             }

@@ -18,6 +18,8 @@ pub enum KeyringError {
         generation: u32,
         /// What the provider said.
         why: String,
+        /// What it advises.
+        advice: String,
     },
     /// A row is damaged, or was moved.
     #[error("a row of the keystore is damaged or was tampered with: {0}")]
@@ -53,10 +55,13 @@ impl Fault for KeyringError {
     }
 
     fn advice(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
-            Self::Root { .. } => "give the root key that this keystore was made with (keys.root in paravent.toml)",
-            Self::Row(_) => "restore the keystore from its backup, ledger included",
-            _ => "",
-        })
+        match self {
+            Self::Root { advice, .. } if !advice.is_empty() => Cow::Owned(advice.clone()),
+            Self::Root { .. } => Cow::Borrowed(
+                "give the root keys that this keystore was made with (keys.root in paravent.toml)",
+            ),
+            Self::Row(row) => row.advice(),
+            _ => Cow::Borrowed(""),
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Reading: from the cache at once, or from the store into the cache.
 
 use super::entry::{
-    KeyAnswer, KeyEntry, LiveKey, LookupEntry, LookupRef, SealingKey, SealingRef, TokenEntry, TokenKey, TokenRef,
+    KeyAnswer, KeyEntry, LiveKey, LookupEntry, LookupRef, SealingKey, SealingRef, TokenEntry, TokenKey,
+    TokenRef,
 };
 use super::lease::Standing;
 use super::{Keyring, KeyringError};
@@ -92,6 +93,13 @@ impl Keyring {
         Err(KeyringError::Busy)
     }
 
+    /// Those of the keys that are no longer live.
+    pub async fn gone(&self, keys: &[KeyId]) -> Result<Vec<KeyId>, KeyringError> {
+        let found = self.inner.store.secrets(keys).await?;
+        let gone = keys.iter().zip(found).filter(|(_, found)| !matches!(found, Found::Live(_)));
+        Ok(gone.map(|(key, _)| *key).collect())
+    }
+
     fn entry(&self, found: Found) -> Result<KeyEntry, KeyringError> {
         Ok(match found {
             Found::Fenced => KeyEntry::Fenced,
@@ -119,7 +127,9 @@ impl Keyring {
             let ticket = caches.tokens.ticket(&TokenRef { domain, token });
             let found = TokenEntry::from(self.inner.store.token(domain, token).await?);
             let keys: Vec<KeyId> = match &found {
-                TokenEntry::Live { holders, .. } => holders.iter().take(4).map(|holder| holder.key_id).collect(),
+                TokenEntry::Live { holders, .. } => {
+                    holders.iter().take(4).map(|holder| holder.key_id).collect()
+                }
                 _ => Vec::new(),
             };
             if caches.tokens.fill(ticket, TokenKey { domain: domain.clone(), token: token.into() }, found) {
@@ -130,7 +140,11 @@ impl Keyring {
     }
 
     /// The key under which new values of the subject are sealed, if it has one.
-    pub async fn sealing(&self, subject: &Subject, purpose: &Purpose) -> Result<Option<UserKey>, KeyringError> {
+    pub async fn sealing(
+        &self,
+        subject: &Subject,
+        purpose: &Purpose,
+    ) -> Result<Option<UserKey>, KeyringError> {
         let caches = &self.inner.caches;
         let wanted = SealingRef { subject, purpose: purpose.as_str() };
         if let Some(id) = caches.sealing.get(&wanted, |id| *id)
@@ -140,7 +154,9 @@ impl Keyring {
         }
         for _ in 0..ATTEMPTS {
             let ticket = caches.sealing.ticket(&wanted);
-            let Some(row) = self.inner.store.sealing(subject, purpose.as_str()).await? else { return Ok(None) };
+            let Some(row) = self.inner.store.sealing(subject, purpose.as_str()).await? else {
+                return Ok(None);
+            };
             let id = row.key_id;
             self.load_keys(&[id]).await?;
             // Destroyed between the two reads: ask again.
@@ -166,7 +182,10 @@ impl Keyring {
             Some(row) => row,
             None => {
                 let wrapped = DomainSecret::generate().wrap(generation, domain)?.to_bytes().to_vec();
-                inner.store.add_domain(DomainRow { domain: domain.clone(), generation: number, wrapped }).await?
+                inner
+                    .store
+                    .add_domain(DomainRow { domain: domain.clone(), generation: number, wrapped })
+                    .await?
             }
         };
         let secret = DomainSecret::unwrap(&Wrapped::from_bytes(&row.wrapped)?, generation, domain)?;

@@ -34,7 +34,12 @@ pub enum Made {
 impl Keyring {
     /// A fresh secret for a subject, or for a row whose subject isn't known yet. With `refuse`, the store
     /// refuses it when the subject is marked as erased.
-    pub fn fresh(&self, purpose: &Purpose, subject: Option<&Subject>, refuse: bool) -> Result<Fresh, KeyringError> {
+    pub fn fresh(
+        &self,
+        purpose: &Purpose,
+        subject: Option<&Subject>,
+        refuse: bool,
+    ) -> Result<Fresh, KeyringError> {
         let secret = SubjectSecret::generate(purpose.clone());
         let generation = self.inner.generation(self.inner.active)?;
         let wrapped = secret.wrap(generation, subject.map_or(Binding::Unbound, Binding::To))?;
@@ -101,7 +106,14 @@ impl Keyring {
     }
 
     /// Queues the outcome of a unit, or of parts of it. `last` says that nothing more will come of it.
-    pub fn settle(&self, unit: UnitId, made: &[Made], tokens: Vec<(Arc<str>, Box<str>)>, committed: bool, last: bool) {
+    pub fn settle(
+        &self,
+        unit: UnitId,
+        made: &[Made],
+        tokens: Vec<(Arc<str>, Box<str>)>,
+        committed: bool,
+        last: bool,
+    ) {
         let mut keys = Vec::new();
         let mut holders = Vec::new();
         for made in made {
@@ -146,7 +158,9 @@ impl Keyring {
         self.inner.store.settle(settle, Box::new(move |outcome| drop(sender.send(outcome))));
         let lost = || crate::keystore::StoreError::Unavailable("the keystore gave no answer".into());
         let outcome = receiver.await.unwrap_or_else(|_| Err(lost()));
-        self.inner.caches.forget(&[row.key_id], row.tokens.iter().map(|(domain, token)| (&**domain, &**token)));
+        self.inner
+            .caches
+            .forget(&[row.key_id], row.tokens.iter().map(|(domain, token)| (&**domain, &**token)));
         Ok(outcome?)
     }
 

@@ -34,6 +34,9 @@ pub enum StoreError {
     /// The secret of this key id isn't there (any more).
     #[error("the secret {0:?} is not in the keystore")]
     Gone(KeyId),
+    /// A token offered for an identifier is another's: offer a new one.
+    #[error("the token is taken")]
+    Taken,
     /// The subject was erased, and its mark forbids new secrets.
     #[error("the subject was erased")]
     Marked,

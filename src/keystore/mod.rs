@@ -90,6 +90,9 @@ pub trait Keystore: Send + Sync + 'static {
     /// [`StoreError::Changed`] when the subject has by now a key or token that the call doesn't name.
     fn erase(&self, erase: Erase) -> Answer<'_, Erased>;
 
+    /// Keeps a receipt.
+    fn keep_receipt(&self, id: &str, document: &str) -> Answer<'_, ()>;
+
     /// The receipt of that id, as it was stored.
     fn receipt(&self, id: &str) -> Answer<'_, Option<Box<str>>>;
 

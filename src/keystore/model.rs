@@ -280,8 +280,6 @@ pub struct Erase {
     pub mark: Option<[u8; 32]>,
     /// The receipt's id.
     pub receipt: Box<str>,
-    /// The receipt itself (none when the ledger is replayed: an existing one stays).
-    pub document: Option<Box<str>>,
     /// The ledger's intent.
     pub ledger: Option<LedgerHead>,
 }

@@ -43,7 +43,8 @@ impl Door {
         for field in &policy.fields {
             name(field)?;
             let purpose = Purpose::new(field.purpose.clone());
-            purposes.push(purpose.map_err(|e| ProtectError::Unavailable(format!("field {}: {e}", field.name)))?);
+            purposes
+                .push(purpose.map_err(|e| ProtectError::Unavailable(format!("field {}: {e}", field.name)))?);
         }
         Ok(Self { inner: Arc::new(Inner { keyring, policy, purposes, tally: Tally::new() }) })
     }

@@ -20,7 +20,8 @@ impl Door {
             Err(IdentifierError::TooLong | IdentifierError::NotText) => return Ok(unissued()),
         };
         let key = self.timed(self.keyring().lookup_key(pseudonym.domain)).await?;
-        let found = self.timed(self.keyring().find(pseudonym.domain, &key.exact(identifier.exact()).0)).await?;
+        let found =
+            self.timed(self.keyring().find(pseudonym.domain, &key.exact(identifier.exact()).0)).await?;
         Ok(found.unwrap_or_else(unissued))
     }
 

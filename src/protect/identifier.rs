@@ -11,7 +11,8 @@ pub(super) fn text(value: &Clear) -> Result<Zeroizing<String>, ProtectError> {
     let wrong = ProtectError::Identifier("a value of this type is not an identifier");
     let text = match value.kind() {
         Kind::Text | Kind::Numeric => {
-            let text = std::str::from_utf8(bytes).map_err(|_| ProtectError::Identifier("it is not UTF-8 text"))?;
+            let text =
+                std::str::from_utf8(bytes).map_err(|_| ProtectError::Identifier("it is not UTF-8 text"))?;
             text.to_owned()
         }
         Kind::Int => i64::from_be_bytes(bytes.try_into().map_err(|_| wrong)?).to_string(),

@@ -136,4 +136,4 @@ pub enum Stored {
 pub struct Mark(pub u32);
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

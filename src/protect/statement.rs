@@ -76,7 +76,9 @@ impl Unit {
             match self.settle_draft(&door, draft, items).await {
                 // An erasure took a key, or a random token was taken: once more with what is there now.
                 Err(Retry::Again) if attempts < ATTEMPTS => attempts += 1,
-                Err(Retry::Again) => return Err(ProtectError::Unavailable("it is too busy with erasures".into())),
+                Err(Retry::Again) => {
+                    return Err(ProtectError::Unavailable("it is too busy with erasures".into()));
+                }
                 Err(Retry::Failed(e)) => return Err(e),
                 Ok(stored) => return Ok(stored),
             }
@@ -154,7 +156,8 @@ impl Unit {
             }
         }
         let user = &draft.keys[number];
-        let sealed = seal(user, name(door.field(item.field)?)?, item.value.kind(), item.value.bytes(), Padding::None)?;
+        let sealed =
+            seal(user, name(door.field(item.field)?)?, item.value.kind(), item.value.bytes(), Padding::None)?;
         let hold = Hold {
             domain: pseudonym.domain.clone(),
             generation: door.keyring().generation(),
@@ -197,7 +200,11 @@ impl Unit {
             return Ok(Holding::OtherSpelling);
         }
         let settled = holders.iter().filter(own).any(|holder| holder.settled && holder.key_id == key);
-        Ok(if settled || (pseudonym.normalise && latest.settled) { Holding::Settled(token) } else { Holding::No })
+        Ok(if settled || (pseudonym.normalise && latest.settled) {
+            Holding::Settled(token)
+        } else {
+            Holding::No
+        })
     }
 
     /// Whether the holder's identifier is spelled as the item's value.
@@ -254,7 +261,12 @@ impl Unit {
         Ok(stored)
     }
 
-    fn record(&mut self, fresh: Vec<(Option<u32>, Option<Subject>, Fresh)>, holds: &[(Option<u32>, Hold)], held: &[Held]) {
+    fn record(
+        &mut self,
+        fresh: Vec<(Option<u32>, Option<Subject>, Fresh)>,
+        holds: &[(Option<u32>, Hold)],
+        held: &[Held],
+    ) {
         let made: Vec<KeyId> = fresh.iter().map(|(.., fresh)| fresh.row.key_id).collect();
         self.made.extend(made.iter().map(|key| Made::Secret(*key)));
         for (row, subject, fresh) in fresh {

@@ -99,8 +99,15 @@ fn issue(conn: &Connection, hold: &Hold) -> Op<Box<str>> {
     if let Some(looked) = read::lookup(conn, &hold.domain, hold.generation, &hold.lookup)? {
         return Ok(looked.token);
     }
-    conn.prepare_cached("INSERT INTO tokens (domain, token) VALUES (?, ?)")?
+    let fenced = conn
+        .prepare_cached("SELECT 1 FROM fenced_tokens WHERE domain = ? AND token = ?")?
+        .exists([&*hold.domain, &*hold.fresh])?;
+    let added = conn
+        .prepare_cached("INSERT OR IGNORE INTO tokens (domain, token) VALUES (?, ?)")?
         .execute([&*hold.domain, &*hold.fresh])?;
+    if fenced || added == 0 {
+        return Err(StoreError::Taken.into());
+    }
     conn.prepare_cached("INSERT INTO lookups (domain, generation, hmac, token) VALUES (?, ?, ?, ?)")?
         .execute(params![&*hold.domain, hold.generation.0, hold.lookup, hold.fresh])?;
     conn.prepare_cached("INSERT INTO folded (domain, generation, hmac, token) VALUES (?, ?, ?, ?)")?

@@ -120,13 +120,17 @@ fn record(conn: &Connection, erase: &Erase) -> Op<()> {
         conn.prepare_cached("INSERT OR IGNORE INTO marks (mark, receipt) VALUES (?, ?)")?
             .execute(params![mark, erase.receipt])?;
     }
-    if let Some(document) = &erase.document {
-        conn.prepare_cached("INSERT OR REPLACE INTO receipts (id, document) VALUES (?, ?)")?
-            .execute([&*erase.receipt, &**document])?;
-    }
     if let Some(head) = &erase.ledger {
         conn.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES ('ledger head', ?)")?
             .execute([rows::head_bytes(head)])?;
     }
+    Ok(())
+}
+
+pub(super) fn keep_receipt(conn: &Connection, id: &str, document: &str) -> Op<()> {
+    conn.prepare_cached(
+        "INSERT INTO receipts (id, document) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET document = ?2",
+    )?
+    .execute([id, document])?;
     Ok(())
 }

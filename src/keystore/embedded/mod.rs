@@ -124,9 +124,11 @@ impl Embedded {
     }
 }
 
-/// Waits for what is queued: dropping the store loses nothing.
+/// Waits for what is queued: dropping the store loses nothing. The writer's connection is the last to be closed:
+/// so SQLite brings the write-ahead log home, and one whole file is left.
 impl Drop for Embedded {
     fn drop(&mut self) {
+        self.readers.get_mut().clear();
         self.queue = None;
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != std::thread::current().id()
@@ -236,6 +238,11 @@ impl Keystore for Embedded {
     fn erase(&self, erase: Erase) -> Answer<'_, Erased> {
         let needs = Needs { checkpoint: true, patience: false };
         self.change(needs, move |conn| erase::erase(conn, &erase))
+    }
+
+    fn keep_receipt(&self, id: &str, document: &str) -> Answer<'_, ()> {
+        let (id, document) = (id.to_owned(), document.to_owned());
+        self.change(Needs::default(), move |conn| erase::keep_receipt(conn, &id, &document))
     }
 
     fn receipt(&self, id: &str) -> Answer<'_, Option<Box<str>>> {

@@ -1,0 +1,144 @@
+//! Erasing a subject.
+
+use super::receipt::METHOD;
+use super::{Inner, NOT_COVERED, Receipt, Rights, RightsError, Stage, Times, What, commitment};
+use crate::clock::rfc3339;
+use crate::crypto::random;
+use crate::ids::Subject;
+use crate::keyring::KeyringError;
+use crate::keystore::StoreError;
+use crate::keystore::model::{Erase, Footprint, LedgerHead};
+use serde::Serialize;
+
+/// So often an erasure starts over because the subject gained keys meanwhile.
+const ATTEMPTS: usize = 16;
+
+/// What who asked for an erasure gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Erasure {
+    /// The receipt, as it is kept.
+    pub receipt: Receipt,
+    /// The salt of its commitment, in hex: told once, kept nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
+}
+
+impl Rights {
+    /// Erases a subject: when this returns, nothing of it opens here any more. Goes on to the end even if the
+    /// caller stops waiting.
+    ///
+    /// # Errors
+    /// [`RightsError::NotFound`] for a subject of which nothing is known. After any other error the erasure may be
+    /// half done: ask again (a restart completes it too).
+    pub async fn erase(&self, subject: &Subject, ground: &str) -> Result<Erasure, RightsError> {
+        let (rights, subject, ground) = (self.clone(), subject.clone(), ground.to_owned());
+        let task = tokio::spawn(async move { rights.erase_whole(&subject, &ground).await });
+        task.await.unwrap_or(Err(RightsError::Interrupted))
+    }
+
+    async fn erase_whole(&self, subject: &Subject, ground: &str) -> Result<Erasure, RightsError> {
+        let inner = &self.inner;
+        let _turn = inner.turn.lock().await;
+        let store = inner.keyring.store();
+        let mark = inner.keyring.mark(subject);
+        let id = format!("rcp_{}", hex::encode(random::<16>()));
+        for _ in 0..ATTEMPTS {
+            let footprint = store.footprint(subject).await?;
+            if footprint.keys.is_empty() {
+                let before = store.marked(&mark).await?.ok_or(RightsError::NotFound)?;
+                return Ok(self.repeated(id, subject, ground, before.into()));
+            }
+            let mark = self.refuses(&subject.class).then_some(mark);
+            let intent_at = inner.now();
+            let what = intent(&id, subject, ground, &footprint, mark.as_ref());
+            let ledger = inner.append(intent_at.clone(), what).await?;
+            let erase = Erase {
+                subject: Some(subject.clone()),
+                keys: footprint.keys.clone(),
+                tokens: footprint.tokens.clone(),
+                mark,
+                receipt: id.as_str().into(),
+                ledger: Some(ledger),
+            };
+            let erased = match inner.keyring.erase(erase).await {
+                Err(KeyringError::Store(StoreError::Changed)) => continue,
+                other => other?,
+            };
+            let salt = random::<32>();
+            let receipt = Receipt {
+                subject_commitment: Some(commitment(&salt, subject)),
+                keys: footprint.keys.iter().map(|key| hex::encode(key.0)).collect(),
+                tokens_destroyed: erased.destroyed.len(),
+                tokens_living_on: erased.surviving.len(),
+                ..self.blank(id, &subject.class, ground, intent_at)
+            };
+            inner.close(&receipt).await?;
+            tracing::info!(target: "audit", receipt = %receipt.id, keys = receipt.keys.len(), "subject erased");
+            return Ok(Erasure { receipt, salt: Some(hex::encode(salt)) });
+        }
+        Err(RightsError::Busy)
+    }
+
+    /// A receipt with nothing destroyed yet.
+    pub(super) fn blank(&self, id: String, class: &str, ground: &str, intent: String) -> Receipt {
+        Receipt {
+            id,
+            stage: Stage::Live,
+            subject_commitment: None,
+            class: class.to_owned(),
+            ground: ground.to_owned(),
+            times: Times { intent, live: self.inner.now() },
+            keys: Vec::new(),
+            tokens_destroyed: 0,
+            tokens_living_on: 0,
+            method: METHOD.to_owned(),
+            not_covered: NOT_COVERED.map(str::to_owned).to_vec(),
+            policy: self.inner.policy.read().1.as_deref().map(str::to_owned),
+            repeats: None,
+        }
+    }
+
+    /// Nothing was left to destroy. Not kept: it is evidence of nothing new.
+    fn repeated(&self, id: String, subject: &Subject, ground: &str, before: String) -> Erasure {
+        let salt = random::<32>();
+        let receipt = Receipt {
+            subject_commitment: Some(commitment(&salt, subject)),
+            repeats: Some(before),
+            ..self.blank(id, &subject.class, ground, self.inner.now())
+        };
+        Erasure { receipt, salt: Some(hex::encode(salt)) }
+    }
+}
+
+fn intent(id: &str, subject: &Subject, ground: &str, footprint: &Footprint, mark: Option<&[u8; 32]>) -> What {
+    let token = |(domain, token): &(Box<str>, Box<str>)| (domain.to_string(), token.to_string());
+    What::Intent {
+        receipt: id.to_owned(),
+        class: subject.class.to_string(),
+        ground: ground.to_owned(),
+        keys: footprint.keys.iter().map(|key| hex::encode(key.0)).collect(),
+        tokens: footprint.tokens.iter().map(token).collect(),
+        mark: mark.map(hex::encode),
+    }
+}
+
+impl Inner {
+    pub(super) fn now(&self) -> String {
+        rfc3339(self.keyring.wall())
+    }
+
+    /// Appends to the ledger off the runtime's threads: an fsync blocks.
+    pub(super) async fn append(&self, time: String, what: What) -> Result<LedgerHead, RightsError> {
+        let ledger = self.ledger.clone();
+        let done = tokio::task::spawn_blocking(move || ledger.append(time, what)).await;
+        Ok(done.map_err(|_| RightsError::Interrupted)??)
+    }
+
+    /// Keeps the receipt, then says done.
+    pub(super) async fn close(&self, receipt: &Receipt) -> Result<(), RightsError> {
+        let document = serde_json::to_string(receipt).map_err(|_| RightsError::Receipt)?;
+        self.keyring.store().keep_receipt(&receipt.id, &document).await?;
+        self.append(self.now(), What::Done { receipt: receipt.id.clone() }).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Bringing a keystore up to its ledger: before anything is served.
+
+use super::{Entry, LedgerError, Receipt, Rights, RightsError, What};
+use crate::ids::KeyId;
+use crate::keystore::model::{Erase, LedgerHead};
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+impl Rights {
+    /// Repeats every destruction that the keystore may not have seen to its end: intents without a done (a crash),
+    /// and whatever lies after the entry that the keystore remembers (a restored keystore).
+    pub(super) async fn replay(&self) -> Result<(), RightsError> {
+        let entries = self.inner.ledger.take_entries();
+        let seen = self.inner.keyring.store().ledger_head().await?;
+        check(&entries, seen)?;
+        let seen = seen.map_or(0, |head| head.sequence);
+        let done: HashSet<String> = entries.iter().filter_map(|(entry, _)| finished(&entry.what)).collect();
+        let mut closed = HashSet::new();
+        for (entry, head) in entries {
+            let What::Intent { receipt, class, ground, keys, tokens, mark } = entry.what else { continue };
+            if entry.sequence <= seen && done.contains(&receipt) {
+                continue;
+            }
+            let erase = Erase {
+                subject: None,
+                keys: keys
+                    .iter()
+                    .map(|key| read_key(key))
+                    .collect::<Option<_>>()
+                    .ok_or_else(|| damaged(entry.sequence))?,
+                tokens: tokens.into_iter().map(|(domain, token)| (domain.into(), token.into())).collect(),
+                mark: mark.map(|mark| read_mark(&mark).ok_or_else(|| damaged(entry.sequence))).transpose()?,
+                receipt: receipt.as_str().into(),
+                ledger: (entry.sequence > seen).then_some(head),
+            };
+            let erased = self.inner.keyring.erase(erase).await?;
+            tracing::info!(target: "audit", %receipt, keys = keys.len(), "an erasure was completed from the ledger");
+            if self.inner.keyring.store().receipt(&receipt).await?.is_none() {
+                let document = Receipt {
+                    keys,
+                    tokens_destroyed: erased.destroyed.len(),
+                    tokens_living_on: erased.surviving.len(),
+                    ..self.blank(receipt.clone(), &class, &ground, entry.time)
+                };
+                let text = serde_json::to_string(&document).map_err(|_| RightsError::Receipt)?;
+                self.inner.keyring.store().keep_receipt(&receipt, &text).await?;
+            }
+            if !done.contains(&receipt) {
+                closed.insert(receipt);
+            }
+        }
+        for receipt in closed {
+            self.inner.append(self.inner.now(), What::Done { receipt }).await?;
+        }
+        Ok(())
+    }
+}
+
+fn finished(what: &What) -> Option<String> {
+    match what {
+        What::Done { receipt } => Some(receipt.clone()),
+        What::Intent { .. } => None,
+    }
+}
+
+/// The keystore's last entry must be in the ledger, unchanged.
+fn check(entries: &[(Entry, LedgerHead)], seen: Option<LedgerHead>) -> Result<(), RightsError> {
+    let Some(seen) = seen else { return Ok(()) };
+    if entries.iter().any(|(_, head)| *head == seen) {
+        return Ok(());
+    }
+    Err(RightsError::Behind { found: entries.len() as u64, seen: seen.sequence })
+}
+
+fn read_key(text: &str) -> Option<KeyId> {
+    let mut key = [0; 16];
+    hex::decode_to_slice(text, &mut key).ok()?;
+    Some(KeyId(key))
+}
+
+fn read_mark(text: &str) -> Option<[u8; 32]> {
+    let mut mark = [0; 32];
+    hex::decode_to_slice(text, &mut mark).ok()?;
+    Some(mark)
+}
+
+fn damaged(entry: u64) -> RightsError {
+    LedgerError::Damaged { path: PathBuf::from("of this keystore"), entry }.into()
+}
