@@ -1,4 +1,188 @@
-//! recovery
-pub(super) async fn run(_: std::sync::Arc<super::catalog::Catalogs>, _: crate::protect::Door) {
-    std::future::pending::<()>().await
+//! Recovery: finds out what became of transactions whose end nobody saw, and settles what they made.
+//!
+//! Where the gateway was killed, or a connection was lost at COMMIT, secrets stay provisional. A secret
+//! that was never bound to a subject can't have been committed, since a commit waits for the binding.
+//! For the others the tables tell: once every transaction that may have written them has ended, either
+//! an envelope or token of theirs stands in a row of their subject, or the transaction was rolled back.
+
+use super::catalog::{Catalogs, rows};
+use super::catalog::model::Relation;
+use crate::policy::model::{Policy, Protect, Table};
+use crate::protect::{Door, Unsettled};
+use hashbrown::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it looks.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// How far the settling of a unit has come.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Seen once. What was on its way to the server then has arrived at the next pass.
+    Seen,
+    /// Transactions from this id on began after it.
+    Before(u64),
+}
+
+/// Looks for what is unsettled and settles it, for as long as it is polled.
+pub(super) async fn run(catalogs: Arc<Catalogs>, door: Door) {
+    let mut stages: HashMap<[u8; 16], Stage> = HashMap::new();
+    loop {
+        match door.unsettled().await {
+            Ok(unsettled) => {
+                stages.retain(|unit, _| unsettled.iter().any(|u| u.unit() == *unit));
+                pass(&catalogs, &door, &unsettled, &mut stages).await;
+            }
+            Err(error) => tracing::warn!(%error, "what is unsettled could not be listed"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn pass(catalogs: &Catalogs, door: &Door, unsettled: &[Unsettled], stages: &mut HashMap<[u8; 16], Stage>) {
+    let mut databases: HashMap<&str, Vec<&Unsettled>> = HashMap::new();
+    for item in unsettled {
+        if item.subject().is_none() {
+            // Never bound: it did not commit.
+            if let Err(error) = door.settle(&[(item, false)]).await {
+                tracing::warn!(%error, "a provisional secret could not be settled");
+            }
+            continue;
+        }
+        databases.entry(item.database()).or_default().push(item);
+    }
+    for (name, items) in databases {
+        if let Err(error) = settle_database(catalogs, door, name, &items, stages).await {
+            tracing::warn!(database = name, %error, "unsettled writes wait: their tables can't be read");
+        }
+    }
+}
+
+async fn settle_database(
+    catalogs: &Catalogs,
+    door: &Door,
+    name: &str,
+    items: &[&Unsettled],
+    stages: &mut HashMap<[u8; 16], Stage>,
+) -> io::Result<()> {
+    let client = catalogs.connector().own_login(name).await?;
+    let horizon = rows(
+        &client,
+        "SELECT pg_catalog.pg_snapshot_xmin(s)::text, pg_catalog.pg_snapshot_xmax(s)::text \
+         FROM pg_catalog.pg_current_snapshot() AS s",
+    )
+    .await?;
+    let number = |i: usize| horizon.first()?.get(i)?.as_ref()?.parse::<u64>().ok();
+    let (Some(xmin), Some(xmax)) = (number(0), number(1)) else {
+        return Err(io::Error::other("the transaction horizon could not be read"));
+    };
+    let snapshot = catalogs.database(name).snapshot().await?;
+    let mut found = Vec::new();
+    for item in items {
+        match stages.get(&item.unit()).copied() {
+            None => {
+                stages.insert(item.unit(), Stage::Seen);
+            }
+            Some(Stage::Seen) => {
+                stages.insert(item.unit(), Stage::Before(xmax));
+            }
+            Some(Stage::Before(end)) if xmin >= end => {
+                let places = places(item, catalogs.tables(), door.policy(), |table| {
+                    snapshot.catalog.relations.get(&(table.schema.clone(), table.name.clone())).cloned()
+                });
+                let mut committed = false;
+                for query in places {
+                    committed |= !rows(&client, &query).await?.is_empty();
+                }
+                found.push((*item, committed));
+            }
+            Some(Stage::Before(_)) => {}
+        }
+    }
+    door.settle(&found).await.map_err(io::Error::other)
+}
+
+/// A query for each table where the item may stand; it gives a row where it does.
+fn places(
+    item: &Unsettled,
+    tables: &[Table],
+    policy: &Policy,
+    relation: impl Fn(&Table) -> Option<Arc<Relation>>,
+) -> Vec<String> {
+    let Some(subject) = item.subject() else { return Vec::new() };
+    let mut queries = Vec::new();
+    for table in tables.iter().filter(|t| t.subject.class == subject.class) {
+        let Some(relation) = relation(table) else { continue };
+        let mut tests = Vec::new();
+        for placed in &table.columns {
+            let Some((_, column)) = relation.column(&placed.column) else { continue };
+            let name = quoted(&placed.column);
+            match &policy.field(placed.field).protect {
+                Protect::Encrypt => tests.push(envelope_test(&name, column.type_oid, &item.key_id().0)),
+                Protect::Pseudonym { domain, .. } => {
+                    for (_, token) in item.tokens().iter().filter(|(of, _)| **of == **domain) {
+                        tests.push(format!("{name} = {}", literal(token)));
+                    }
+                }
+            }
+        }
+        if !tests.is_empty() {
+            queries.push(format!(
+                "SELECT '1' FROM {}.{} WHERE {} = {} AND ({}) LIMIT 1",
+                quoted(&table.schema),
+                quoted(&table.name),
+                quoted(&table.subject.column),
+                literal(&subject.id),
+                tests.join(" OR ")
+            ));
+        }
+    }
+    queries
+}
+
+/// Whether a column holds an envelope of that key: it begins with the version and the key id.
+fn envelope_test(column: &str, type_oid: u32, key_id: &[u8; 16]) -> String {
+    let head: Vec<u8> = std::iter::once(0xE1).chain(key_id.iter().copied()).collect();
+    if type_oid == 17 {
+        return format!("pg_catalog.substring({column}, 1, 17) = '\\x{}'::pg_catalog.bytea", hex::encode(head));
+    }
+    // 22 characters of the text form hang on these 17 bytes alone.
+    let text = crate::protect::armour::write(&head);
+    let prefix: String = text.chars().take("pv1.".len() + 22).collect();
+    format!("pg_catalog.left({column}, {}) = {}", prefix.len(), literal(&prefix))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    // E'' reads alike whatever standard_conforming_strings says.
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_is_known_by_the_head_of_its_text() {
+        let key = [7; 16];
+        let mut envelope = vec![0xE1];
+        envelope.extend_from_slice(&key);
+        envelope.extend_from_slice(&[0xff; 45]);
+        let stored = crate::protect::armour::write(&envelope);
+        let test = envelope_test("c", 25, &key);
+        let prefix = test.split('\'').nth(1).unwrap();
+        assert!(stored.starts_with(prefix), "{stored} {prefix}");
+        assert_eq!(prefix.len(), 26);
+    }
+
+    #[test]
+    fn literals_and_names_are_quoted() {
+        assert_eq!(literal("a'b\\c"), "E'a''b\\\\c'");
+        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+    }
 }

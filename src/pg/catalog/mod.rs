@@ -113,6 +113,16 @@ impl Catalogs {
         Arc::clone(entry)
     }
 
+    /// How to reach the server.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// The protected tables.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
     /// Reads every database in use again, every few seconds, for as long as it is polled.
     pub async fn refresh(&self) {
         loop {
