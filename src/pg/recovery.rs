@@ -5,8 +5,8 @@
 //! For the others the tables tell: once every transaction that may have written them has ended, either
 //! an envelope or token of theirs stands in a row of their subject, or the transaction was rolled back.
 
-use super::catalog::{Catalogs, rows};
 use super::catalog::model::Relation;
+use super::catalog::{Catalogs, rows};
 use crate::policy::model::{Policy, Protect, Table};
 use crate::protect::{Door, Unsettled};
 use hashbrown::HashMap;
@@ -41,7 +41,12 @@ pub(super) async fn run(catalogs: Arc<Catalogs>, door: Door) {
     }
 }
 
-async fn pass(catalogs: &Catalogs, door: &Door, unsettled: &[Unsettled], stages: &mut HashMap<[u8; 16], Stage>) {
+async fn pass(
+    catalogs: &Catalogs,
+    door: &Door,
+    unsettled: &[Unsettled],
+    stages: &mut HashMap<[u8; 16], Stage>,
+) {
     let mut databases: HashMap<&str, Vec<&Unsettled>> = HashMap::new();
     for item in unsettled {
         if item.subject().is_none() {
@@ -146,7 +151,10 @@ fn places(
 fn envelope_test(column: &str, type_oid: u32, key_id: &[u8; 16]) -> String {
     let head: Vec<u8> = std::iter::once(0xE1).chain(key_id.iter().copied()).collect();
     if type_oid == 17 {
-        return format!("pg_catalog.substring({column}, 1, 17) = '\\x{}'::pg_catalog.bytea", hex::encode(head));
+        return format!(
+            "pg_catalog.substring({column}, 1, 17) = '\\x{}'::pg_catalog.bytea",
+            hex::encode(head)
+        );
     }
     // 22 characters of the text form hang on these 17 bytes alone.
     let text = crate::protect::armour::write(&head);

@@ -93,14 +93,14 @@ impl AsyncWrite for Plain {
 
 /// A connection of which some bytes were read already: they come first.
 pub struct Replay {
-    early: std::io::Cursor<Vec<u8>>,
+    early: io::Cursor<Vec<u8>>,
     plain: Plain,
 }
 
 impl Replay {
     /// `early` comes before what `plain` gives.
     pub fn new(early: Vec<u8>, plain: Plain) -> Self {
-        Self { early: std::io::Cursor::new(early), plain }
+        Self { early: io::Cursor::new(early), plain }
     }
 }
 
