@@ -92,6 +92,7 @@ impl Failure {
             ProtectError::Identifier(_) => {
                 ("22023", "identifier", "shorten it, or protect the field by \"encrypt\"")
             }
+            ProtectError::Value(_) => ("22001", "value", "store a value of this size outside the database"),
         };
         Self::new(code, anchor, format!("paravent: {error}"), hint)
     }
