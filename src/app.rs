@@ -3,14 +3,20 @@
 //! [`Gateway`] is what `serve` runs and what tests run in-process.
 
 mod harden;
+mod open;
+mod trust;
 
 pub use harden::harden;
 
 use crate::admin;
 use crate::config::{self, Config, ConfigError};
 use crate::fault::Exit;
+use crate::pg;
 use crate::policy;
+use crate::protect::{Door, ProtectError};
+use crate::rights::Rights;
 use crate::telemetry;
+use open::{Opened, People};
 use std::fmt;
 use std::io;
 use tokio::sync::watch;
@@ -65,6 +71,9 @@ pub enum ReloadError {
     /// The new file changes what only a restart can change.
     #[error("{0} changed: that needs a restart")]
     Restart(&'static str),
+    /// The keys can't serve the new policy.
+    #[error(transparent)]
+    Keys(#[from] ProtectError),
 }
 
 /// A running gateway.
@@ -72,8 +81,12 @@ pub struct Gateway {
     config: Config,
     listening: Vec<(&'static str, String)>,
     health: admin::Health,
+    door: Door,
+    rights: Rights,
+    reloads: Vec<pg::Reload>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<String>,
+    lease: JoinHandle<()>,
 }
 
 impl Gateway {
@@ -83,11 +96,55 @@ impl Gateway {
     /// Keys that can't be opened, an address that is taken, files that can't be read.
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let metrics = telemetry::install_metrics().map_err(AppError::failed)?;
+        let Opened { keyring, door, rights } = open::open(&config).await?;
         let (stop, stopped) = watch::channel(false);
         let health = admin::Health::default();
         health.set_policy(policy::hash(&config.policy));
-        let _ = (metrics, stopped);
-        Ok(Self { config, listening: Vec::new(), health, stop, tasks: JoinSet::new() })
+        let lease = tokio::spawn(open::keep_lease(keyring.clone(), config.keys.lease));
+        let people = People { rights: rights.clone(), keyring };
+        let mut gateway = Self {
+            config,
+            listening: Vec::new(),
+            health,
+            door,
+            rights,
+            reloads: Vec::new(),
+            stop,
+            tasks: JoinSet::new(),
+            lease,
+        };
+        gateway.listen_postgres(&stopped).await?;
+        gateway.listen_admin(people, metrics, stopped).await?;
+        gateway.health.set_accepts(true);
+        Ok(gateway)
+    }
+
+    async fn listen_postgres(&mut self, stopped: &watch::Receiver<bool>) -> Result<(), AppError> {
+        for config in self.config.postgres.clone() {
+            trust::refuse(&config).await?;
+            let what = format!("postgres {}", config.listen);
+            let listener = pg::serve(config, self.door.clone(), stopped.clone())
+                .await
+                .map_err(|error| AppError::listener(&what, &error))?;
+            self.listening.push(("postgres", listener.address));
+            self.reloads.push(listener.reload);
+            self.keep("postgres", listener.task);
+        }
+        Ok(())
+    }
+
+    async fn listen_admin(
+        &mut self,
+        people: People,
+        metrics: telemetry::Recorder,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<(), AppError> {
+        let Some(config) = &self.config.admin else { return Ok(()) };
+        let server = admin::bind(config).await.map_err(|error| AppError::listener("admin", &error))?;
+        self.listening.push(("admin", server.address.clone()));
+        let task = tokio::spawn(server.serve(people, self.health.clone(), metrics, stopped));
+        self.keep("admin", task);
+        Ok(())
     }
 
     /// `postgres` or `admin`, and the bound address, in file order.
@@ -125,8 +182,13 @@ impl Gateway {
                 return Err(ReloadError::Restart(what));
             }
         }
+        let door = self.door.with_policy(new.policy.clone())?;
+        open::set_policy(&self.rights, &new.policy);
+        for reload in &self.reloads {
+            reload.policy(door.clone());
+        }
         self.health.set_policy(policy::hash(&new.policy));
-        self.config = new;
+        (self.door, self.config) = (door, new);
         Ok(())
     }
 
@@ -139,6 +201,7 @@ impl Gateway {
             tracing::warn!("connections were still open after {:?}", self.config.limits.drain);
             self.tasks.shutdown().await;
         }
+        self.lease.abort();
     }
 
     /// Keeps a listener's task.
