@@ -97,7 +97,7 @@ fn sql_plan(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("sql_plan");
     group.bench_function("fast test, nothing protected", |b| {
-        b.iter(|| filter.may_touch(black_box(ELSEWHERE.as_bytes())))
+        b.iter(|| filter.may_touch(black_box(ELSEWHERE.as_bytes())));
     });
     for (name, sql) in STATEMENTS {
         assert!(filter.may_touch(sql.as_bytes()));
@@ -105,7 +105,7 @@ fn sql_plan(c: &mut Criterion) {
         let Verdict::Run(first) = &planned[0].verdict else { panic!("{name}: {:?}", planned[0].verdict) };
         let first = first.clone();
         group.bench_function(format!("{name}, first time"), |b| {
-            b.iter(|| plan(black_box(sql), &[], &scope).unwrap())
+            b.iter(|| plan(black_box(sql), &[], &scope).unwrap());
         });
         // What a session asks its cache: the exact text, on the same versions.
         let cache: HashMap<Box<str>, Arc<paravent::pg::plan::Plan>> = HashMap::from([((*sql).into(), first)]);

@@ -1,5 +1,6 @@
 //! `paravent demo`, as a colleague runs it: it tells its story to the end, fits the page, and
 //! leaves nothing behind, however it ends.
+#![allow(clippy::unwrap_used, reason = "a test stops at any fault")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -11,6 +11,7 @@
     clippy::panic,
     reason = "a bench stops at any fault"
 )]
+#![allow(clippy::print_stderr, reason = "progress; the figures go to stdout")]
 
 mod clients;
 mod proxies;
