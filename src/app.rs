@@ -4,6 +4,8 @@
 
 mod harden;
 mod open;
+#[cfg(test)]
+mod tests;
 mod trust;
 
 pub use harden::harden;
@@ -202,6 +204,8 @@ impl Gateway {
             self.tasks.shutdown().await;
         }
         self.lease.abort();
+        // Until it let go of the keys.
+        let _ = (&mut self.lease).await;
     }
 
     /// Keeps a listener's task.
