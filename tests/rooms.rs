@@ -112,10 +112,8 @@ fn graph() -> BTreeMap<String, BTreeMap<String, PathBuf>> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut graph: BTreeMap<String, BTreeMap<String, PathBuf>> = BTreeMap::new();
     for path in sources(&src) {
-        let tests = path
-            .with_extension("")
-            .components()
-            .any(|part| part.as_os_str().to_string_lossy().ends_with("tests"));
+        let inside = path.strip_prefix(&src).unwrap().with_extension("");
+        let tests = inside.components().any(|part| part.as_os_str().to_string_lossy().ends_with("tests"));
         let Some(room) = room(&path).filter(|_| !tests) else { continue };
         let names = named(&code(&fs::read_to_string(&path).unwrap()));
         let entry = graph.entry(room.clone()).or_default();
