@@ -29,7 +29,7 @@ fn yes(row: &Row, i: usize) -> bool {
 ///
 /// # Errors
 /// A row that does not have the query's form.
-pub fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
+pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
     let [server, columns, unique, foreign, views, functions] = answers else {
         return Err(BuildError("count"));
     };

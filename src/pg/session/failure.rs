@@ -88,7 +88,6 @@ impl Failure {
                 "erased-subject",
                 "use another id, or set after_erasure = \"new\" for the class in paravent.toml",
             ),
-            ProtectError::Value(_) => ("22001", "value", "send a smaller value"),
             ProtectError::Identifier(_) => {
                 ("22023", "identifier", "shorten it, or protect the field by \"encrypt\"")
             }

@@ -7,6 +7,7 @@
 //! further messages stay in the buffer.
 
 mod client;
+mod detail;
 mod expect;
 mod failure;
 mod hidden;
@@ -117,6 +118,8 @@ pub(crate) struct Session {
     captured: Option<hidden::Captured>,
     held: Vec<u8>,
     missing: Vec<Missing>,
+    /// What the error at hand lacks was fetched.
+    asked: bool,
     scratch: rows::Scratch,
 }
 
@@ -159,6 +162,7 @@ impl Session {
             captured: None,
             held: Vec::new(),
             missing: Vec::new(),
+            asked: false,
             scratch: rows::Scratch::default(),
         }
     }

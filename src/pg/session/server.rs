@@ -1,5 +1,6 @@
 //! Messages of the server: relayed, or treated as the entry at the front of what is due says.
 
+use super::detail::{self, Detail};
 use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::hidden::Captured;
@@ -130,7 +131,16 @@ impl Session {
             b'S' => self.parameter_status(total)?,
             b'E' => {
                 let frame = self.io.server.input.bytes()[..total].to_vec();
-                self.error_response(&frame)?;
+                let tables = self.database.tables();
+                let detail = detail::of(&frame[HEADER..], tables, &self.shared.door, &mut self.missing);
+                // What was asked for once and is still missing is not asked for again.
+                if self.missing.is_empty() || std::mem::replace(&mut self.asked, true) {
+                    self.missing.clear();
+                    self.asked = false;
+                    self.error_response(&frame, &detail)?;
+                } else {
+                    return Ok(false);
+                }
             }
             b'Z' => {
                 let status = simple::read_ready(&self.io.server.input.bytes()[HEADER..total])?;
@@ -271,7 +281,7 @@ impl Session {
     }
 
     /// An error: the client sees it, or the refusal that it stands for.
-    fn error_response(&mut self, frame: &[u8]) -> Result<(), End> {
+    fn error_response(&mut self, frame: &[u8], detail: &Detail) -> Result<(), End> {
         let body = &frame[HEADER..];
         let Some(front) = self.expects.front_mut() else {
             self.io.client.output.push(frame);
@@ -280,7 +290,7 @@ impl Session {
         let hidden = matches!(front.show, Show::Capture);
         let mut shown = Vec::new();
         match &front.context {
-            Some(context) => error_for(context, body, frame, &mut shown)?,
+            Some(context) => error_for(context, body, frame, detail, &mut shown)?,
             None => shown.extend_from_slice(frame),
         }
         if hidden {
@@ -516,7 +526,13 @@ fn columns(
 
 /// An error of a planned statement: the refusal that it stands for, or the server's own with its
 /// position turned back and nothing of what is stored in it.
-fn error_for(context: &Context, body: &[u8], frame: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
+fn error_for(
+    context: &Context,
+    body: &[u8],
+    frame: &[u8],
+    detail: &Detail,
+    out: &mut Vec<u8>,
+) -> Result<(), WireError> {
     let code = error::code(body)?;
     if let Some(refusal) = &context.refusal {
         let ours = code == Some(b"42703");
@@ -533,7 +549,12 @@ fn error_for(context: &Context, body: &[u8], frame: &[u8], out: &mut Vec<u8>) ->
             Some(position) => Change::Replace(plan.splices.original(position).to_string().into_bytes()),
             None => Change::Drop,
         },
-        field::DETAIL | field::WHERE | field::INTERNAL_QUERY | field::INTERNAL_POSITION => Change::Drop,
+        field::DETAIL => match detail {
+            Detail::Keep => Change::Keep,
+            Detail::Drop => Change::Drop,
+            Detail::Replace(shown) => Change::Replace(shown.clone()),
+        },
+        field::WHERE | field::INTERNAL_QUERY | field::INTERNAL_POSITION => Change::Drop,
         _ => Change::Keep,
     })?;
     if too_narrow {
