@@ -8,7 +8,7 @@ use super::names::Rel;
 use super::refuse;
 use super::types;
 use crate::clear::Clear;
-use crate::pg::plan::{Action, ClientParam, Output, Param, Plan, Source, Verdict, Write};
+use crate::pg::plan::{Action, ClientParam, Lookup, Output, Param, Plan, Source, Verdict, Write};
 use crate::pg::refusal::Refusal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -92,6 +92,8 @@ pub(super) struct Planner<'s> {
     /// Relations that the catalog does not know.
     pub(super) unknown: Vec<String>,
     pub(super) sorts_by_token: bool,
+    /// A literal stands in a protected place of the text.
+    pub(super) literals: bool,
     pub(super) rows: Rows,
     pub(super) write: Option<Write>,
     pub(super) lookup: Option<LookupDraft>,
@@ -121,6 +123,7 @@ impl<'s> Planner<'s> {
             touched: false,
             unknown: Vec::new(),
             sorts_by_token: false,
+            literals: false,
             rows: Rows::default(),
             write: None,
             lookup: None,
@@ -228,8 +231,7 @@ impl<'s> Planner<'s> {
         }
         Ok(Plan {
             sql,
-            cacheable: !numbers.params.iter().any(|p| matches!(p.source, Source::Literal(_)))
-                && !write.as_ref().is_some_and(names_a_subject),
+            cacheable: !self.literals,
             client_params: numbers.client,
             params: numbers.params,
             write,
@@ -243,13 +245,7 @@ impl<'s> Planner<'s> {
     }
 }
 
-/// A subject array taken from the text holds values of it.
-fn names_a_subject(write: &Write) -> bool {
-    use crate::pg::plan::SubjectSource;
-    write.rows.iter().any(|r| matches!(r.subject, SubjectSource::Each(Source::Literal(_))))
-}
-
-fn lookup(sql: String, params: usize) -> crate::pg::plan::Lookup {
+fn lookup(sql: String, params: usize) -> Lookup {
     let mut uses = vec![false; params];
     for token in Tokens::new(&sql).all() {
         if let Kind::Param(n) = token.kind
@@ -258,7 +254,7 @@ fn lookup(sql: String, params: usize) -> crate::pg::plan::Lookup {
             *used = true;
         }
     }
-    crate::pg::plan::Lookup { sql, uses }
+    Lookup { sql, uses }
 }
 
 /// Upstream parameters and the number of each use.

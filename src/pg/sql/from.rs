@@ -22,17 +22,17 @@ impl Side {
 
 impl<'s> Planner<'s> {
     /// What one item brings into view; a lateral one sees what stands left of it.
-    pub(super) fn from_item(&mut self, node: Node<'_>, env: &Env<'_>, left: &Namespace) -> Step<Namespace> {
+    pub(super) fn item(&mut self, node: Node<'_>, env: &Env<'_>, left: &Namespace) -> Step<Namespace> {
         self.deeper(|p| match node {
             Node::RangeVar(var) => {
                 let rel = p.range_var(var, env)?;
                 Ok(p.namespace(rel))
             }
             Node::RangeSubselect(sub) => p.subselect(sub, env, left),
-            Node::RangeFunction(f) => p.from_function(f, env, left),
+            Node::RangeFunction(f) => p.function_item(f, env, left),
             Node::JoinExpr(join) => p.join(join, env, left),
             Node::RangeTableSample(sample) => {
-                let ns = p.from_item(sample.relation(), env, left)?;
+                let ns = p.item(sample.relation(), env, left)?;
                 p.plain_list(sample.args(), env, "TABLESAMPLE")?;
                 p.plain(sample.repeatable(), env, "TABLESAMPLE")?;
                 Ok(ns)
@@ -60,7 +60,7 @@ impl<'s> Planner<'s> {
         Ok(self.namespace(rel))
     }
 
-    fn from_function(
+    fn function_item(
         &mut self,
         f: &nodes::RangeFunction,
         env: &Env<'_>,
@@ -73,7 +73,8 @@ impl<'s> Planner<'s> {
             let Some(call) = pair.first() else { continue };
             self.plain(call, &env, "a function in FROM")?;
             if let Node::FuncCall(c) = call {
-                name = c.funcname().iter().filter_map(|n| n.as_str()).last().unwrap_or_default().to_owned();
+                name =
+                    c.funcname().iter().filter_map(|n| n.as_str()).next_back().unwrap_or_default().to_owned();
             }
         }
         let alias = f.alias().and_then(|a| a.aliasname()).unwrap_or(&name);
@@ -82,8 +83,8 @@ impl<'s> Planner<'s> {
     }
 
     fn join(&mut self, join: &nodes::JoinExpr, env: &Env<'_>, left: &Namespace) -> Step<Namespace> {
-        let l = self.from_item(join.larg(), env, left)?;
-        let r = self.from_item(join.rarg(), env, &Side(left.clone()).beside(l.clone()))?;
+        let l = self.item(join.larg(), env, left)?;
+        let r = self.item(join.rarg(), env, &Side(left.clone()).beside(l.clone()))?;
         let (nullable_left, nullable_right) = match join.jointype {
             JoinType::JOIN_INNER => (false, false),
             JoinType::JOIN_LEFT => (false, true),

@@ -6,7 +6,7 @@ use hashbrown::HashSet;
 use std::ops::Range;
 
 /// Words after which a name may be a relation's.
-const BEFORE: [&str; 14] = [
+const BEFORE: &[&str] = &[
     "from",
     "join",
     "into",
@@ -57,13 +57,10 @@ impl<'s> Mentions<'s> {
     /// Whether one stands where a relation or a function may.
     pub(super) fn may_be_relation(&self, tokens: &Tokens<'_>, span: &Range<usize>) -> bool {
         indices(tokens, span).filter(|&i| self.is(tokens, i)).any(|i| {
-            let after = |w: &str| i > 0 && tokens.is_word(i - 1, w);
-            let punct = |p| i > 0 && tokens.is_punct(i - 1, p);
-            tokens.is_punct(i + 1, b'(')
-                || BEFORE.iter().any(|w| after(w))
-                || punct(b',')
-                || punct(b'(')
-                || punct(b'.')
+            let function = tokens.is_punct(i + 1, b'(')
+                && tokens.get(i).and_then(|t| tokens.name(t)).is_some_and(|n| self.functions.contains(&n));
+            let hidden = tokens.get(i).is_some_and(|t| t.kind == Kind::UnicodeQuoted);
+            function || hidden || relation_position(tokens, i)
         })
     }
 
@@ -80,6 +77,41 @@ impl<'s> Mentions<'s> {
             .filter_map(|i| tokens.get(i))
             .any(|t| t.kind == Kind::Str && self.in_text(tokens.text(t)))
     }
+}
+
+/// Whether what begins at this token stands where a relation may: after FROM and the like, also in a list.
+fn relation_position(tokens: &Tokens<'_>, index: usize) -> bool {
+    let mut first = index;
+    while first >= 2 && tokens.is_punct(first - 1, b'.') {
+        first -= 2;
+    }
+    let Some(before) = first.checked_sub(1) else { return false };
+    if tokens.is_punct(before, b'(') {
+        return relation_position(tokens, before);
+    }
+    let is_any = |i: usize, words: &[&str]| words.iter().any(|w| tokens.is_word(i, w));
+    if !tokens.is_punct(before, b',') {
+        return is_any(before, BEFORE);
+    }
+    // In a list: whose list it is.
+    let depth = tokens.get(before).map(|t| t.depth);
+    let mut at = before;
+    while at > 0 {
+        at -= 1;
+        let Some(token) = tokens.get(at) else { return true };
+        if Some(token.depth) < depth {
+            return tokens.is_punct(at, b'(') && relation_position(tokens, at);
+        }
+        if Some(token.depth) == depth {
+            if is_any(at, BEFORE) {
+                return true;
+            }
+            if is_any(at, &["select", "by", "values", "set", "returning", "distinct", "where"]) {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 fn indices(tokens: &Tokens<'_>, span: &Range<usize>) -> impl Iterator<Item = usize> + use<> {

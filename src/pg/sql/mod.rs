@@ -11,6 +11,8 @@ use crate::policy::model::{Policy, Table};
 use std::ops::Range;
 use std::sync::Arc;
 
+mod compare;
+mod conflict;
 mod core;
 mod ddl;
 mod edit;
@@ -22,6 +24,7 @@ mod lex;
 mod mention;
 mod names;
 pub mod refuse;
+mod schema;
 mod select;
 mod settings;
 mod statement;

@@ -80,10 +80,11 @@ pub(super) struct Rel<'s> {
 impl Rel<'_> {
     /// The column, as SQL, qualified.
     pub(super) fn column_sql(&self, col: usize) -> Option<String> {
-        let name = quote(&self.cols.get(col)?.name);
-        if self.alias.is_empty() {
+        let column = self.cols.get(col)?;
+        if self.alias.is_empty() || self.cols.iter().filter(|c| c.name == column.name).count() > 1 {
             return None;
         }
+        let name = quote(&column.name);
         Some(match &self.schema {
             Some(schema) => format!("{}.{}.{name}", quote(schema), quote(&self.alias)),
             None => format!("{}.{name}", quote(&self.alias)),
@@ -342,7 +343,9 @@ impl<'s> Planner<'s> {
             if let Some(&rel) = e.ns.rels.iter().find(|&&r| self.rels[r].alias == name) {
                 return self.whole_row(rel);
             }
-            if e.ns.open {
+            let placed =
+                |r: &RelId| self.rels[*r].table.is_some_and(|t| t.columns.iter().any(|p| &*p.column == name));
+            if e.ns.open && !e.ns.rels.iter().any(placed) {
                 return Ok(Flow::Plain(None));
             }
             level = e.parent;
@@ -401,8 +404,8 @@ impl<'s> Planner<'s> {
     fn no_column(&self, name: &str, env: &Env<'_>) -> Stop {
         let mut level = Some(env);
         while let Some(e) = level {
-            let bases = e.ns.rels.iter().filter_map(|&r| self.rels[r].relation.as_ref());
-            if let Some(r) = bases.last() {
+            let mut bases = e.ns.rels.iter().filter_map(|&r| self.rels[r].relation.as_ref());
+            if let Some(r) = bases.next_back() {
                 let (schema, table) = (quote(&r.schema), quote(&r.name));
                 return Stop::Unknown(format!("SELECT {} FROM {schema}.{table}", quote(name)));
             }

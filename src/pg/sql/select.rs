@@ -3,10 +3,10 @@
 use super::core::{Planner, Step};
 use super::edit::Piece;
 use super::from::Side;
-use super::names::{At, Env, Flow, Namespace, RelCol};
+use super::names::{At, Env, FieldFlow, Flow, Namespace, RelCol};
 use super::refuse::{self, operator};
 use super::{types, when};
-use crate::pg::plan::Output;
+use crate::pg::plan::{Output, Shown};
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::raw::SetOperation;
 use pg_raw_parse::{ConstValue, Node, nodes};
@@ -64,7 +64,7 @@ impl<'s> Planner<'s> {
                 Some(at) => {
                     let at = at.filter(|_| hideable).ok_or_else(|| when::shape(&f.label))?;
                     let sql = self.when_sql(&f.table, at)?;
-                    Some(hidden.add(sql, types::BOOL)?)
+                    Some(hidden.add(&sql, types::BOOL)?)
                 }
             };
             outputs.push(Output {
@@ -104,7 +104,7 @@ impl<'s> Planner<'s> {
         }
         let sql = self.rels.get(at.0).filter(|_| hideable).and_then(|r| r.column_sql(at.1));
         let oid = self.rels.get(at.0).and_then(|r| r.cols.get(at.1)).map_or(0, |c| c.oid);
-        sql.map(|sql| hidden.add(sql, oid)).transpose()
+        sql.map(|sql| hidden.add(&sql, oid)).transpose()
     }
 
     /// A SELECT at any level.
@@ -196,9 +196,14 @@ impl<'s> Planner<'s> {
         for (i, l) in left.cols.into_iter().enumerate() {
             let r = right.cols.get(i).map_or(Flow::Null, |c| c.flow.clone());
             let flow = match (l.flow, r) {
-                (Flow::Field(a), Flow::Field(b)) if a.field == b.field && a.stored_oid == b.stored_oid => {
+                (Flow::Field(mut a), Flow::Field(b)) if a.field == b.field && alike(&a, &b) => {
                     if compares && !a.token {
                         return Err(operator(name, false, &a.label).into());
+                    }
+                    if (a.stored_oid, a.shown) != (b.stored_oid, b.shown) {
+                        // Varchar of different lengths, or text and varchar, meet as text.
+                        a.stored_oid = types::TEXT;
+                        a.shown = Shown { oid: types::TEXT, len: -1, typmod: -1 };
                     }
                     Flow::Field(a)
                 }
@@ -377,11 +382,17 @@ impl<'s> Planner<'s> {
     pub(super) fn from(&mut self, list: &NodeList, env: &Env<'_>) -> Step<Namespace> {
         let mut all = Namespace::default();
         for item in list {
-            let ns = self.from_item(item, env, &all)?;
+            let ns = self.item(item, env, &all)?;
             all = Side(all).beside(ns);
         }
         Ok(all)
     }
+}
+
+/// Whether two values of a field are stored in types that a set operation brings together.
+fn alike(a: &FieldFlow, b: &FieldFlow) -> bool {
+    let text = |f: &FieldFlow| types::is_text(f.stored_oid) && types::is_text(f.shown.oid);
+    (a.stored_oid, a.shown) == (b.stored_oid, b.shown) || (text(a) && text(b))
 }
 
 /// Whether a plain name is a column of this level (it then goes before output names).
@@ -406,7 +417,7 @@ pub(super) struct Hidden {
 impl Hidden {
     /// The result column of this expression, added unless it is there. It gets a name that
     /// ORDER BY can't mean.
-    pub(super) fn add(&mut self, expr: String, oid: u32) -> Step<u16> {
+    pub(super) fn add(&mut self, expr: &str, oid: u32) -> Step<u16> {
         let known = self.sql.iter().position(|s| s.rsplit_once(" AS ").is_some_and(|(e, _)| e == expr));
         let at = known.unwrap_or_else(|| {
             let name = format!("\"paravent {}\"", self.sql.len());
@@ -422,22 +433,24 @@ impl Hidden {
 fn column_name(node: Node<'_>) -> String {
     match node {
         Node::ColumnRef(c) => {
-            c.fields().iter().filter_map(|n| n.as_str()).last().unwrap_or("?column?").into()
+            c.fields().iter().filter_map(|n| n.as_str()).next_back().unwrap_or("?column?").into()
         }
         Node::TypeCast(t) => match column_name(t.arg()) {
             name if name != "?column?" => name,
             name => t
                 .type_name()
-                .and_then(|t| t.names().iter().filter_map(|s| s.sval()).last())
+                .and_then(|t| t.names().iter().filter_map(|s| s.sval()).next_back())
                 .map_or(name, str::to_owned),
         },
-        Node::FuncCall(f) => f.funcname().iter().filter_map(|n| n.as_str()).last().unwrap_or_default().into(),
+        Node::FuncCall(f) => {
+            f.funcname().iter().filter_map(|n| n.as_str()).next_back().unwrap_or_default().into()
+        }
         Node::CollateClause(c) => column_name(c.arg()),
         Node::A_Indirection(i) => i
             .indirection()
             .iter()
             .filter_map(|n| n.as_str())
-            .last()
+            .next_back()
             .map_or_else(|| column_name(i.arg()), str::to_owned),
         Node::CaseExpr(c) => match column_name(c.defresult()) {
             name if name == "?column?" => "case".into(),

@@ -22,7 +22,7 @@ pub(super) fn check(stmt: Node<'_>, tokens: &Tokens<'_>, range: &Range<usize>) -
         return setting(name, set_value(v).as_deref());
     }
     for (i, token) in tokens.all().iter().enumerate() {
-        if !range.contains(&token.start) || !tokens.name(token).is_some_and(|n| n == "set_config") {
+        if !range.contains(&token.start) || tokens.name(token).is_none_or(|n| n != "set_config") {
             continue;
         }
         let constant = |i: usize| {

@@ -144,7 +144,7 @@ fn arguments(s: &nodes::SelectStmt) -> Step<Vec<Node<'_>>> {
             .iter()
             .all(|n| matches!(n, Node::None));
     let star = s.target_list().first().is_some_and(|t| {
-        matches!(t.val(), Node::ColumnRef(c) if c.fields().iter().last().is_some_and(|n| matches!(n, Node::A_Star(_))))
+        matches!(t.val(), Node::ColumnRef(c) if c.fields().iter().next_back().is_some_and(|n| matches!(n, Node::A_Star(_))))
     });
     let (true, true, Some(Node::RangeFunction(f))) = (only, star, s.from_clause().first()) else {
         return Err(form().into());

@@ -196,7 +196,10 @@ impl Planner<'_> {
         let client_oid = if array { in_array(client)? } else { client };
         let origin = match value.what {
             What::Null => return Ok(()),
-            What::Literal(text) => Origin::Literal(Some(Clear::text(&text))),
+            What::Literal(text) => {
+                self.literals = true;
+                Origin::Literal(Some(Clear::text(&text)))
+            }
             What::Param(n) => Origin::Param(n),
         };
         let (origin, action) = if self.explain && !is_search(&action) {

@@ -1,5 +1,11 @@
 //! Tests of the planner as a whole, on a small world.
 
+mod ddl;
+mod django;
+mod insert;
+mod leaks;
+mod select;
+mod update;
 mod world;
 
 pub(in crate::pg::sql) use world::world;

@@ -24,7 +24,6 @@ pub(in crate::pg::sql) struct World {
 pub(in crate::pg::sql) const LAST: FieldId = FieldId(0);
 pub(in crate::pg::sql) const BIRTH: FieldId = FieldId(1);
 pub(in crate::pg::sql) const EMAIL: FieldId = FieldId(2);
-pub(in crate::pg::sql) const BODY: FieldId = FieldId(3);
 pub(in crate::pg::sql) const REPR: FieldId = FieldId(5);
 
 fn column(name: &str, attnum: i16, spec: &str) -> Column {

@@ -1,0 +1,314 @@
+//! Definitions of protected tables: their columns must hold what the policy says, and no expression in the
+//! schema may compute with it.
+
+use super::core::{Planner, Step};
+use super::ddl::renamed;
+use super::names::{Env, FieldFlow, Flow, Found, RelCol};
+use super::value::type_of;
+use super::{refuse, types};
+use crate::pg::refusal::Refusal;
+use crate::policy::model::{Declared, Field, Placed, Protect, Table, TokenKind};
+use pg_raw_parse::raw::{AlterTableType, ConstrType, ObjectType};
+use pg_raw_parse::{ConstValue, Node, nodes};
+use std::sync::Arc;
+
+impl<'s> Planner<'s> {
+    pub(super) fn create_table(&mut self, c: &nodes::CreateStmt) -> Step<()> {
+        let Some(table) = c.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
+        if c.partspec().is_some() || c.partbound().is_some() || !c.inh_relations().is_empty() {
+            let message = format!("{} is protected, and would be partitioned or inherit", table.name);
+            return self.stop(refuse::refusal(
+                "hierarchy",
+                message,
+                "Keep protected columns in a plain table.",
+            ));
+        }
+        for element in c.table_elts() {
+            match element {
+                Node::ColumnDef(def) => self.column_def(def, table)?,
+                Node::Constraint(con) => self.constraint(con, None, table)?,
+                _ => {
+                    let message = format!("CREATE TABLE {} with LIKE or OF", table.name);
+                    return self.stop(refuse::refusal(
+                        "ddl-type",
+                        message,
+                        "List the columns with their types.",
+                    ));
+                }
+            }
+        }
+        if c.of_typename().is_some() {
+            return self.stop(refuse::unknown("CREATE TABLE … OF"));
+        }
+        Ok(())
+    }
+
+    fn column_def(&mut self, def: &nodes::ColumnDef, table: &'s Table) -> Step<()> {
+        let name = def.colname().unwrap_or_default();
+        let placed = Self::placed(table, name);
+        if let Some(placed) = placed {
+            self.column_type(def, placed, table)?;
+        }
+        for constraint in def.constraints() {
+            let Node::Constraint(con) = constraint else { return self.stop(refuse::unknown("a constraint")) };
+            self.constraint(con, Some(name), table)?;
+        }
+        Ok(())
+    }
+
+    /// The storage that a protected column's type gives must hold what it will.
+    fn column_type(&mut self, def: &nodes::ColumnDef, placed: &Placed, table: &Table) -> Step<()> {
+        let field = self.field(placed.field)?;
+        let Some(ty) = def.type_name() else { return self.stop(refuse::unknown("a column without a type")) };
+        let guard = ty.names().first().and_then(|s| s.sval()) == Some("paravent");
+        let (name, to) = type_of(ty)?;
+        let fits = guard || (ty.array_bounds().is_empty() && to.is_some_and(|(oid, _)| stores(field, oid)));
+        if fits { Ok(()) } else { self.stop(ddl_type(table, placed, field, &name)) }
+    }
+
+    /// A constraint of a protected table, or of one of its columns.
+    fn constraint(&mut self, con: &nodes::Constraint, column: Option<&str>, table: &'s Table) -> Step<()> {
+        let env = self.definition(table)?;
+        let placed = column.and_then(|c| Self::placed(table, c));
+        let label = |c: &str| format!("{}.{c}", table.name);
+        match con.contype {
+            ConstrType::CONSTR_DEFAULT => match placed {
+                Some(p) if !harmless_default(con.raw_expr()) => self.stop(ddl_default(&label(&p.column))),
+                _ => Ok(()),
+            },
+            ConstrType::CONSTR_IDENTITY => match placed {
+                Some(p) => self.stop(ddl_default(&label(&p.column))),
+                None => Ok(()),
+            },
+            ConstrType::CONSTR_GENERATED => match placed {
+                Some(p) => self.stop(ddl_default(&label(&p.column))),
+                None => self.definition_expr(con.raw_expr(), &env, "a generated column"),
+            },
+            ConstrType::CONSTR_CHECK => self.definition_expr(con.raw_expr(), &env, "a CHECK constraint"),
+            ConstrType::CONSTR_EXCLUSION => self.stop(refuse::unknown("an EXCLUDE constraint")),
+            ConstrType::CONSTR_PRIMARY | ConstrType::CONSTR_UNIQUE | ConstrType::CONSTR_FOREIGN => {
+                let listed = con.keys().iter().chain(con.fk_attrs()).filter_map(|n| n.as_str());
+                for name in listed.chain(column) {
+                    if let Some(p) = Self::placed(table, name)
+                        && self.field(p.field)?.protect == Protect::Encrypt
+                    {
+                        let what = "UNIQUE, PRIMARY KEY or REFERENCES";
+                        return self.stop(refuse::operator(what, false, &label(name)));
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An environment in which a table's own definition is read: its protected columns, and others unknown.
+    fn definition(&mut self, table: &'s Table) -> Step<Env<'static>> {
+        let mut cols = Vec::with_capacity(table.columns.len());
+        for placed in &table.columns {
+            let field = self.field(placed.field)?;
+            let (oid, typmod) = types::declared(field.ty);
+            cols.push(RelCol {
+                name: placed.column.to_string(),
+                oid,
+                flow: Flow::Field(Box::new(FieldFlow {
+                    field: placed.field,
+                    token: field.protect != Protect::Encrypt,
+                    at: None,
+                    subject: None,
+                    subject_oid: 0,
+                    class: Arc::clone(&table.subject.class),
+                    when: None,
+                    table: (Arc::clone(&table.schema), Arc::clone(&table.name)),
+                    label: format!("{}.{}", table.name, placed.column).into(),
+                    stored_oid: oid,
+                    shown: types::shown(field, oid, typmod),
+                    not_null: false,
+                })),
+            });
+        }
+        let rel = self.derived(&table.name, Some(cols));
+        self.rels[rel].open = true;
+        Ok(Env { parent: None, ns: self.namespace(rel), ctes: Vec::new() })
+    }
+
+    /// An expression kept in the schema: nothing may be done to a protected column in it, nor compared.
+    fn definition_expr(&mut self, node: Node<'_>, env: &Env<'_>, what: &str) -> Step<()> {
+        let (uses, edits) = (self.uses.len(), self.edits.len());
+        let result = self.plain(node, env, what);
+        if let Err(stop) = result {
+            self.touched = true;
+            return Err(stop);
+        }
+        if self.uses.len() > uses || self.edits.len() > edits {
+            let hint = "Values of protected columns can be judged only in the application.";
+            let message = format!("{what} that compares or casts a protected column");
+            return self.stop(refuse::refusal("ddl-check", message, hint));
+        }
+        Ok(())
+    }
+
+    pub(super) fn alter_table(&mut self, a: &nodes::AlterTableStmt) -> Step<()> {
+        let Some(table) = a.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
+        for cmd in a.cmds() {
+            let Node::AlterTableCmd(cmd) = cmd else { return self.stop(refuse::unknown("an ALTER TABLE")) };
+            let placed = cmd.name().and_then(|n| Self::placed(table, n));
+            match (cmd.subtype, cmd.def(), placed) {
+                (AlterTableType::AT_AddColumn, Node::ColumnDef(def), _) => self.column_def(def, table)?,
+                (AlterTableType::AT_AddConstraint, Node::Constraint(con), _) => {
+                    self.constraint(con, None, table)?;
+                }
+                (AlterTableType::AT_AlterColumnType, Node::ColumnDef(def), Some(placed)) => {
+                    self.column_type(def, placed, table)?;
+                    let field = self.field(placed.field)?;
+                    if !matches!(def.raw_default(), Node::None) || !text_stays(def) {
+                        return self.stop(ddl_type(table, placed, field, "another type, or with USING"));
+                    }
+                }
+                (AlterTableType::AT_ColumnDefault, def, Some(placed)) if !harmless_default(def) => {
+                    return self.stop(ddl_default(&format!("{}.{}", table.name, placed.column)));
+                }
+                (AlterTableType::AT_AddIdentity | AlterTableType::AT_SetExpression, _, Some(placed)) => {
+                    return self.stop(ddl_default(&format!("{}.{}", table.name, placed.column)));
+                }
+                (AlterTableType::AT_SetExpression, def, None) => {
+                    let env = self.definition(table)?;
+                    self.definition_expr(def, &env, "a generated column")?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn rename_object(&mut self, r: &nodes::RenameStmt) -> Step<()> {
+        let Some(var) = r.relation() else { return Ok(()) };
+        let table = self.policy_table_of(var);
+        match (r.rename_type, table) {
+            (ObjectType::OBJECT_TABLE, Some(_)) => self.stop(renamed(var)),
+            (ObjectType::OBJECT_TABLE, None) => {
+                let new = r.newname().unwrap_or_default();
+                let schema = match self.find(var.schemaname(), var.relname().unwrap_or_default()) {
+                    Found::Relation(relation, _) => Some(Arc::clone(&relation.schema)),
+                    _ => var.schemaname().map(Arc::from),
+                };
+                let becomes = |t: &Table| &*t.name == new && schema.as_ref().is_none_or(|s| *s == t.schema);
+                if self.scope.tables.iter().any(becomes) { self.stop(renamed(var)) } else { Ok(()) }
+            }
+            (ObjectType::OBJECT_COLUMN, Some(table)) => {
+                let known = |name: Option<&str>| {
+                    let Some(name) = name else { return false };
+                    let when = table.subject.when.as_ref();
+                    Self::placed(table, name).is_some()
+                        || *name == *table.subject.column
+                        || when.is_some_and(|w| *name == *w.column || *name == *format!("{}_id", w.column))
+                };
+                if known(r.subname()) || known(r.newname()) { self.stop(renamed(var)) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn create_index(&mut self, i: &nodes::IndexStmt) -> Step<()> {
+        let Some(table) = i.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
+        let env = self.definition(table)?;
+        for element in i.index_params() {
+            if let Some(p) = element.name().and_then(|n| Self::placed(table, n))
+                && i.unique
+                && self.field(p.field)?.protect == Protect::Encrypt
+            {
+                return self.stop(refuse::operator("UNIQUE", false, &format!("{}.{}", table.name, p.column)));
+            }
+            self.definition_expr(element.expr(), &env, "an index expression")?;
+        }
+        if !i.exclude_op_names().is_empty() {
+            return self.stop(refuse::unknown("an EXCLUDE constraint"));
+        }
+        self.definition_expr(i.where_clause(), &env, "an index condition")
+    }
+
+    /// A trigger's function can't be seen into (the catalog tells of those that name protected tables); its
+    /// condition is an expression kept in the schema.
+    pub(super) fn trigger(&mut self, t: &nodes::CreateTrigStmt) -> Step<()> {
+        let Some(table) = t.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
+        if matches!(t.when_clause(), Node::None) {
+            return Ok(());
+        }
+        let mut ns = super::names::Namespace::default();
+        for alias in ["old", "new"] {
+            let rel = self.definition(table)?.ns.rels;
+            rel.iter().for_each(|&r| alias.clone_into(&mut self.rels[r].alias));
+            ns.rels.extend(rel);
+        }
+        let env = Env { parent: None, ns, ctes: Vec::new() };
+        self.definition_expr(t.when_clause(), &env, "a trigger's condition")
+    }
+
+    pub(super) fn row_security(
+        &mut self,
+        var: Option<&nodes::RangeVar>,
+        conditions: &[Node<'_>],
+    ) -> Step<()> {
+        let Some(table) = var.and_then(|r| self.policy_table_of(r)) else {
+            return Err(refuse::unknown("a row security policy").into());
+        };
+        let env = self.definition(table)?;
+        conditions.iter().try_for_each(|c| self.definition_expr(*c, &env, "a row security policy"))?;
+        self.touched = false;
+        Ok(())
+    }
+}
+
+/// Whether a column of this type can hold a field's envelopes or tokens.
+fn stores(field: &Field, oid: u32) -> bool {
+    match &field.protect {
+        Protect::Encrypt => {
+            oid == types::BYTEA
+                || (types::is_text(oid) && matches!(field.ty, Declared::Text | Declared::Varchar(_)))
+        }
+        Protect::Pseudonym { kind: TokenKind::Uuid, .. } => types::is_text(oid) || oid == types::UUID,
+        Protect::Pseudonym { kind: TokenKind::Integer, .. } => types::is_text(oid) || oid == types::INT8,
+        Protect::Pseudonym { .. } => types::is_text(oid),
+    }
+}
+
+/// ALTER TYPE among text types leaves what is stored as it is.
+fn text_stays(def: &nodes::ColumnDef) -> bool {
+    let ty = def.type_name().and_then(|t| type_of(t).ok()).and_then(|(_, to)| to);
+    ty.is_some_and(|(oid, _)| types::is_text(oid))
+}
+
+fn harmless_default(node: Node<'_>) -> bool {
+    match node {
+        Node::None => true,
+        Node::A_Const(c) => c.isnull || matches!(c.val(), Some(ConstValue::String(""))),
+        Node::TypeCast(t) => harmless_default(t.arg()),
+        _ => false,
+    }
+}
+
+fn ddl_default(label: &str) -> Refusal {
+    refuse::refusal(
+        "ddl-default",
+        format!("a DEFAULT, identity or generation expression on protected column {label}"),
+        "The database can't protect a value that it makes; only NULL and '' can be defaults.",
+    )
+}
+
+fn ddl_type(table: &Table, placed: &Placed, field: &Field, name: &str) -> Refusal {
+    let serves = match &field.protect {
+        Protect::Encrypt if matches!(field.ty, Declared::Text | Declared::Varchar(_)) => "text",
+        Protect::Encrypt => "bytea",
+        Protect::Pseudonym { kind: TokenKind::Uuid, .. } => "uuid",
+        Protect::Pseudonym { kind: TokenKind::Integer, .. } => "bigint",
+        Protect::Pseudonym { .. } => "text",
+    };
+    refuse::refusal(
+        "ddl-type",
+        format!(
+            "protected column {}.{} as {name} can't hold its field {}",
+            table.name, placed.column, field.name
+        ),
+        format!("Declare it as: {} {serves}", super::edit::quote(&placed.column)),
+    )
+}

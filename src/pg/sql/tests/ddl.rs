@@ -1,0 +1,130 @@
+//! DDL, statements that hide others, transactions and settings.
+
+use super::world::world;
+use crate::pg::plan::Verdict;
+use crate::pg::sql::StatementKind;
+
+#[test]
+fn a_table_that_can_hold_its_fields_may_be_created() {
+    let world = world();
+    for sql in [
+        "CREATE TABLE future (id serial PRIMARY KEY, email varchar(30) UNIQUE NOT NULL, birth_date bytea, last_name text DEFAULT '')",
+        "CREATE TABLE future (id int, age int CHECK (age > 3), email text REFERENCES x (email), CHECK (email IS NOT NULL))",
+        "CREATE TEMP TABLE future (birth_date date)",
+        "CREATE TABLE elsewhere.future (birth_date date)",
+        "ALTER TABLE people ALTER COLUMN last_name TYPE varchar(300)",
+        "ALTER TABLE people ADD CONSTRAINT u UNIQUE (email)",
+        "ALTER TABLE people ALTER last_name DROP DEFAULT, ALTER job SET DEFAULT 'x'",
+        "ALTER TABLE people RENAME COLUMN job TO work",
+        "CREATE INDEX i ON people (email varchar_pattern_ops)",
+        "CREATE INDEX i ON people (job) WHERE email IS NOT NULL",
+        "CREATE TRIGGER t BEFORE UPDATE ON people FOR EACH ROW WHEN (new.job = 'x') EXECUTE FUNCTION f()",
+    ] {
+        assert!(matches!(world.verdict(sql), Verdict::Pass), "{sql}: {:?}", world.verdict(sql));
+    }
+}
+
+#[test]
+fn ddl_under_which_values_would_be_unprotected_is_refused() {
+    let world = world();
+    for (sql, anchor) in [
+        ("CREATE TABLE future (id int, birth_date date)", "ddl-type"),
+        ("CREATE TABLE IF NOT EXISTS public.future (id int, email char(20))", "ddl-type"),
+        ("CREATE TABLE future (id int, last_name text DEFAULT 'x')", "ddl-default"),
+        ("CREATE TABLE future (id int, email text CHECK (email LIKE '%@%'))", "token-operator"),
+        ("CREATE TABLE future (id int, email text, CHECK (email <> 'x'))", "ddl-check"),
+        ("CREATE TABLE future (id int, last_name text UNIQUE)", "encrypted-operator"),
+        (
+            "CREATE TABLE future (last_name text, l text GENERATED ALWAYS AS (lower(last_name)) STORED)",
+            "encrypted-operator",
+        ),
+        ("CREATE TABLE future (id int) PARTITION BY LIST (id)", "hierarchy"),
+        ("CREATE TABLE future (LIKE people)", "ddl-type"),
+        ("CREATE TABLE future AS SELECT 1 AS id", "create-table-as"),
+        ("ALTER TABLE people ALTER birth_date TYPE date", "ddl-type"),
+        ("ALTER TABLE people ALTER last_name TYPE varchar(9) USING last_name::varchar(9)", "ddl-type"),
+        ("ALTER TABLE people ALTER last_name SET DEFAULT 'x'", "ddl-default"),
+        ("ALTER TABLE people RENAME TO persons", "ddl-rename"),
+        ("ALTER TABLE people RENAME email TO mail", "ddl-rename"),
+        ("ALTER TABLE people SET SCHEMA hr", "ddl-rename"),
+        ("ALTER TABLE articles RENAME TO people", "ddl-rename"),
+        ("CREATE INDEX i ON people (upper(email))", "token-operator"),
+        ("CREATE UNIQUE INDEX i ON people (last_name)", "encrypted-operator"),
+        ("CREATE POLICY p ON people USING (email = 'x')", "ddl-check"),
+        (
+            "CREATE TRIGGER t BEFORE UPDATE ON people FOR EACH ROW WHEN (new.email = 'x') EXECUTE FUNCTION f()",
+            "ddl-check",
+        ),
+        ("CREATE VIEW v AS SELECT last_name FROM people", "view"),
+        ("CREATE TABLE x AS SELECT last_name FROM people", "create-table-as"),
+        ("CREATE MATERIALIZED VIEW x AS SELECT last_name FROM people", "create-table-as"),
+        ("CREATE RULE r AS ON INSERT TO people DO NOTHING", "rules"),
+        ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'select 1 from people'", "function"),
+        ("DO $$ begin delete from people; end $$", "dynamic-sql"),
+        ("CALL touch_people()", "function"),
+        ("COPY people FROM STDIN", "copy"),
+        ("COPY (SELECT * FROM people) TO STDOUT", "copy"),
+        ("PREPARE p AS SELECT * FROM people", "prepare"),
+        ("DECLARE c CURSOR FOR SELECT * FROM people", "cursor"),
+        ("CREATE FOREIGN TABLE future (id int) SERVER s", "unknown-construct"),
+    ] {
+        // A CREATE FOREIGN TABLE names its table where none of ours may stand.
+        assert_eq!(world.refusal(sql).anchor, anchor, "{sql}");
+    }
+}
+
+#[test]
+fn settings_that_change_how_texts_read_are_refused() {
+    let world = world();
+    for (sql, anchor) in [
+        ("SET standard_conforming_strings = off", "standard-conforming-strings"),
+        ("SELECT set_config('standard_conforming_strings', 'off', false)", "standard-conforming-strings"),
+        ("SET client_encoding TO 'LATIN1'", "encoding"),
+        ("SET NAMES 'latin1'", "encoding"),
+        ("SELECT pg_catalog.set_config('client_encoding', $1, false)", "encoding"),
+    ] {
+        assert_eq!(world.refusal(sql).anchor, anchor, "{sql}");
+    }
+    for sql in
+        ["SET client_encoding = 'UTF-8'", "SET standard_conforming_strings = on", "SET timezone = 'UTC'"]
+    {
+        assert!(matches!(world.verdict(sql), Verdict::Pass), "{sql}");
+    }
+}
+
+#[test]
+fn tells_what_statements_do_to_transactions_and_settings() {
+    use StatementKind as K;
+    let script = "BEGIN; SAVEPOINT a; ROLLBACK TO a; RELEASE a; COMMIT; ROLLBACK; PREPARE TRANSACTION 'x'; \
+                  SET bytea_output = escape; RESET ALL; CREATE TABLE t (a int); SELECT 1";
+    let kinds: Vec<_> = world().script(script, &[]).unwrap().into_iter().map(|p| p.kind).collect();
+    let a = || "a".into();
+    assert_eq!(
+        kinds,
+        [
+            K::Begin,
+            K::Savepoint(a()),
+            K::RollbackTo(a()),
+            K::Release(a()),
+            K::Commit,
+            K::Rollback,
+            K::PrepareTransaction,
+            K::SetByteaOutput(Some(true)),
+            K::SetByteaOutput(None),
+            K::Ddl,
+            K::Other
+        ]
+    );
+}
+
+#[test]
+fn each_statement_of_a_script_has_its_own_text_and_positions() {
+    let script = "SELECT 'é'; INSERT INTO people (id, last_name) VALUES (1, 'x') ; COMMIT";
+    let planned = world().script(script, &[]).unwrap();
+    let Verdict::Run(plan) = &planned[1].verdict else { panic!("{planned:?}") };
+    assert_eq!(plan.sql.trim(), "INSERT INTO people (id, last_name) VALUES (1, $1)");
+    let position = |text: &str, what: &str| {
+        u32::try_from(text.chars().count() - text[text.find(what).unwrap()..].chars().count() + 1).unwrap()
+    };
+    assert_eq!(plan.splices.original(position(&plan.sql, "last_name")), position(script, "last_name"));
+}

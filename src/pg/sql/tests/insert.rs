@@ -1,0 +1,154 @@
+//! INSERT.
+
+use super::world::{BIRTH, EMAIL, LAST, REPR, world};
+use crate::pg::plan::{Action, Source, SubjectSource, WhenTest};
+
+#[test]
+fn seals_each_row_for_its_subject() {
+    let plan = world().run(
+        "INSERT INTO people (id, email, last_name, birth_date) VALUES (1, 'a', 'b', DATE '1990-01-01'), ($1, $2, NULL, $3::date)",
+    );
+    assert_eq!(
+        plan.sql,
+        "INSERT INTO people (id, email, last_name, birth_date) VALUES (1, $4, $5, $6), ($1, $2, NULL, $3)"
+    );
+    let write = plan.write.as_ref().unwrap();
+    assert!(matches!(&write.rows[0].subject, SubjectSource::Literal(id) if &**id == "1"));
+    assert!(matches!(write.rows[1].subject, SubjectSource::Client(0)));
+    assert!(write.bind.is_none() && plan.hidden.is_empty());
+    assert_eq!(plan.params[1].action, Action::Hold { field: EMAIL, row: 1 });
+    assert_eq!(plan.params[2].action, Action::Seal { field: BIRTH, row: 1 });
+    assert_eq!((plan.params[0].type_oid, plan.params[2].type_oid), (0, 17));
+}
+
+#[test]
+fn a_subject_that_the_database_makes_comes_back_with_witnesses() {
+    let world = world();
+    for subject in ["", "DEFAULT, ", "nextval('s'), "] {
+        let id = if subject.is_empty() { "" } else { "id, " };
+        let plan = world.run(
+            &format!("INSERT INTO people ({id}email, last_name) VALUES ({subject}$1, $2);").replace(';', ""),
+        );
+        assert!(plan.sql.ends_with(
+            " RETURNING \"people\".\"id\" AS \"paravent 0\", \"people\".\"email\" AS \"paravent 1\", \
+             \"people\".\"last_name\" AS \"paravent 2\""
+        ));
+        assert!(plan.swallow_rows);
+        let write = plan.write.as_ref().unwrap();
+        let bind = write.bind.as_ref().unwrap();
+        assert_eq!((bind.subject, bind.witnesses.as_slice()), (0, &[1, 2][..]));
+        assert!(matches!(write.rows[0].subject, SubjectSource::Returned));
+        assert_eq!(plan.hidden, [20, 1043, 1043]);
+    }
+}
+
+#[test]
+fn returning_shows_what_it_can_reuse() {
+    let plan = world()
+        .run("INSERT INTO people AS p (email, last_name) VALUES ($1, $2) RETURNING p.last_name AS n, id");
+    assert!(plan.sql.ends_with("RETURNING p.last_name AS n, id, \"p\".\"email\" AS \"paravent 0\""));
+    let bind = plan.write.as_ref().unwrap().bind.as_ref().unwrap();
+    assert_eq!((bind.subject, bind.witnesses.as_slice()), (1, &[2, 0][..]));
+    assert_eq!((plan.visible, plan.swallow_rows), (Some(2), false));
+    assert_eq!((plan.outputs[0].field, plan.outputs[0].subject), (LAST, Some(1)));
+}
+
+#[test]
+fn an_upsert_on_the_subject_keeps_it_and_any_other_asks_whose_row_it_was() {
+    let world = world();
+    let sql = "INSERT INTO people (id, last_name) VALUES (42, 'x') ON CONFLICT (id) DO UPDATE SET last_name = EXCLUDED.last_name";
+    assert!(world.run(sql).write.as_ref().unwrap().bind.is_none());
+    for target in
+        ["(email) DO UPDATE SET last_name = EXCLUDED.last_name", "DO NOTHING", "(id, email) DO NOTHING"]
+    {
+        let plan = world.run(&format!(
+            "INSERT INTO people (id, email, last_name) VALUES (42, 'y', 'x') ON CONFLICT {target}"
+        ));
+        let write = plan.write.as_ref().unwrap();
+        assert!(write.bind.is_some(), "{target}");
+        assert!(matches!(write.rows[0].subject, SubjectSource::Returned), "{target}");
+    }
+}
+
+#[test]
+fn an_upsert_that_cannot_be_followed_is_refused() {
+    let world = world();
+    let on = "INSERT INTO people (email, last_name) VALUES ('a', 'b'), ('c', 'd') ON CONFLICT (email) DO UPDATE SET";
+    assert_eq!(world.refusal(&format!("{on} last_name = 'q'")).anchor, "upsert-values");
+    assert_eq!(world.refusal(&format!("{on} last_name = EXCLUDED.job")).anchor, "protected-expression");
+    assert_eq!(world.refusal(&format!("{on} id = EXCLUDED.id")).anchor, "subject-change");
+    assert_eq!(world.refusal(&format!("{on} job = EXCLUDED.last_name")).anchor, "encrypted-operator");
+    world.run(&format!(
+        "{on} last_name = people.last_name, job = EXCLUDED.job WHERE people.email <> EXCLUDED.email"
+    ));
+}
+
+#[test]
+fn a_row_of_nobody_is_marked() {
+    let plan = world().run("INSERT INTO comments (author_id, body) VALUES (NULL, 'x')");
+    assert!(matches!(plan.write.as_ref().unwrap().rows[0].subject, SubjectSource::Nobody));
+}
+
+#[test]
+fn nothing_protected_written_needs_no_write() {
+    let plan = world().run("INSERT INTO people (job, last_name) VALUES ('x', NULL) RETURNING *");
+    assert!(plan.write.is_none());
+    assert_eq!(plan.outputs.len(), 4);
+    assert!(world().run("INSERT INTO people DEFAULT VALUES").write.is_none());
+}
+
+#[test]
+fn arrays_of_unnest_are_protected_element_by_element() {
+    let plan = world().run(
+        "INSERT INTO \"admin_log\" (\"object_id\", \"object_repr\", \"content_type_id\") SELECT * FROM \
+         UNNEST(('{3,4}')::text[], (ARRAY['bob', 'al\"i', NULL])::varchar[], (ARRAY[4, 4])::integer[]) RETURNING \"admin_log\".\"id\"",
+    );
+    assert!(plan.sql.contains("UNNEST(('{3,4}')::text[], ($1)::text[], (ARRAY[4, 4])::integer[])"));
+    assert_eq!(plan.params[0].action, Action::ProtectEach { field: REPR });
+    assert!(
+        matches!(&plan.params[0].source, Source::Literal(Some(v)) if v.bytes() == br#"{"bob","al\"i",NULL}"#)
+    );
+    let row = &plan.write.as_ref().unwrap().rows[0];
+    assert!(matches!(&row.subject, SubjectSource::Each(Source::Literal(_))));
+    let when = row.when.as_ref().unwrap();
+    assert!(matches!(&when.value, SubjectSource::Each(_)));
+    assert!(matches!(&when.equals, WhenTest::Query(q) if q.starts_with("SELECT \"id\"::text FROM")));
+    let plan =
+        world().run("INSERT INTO people (id, birth_date) SELECT * FROM UNNEST($1::bigint[], $2::date[])");
+    assert!(plan.sql.ends_with("UNNEST($1::bigint[], $2::bytea[])"));
+}
+
+#[test]
+fn other_selects_into_protected_columns_are_refused() {
+    let world = world();
+    for sql in [
+        "INSERT INTO people (last_name) SELECT title FROM articles",
+        "INSERT INTO people (id, last_name) SELECT * FROM UNNEST($1::int[], $2::text[]) WITH ORDINALITY",
+        "INSERT INTO people (last_name) SELECT upper(x) FROM UNNEST($1::text[]) x",
+        "INSERT INTO people (id, last_name) SELECT * FROM UNNEST($1::int[], ARRAY[$2])",
+        "INSERT INTO articles (title) SELECT last_name FROM people",
+    ] {
+        assert_eq!(world.refusal(sql).anchor, "insert-select", "{sql}");
+    }
+    world.run("INSERT INTO articles (title) SELECT job FROM people WHERE email = 'x'");
+}
+
+#[test]
+fn tables_where_rows_cannot_be_followed_are_refused() {
+    let world = world();
+    assert_eq!(world.refusal("INSERT INTO ruled (id, last_name) VALUES (1, 'x')").anchor, "rules");
+    assert_eq!(world.refusal("INSERT INTO parted (id, last_name) VALUES (1, 'x')").anchor, "hierarchy");
+    assert_eq!(world.refusal("INSERT INTO triggered (last_name) VALUES ('x')").anchor, "before-triggers");
+    world.run("INSERT INTO triggered (id, last_name) VALUES (1, 'x')");
+    let sql = "INSERT INTO admin_log (object_id, object_repr, content_type_id) VALUES ('1', 'x', 2 + 2)";
+    assert_eq!(world.refusal(sql).anchor, "when-expression");
+}
+
+#[test]
+fn a_value_that_is_no_constant_is_refused() {
+    assert_eq!(
+        world().refusal("INSERT INTO people (last_name) VALUES (lower('x'))").anchor,
+        "protected-expression"
+    );
+    assert_eq!(world().refusal("INSERT INTO people (last_name) VALUES ('x'::varchar(2))").anchor, "cast");
+}

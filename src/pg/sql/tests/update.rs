@@ -1,0 +1,110 @@
+//! UPDATE and DELETE.
+
+use super::world::{LAST, world};
+use crate::pg::plan::{Action, SubjectSource};
+
+#[test]
+fn a_subject_fixed_by_the_condition_needs_no_lookup() {
+    let world = world();
+    for (condition, literal) in
+        [("id = 5", true), ("$2 = people.id AND job = 'x'", false), ("(id IN (5))", true)]
+    {
+        let plan = world.run(&format!("UPDATE people SET last_name = $1 WHERE {condition}"));
+        let write = plan.write.as_ref().unwrap();
+        assert!(write.lookup.is_none(), "{condition}");
+        match (&write.rows[0].subject, literal) {
+            (SubjectSource::Literal(id), true) => assert_eq!(&**id, "5"),
+            (SubjectSource::Client(1), false) => {}
+            other => panic!("{condition}: {other:?}"),
+        }
+        assert_eq!(plan.params[0].action, Action::Seal { field: LAST, row: 0 });
+    }
+}
+
+#[test]
+fn any_other_condition_is_looked_up_first() {
+    let plan = world()
+        .run("UPDATE people p SET last_name = $1, job = 'a' WHERE p.email = $2 OR id = 3 RETURNING p.job");
+    assert_eq!(
+        plan.sql,
+        "UPDATE people p SET last_name = ($1::text[])[array_position($3::bigint[], \"p\".\"id\")], job = 'a' \
+         WHERE (p.email = $2 OR id = 3) AND \"p\".\"id\" = ANY($3::bigint[]) RETURNING p.job"
+    );
+    let write = plan.write.as_ref().unwrap();
+    let lookup = write.lookup.as_ref().unwrap();
+    assert_eq!(
+        lookup.sql,
+        "SELECT \"p\".\"id\" FROM \"public\".\"people\" AS \"p\" WHERE p.email = $2 OR id = 3\nFOR UPDATE"
+    );
+    assert_eq!(lookup.uses, [false, true, false]);
+    assert!(matches!(write.rows[0].subject, SubjectSource::Found));
+    assert_eq!(plan.params[0].action, Action::ProtectPerSubject { field: LAST });
+    assert_eq!((plan.params[0].type_oid, plan.params[2].type_oid), (1009, 1016));
+    assert_eq!(plan.params[2].action, Action::Subjects);
+}
+
+#[test]
+fn without_a_condition_every_row_is_looked_up() {
+    let plan = world().run("UPDATE comments SET body = 'x' -- all\nRETURNING body");
+    assert_eq!(
+        plan.sql,
+        "UPDATE comments SET body = ($2::text[])[array_position($1::bigint[], \"comments\".\"author_id\")] \
+         WHERE \"comments\".\"author_id\" = ANY($1::bigint[]) -- all\nRETURNING body, \
+         \"comments\".\"author_id\" AS \"paravent 0\""
+    );
+    let lookup = plan.write.as_ref().unwrap().lookup.as_ref().unwrap();
+    assert_eq!(lookup.sql, "SELECT \"comments\".\"author_id\" FROM \"public\".\"comments\" FOR UPDATE");
+}
+
+#[test]
+fn a_row_changes_its_subject_only_with_all_it_holds() {
+    let world = world();
+    assert_eq!(world.refusal("UPDATE comments SET author_id = 7 WHERE id = 3").anchor, "subject-change");
+    let plan = world.run("UPDATE comments SET author_id = 7, body = 'x', likes = 2 WHERE id = 3");
+    let write = plan.write.as_ref().unwrap();
+    assert!(matches!(&write.rows[0].subject, SubjectSource::Literal(id) if &**id == "7"));
+    assert!(write.lookup.is_none());
+    assert!(world.run("UPDATE comments SET author_id = author_id, likes = 1").write.is_none());
+}
+
+#[test]
+fn null_default_and_itself_need_no_protection() {
+    let plan = world()
+        .run("UPDATE people SET last_name = NULL, birth_date = DEFAULT, email = email WHERE job = 'x'");
+    assert!(plan.write.is_none());
+}
+
+#[test]
+fn several_columns_at_once() {
+    let plan = world().run("UPDATE people SET (last_name, job) = ROW('a', 'b') WHERE id = $1");
+    assert_eq!(plan.sql, "UPDATE people SET (last_name, job) = ROW($2, 'b') WHERE id = $1");
+    let sql = "UPDATE people SET (last_name, job) = (SELECT 'a', 'b') WHERE id = $1";
+    assert_eq!(world().refusal(sql).anchor, "unknown-construct");
+}
+
+#[test]
+fn what_cannot_be_followed_is_refused() {
+    let world = world();
+    for (sql, anchor) in [
+        ("UPDATE people SET last_name = job", "protected-expression"),
+        ("UPDATE people SET job = last_name", "encrypted-operator"),
+        ("UPDATE people SET last_name = email WHERE id = 1", "protected-expression"),
+        ("UPDATE people SET last_name = 'x' FROM articles a WHERE a.author_id = people.id", "update-lookup"),
+        ("UPDATE admin_log SET object_repr = 'x' WHERE id = 3", "when-update"),
+        ("UPDATE parted SET last_name = 'x' WHERE id = 1", "hierarchy"),
+        ("UPDATE people SET last_name[1] = 'x' WHERE id = 1", "unknown-construct"),
+        ("WITH x AS (DELETE FROM people RETURNING id) SELECT * FROM x", "data-modifying-cte"),
+        ("MERGE INTO people USING articles ON false WHEN NOT MATCHED THEN DO NOTHING", "merge"),
+    ] {
+        assert_eq!(world.refusal(sql).anchor, anchor, "{sql}");
+    }
+    world.run("UPDATE people p SET last_name = 'x' FROM articles o WHERE p.id = 7 AND o.id = 3");
+    world.run("UPDATE admin_log SET object_repr = 'x' WHERE object_id = '3' AND content_type_id = $1");
+}
+
+#[test]
+fn deletes_find_tokens_and_show_what_they_return() {
+    let plan = world().run("DELETE FROM people USING comments c WHERE c.author_id = people.id AND people.email = 'x' RETURNING c.body");
+    assert!(plan.sql.contains("people.email = $1 RETURNING c.body, \"c\".\"author_id\" AS \"paravent 0\""));
+    assert!(plan.write.is_none());
+}
