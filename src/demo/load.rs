@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Config, Statement};
 
 /// Connections that load at the same time.
 const CONNECTIONS: usize = 4;
-/// People in one transaction.
+/// People in one transaction; all that is theirs comes in the next.
 const BATCH: usize = 25;
 
 /// Loads everyone. Their ids come back in the order of `people`.
@@ -79,14 +79,21 @@ impl Importer {
         })
     }
 
-    /// Some people and all that is theirs, in one transaction. Returns their ids.
+    /// Signs some people up, then adds all that is theirs. Returns their ids.
     pub(super) async fn import(&self, people: &[Person]) -> Result<Vec<i64>> {
-        self.client.batch_execute("BEGIN").await.map_err(sql_error("BEGIN"))?;
         // Polled together, so that the driver sends them without waiting for answers.
-        let ids = try_join_all(people.iter().map(|p| self.person(p))).await?;
-        try_join_all(people.iter().zip(&ids).map(|(p, id)| self.belongings(p, *id))).await?;
-        self.client.batch_execute("COMMIT").await.map_err(sql_error("COMMIT"))?;
+        let sign_ups = try_join_all(people.iter().map(|p| self.person(p)));
+        let ids = self.transaction(sign_ups).await?;
+        let belongings = try_join_all(people.iter().zip(&ids).map(|(p, id)| self.belongings(p, *id)));
+        self.transaction(belongings).await?;
         Ok(ids)
+    }
+
+    async fn transaction<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.client.batch_execute("BEGIN").await.map_err(sql_error("BEGIN"))?;
+        let done = work.await?;
+        self.client.batch_execute("COMMIT").await.map_err(sql_error("COMMIT"))?;
+        Ok(done)
     }
 
     async fn person(&self, p: &Person) -> Result<i64> {

@@ -53,7 +53,7 @@ pub(super) fn check(holds: bool, what: &str) -> Result<()> {
 pub(super) fn side_by_side(left: (&str, &SimpleQueryRow), right: (&str, &SimpleQueryRow)) {
     let (plain, green, magenta) = (Style::new(), Style::new().green(), Style::new().magenta());
     let head = |text: &str| pad(&style(text).underlined().to_string(), SIDE);
-    println!("  {} {}  {}", pad("", NAME), head(left.0), head(right.0));
+    println!("  {} {}  {}", pad("", NAME), head(left.0), style(right.0).underlined());
     for (i, column) in left.1.columns().iter().enumerate() {
         let clear = left.1.try_get(i).ok().flatten();
         let stored = right.1.try_get(i).ok().flatten();
