@@ -238,7 +238,8 @@ async fn erase(stage: &Stage) -> Result<()> {
     act(9, "Erase one person");
     let path = format!("/v1/subjects/person/{}", stage.id);
     sql(&format!("DELETE {path}"));
-    let (status, receipt) = admin::call(&stage.gateway, Method::DELETE, &path).await?;
+    let asked = format!("{path}?ground=art.%2017%20GDPR");
+    let (status, receipt) = admin::call(&stage.gateway, Method::DELETE, &asked).await?;
     show::json(&receipt);
     check(
         status == 200 && receipt["stage"] == "live",
