@@ -55,7 +55,8 @@ fn main() {
     let scratch = tempfile::Builder::new().prefix("paravent-relay-").tempdir().unwrap();
     let server = Server::start(scratch.path());
     let pgbouncer = Pgbouncer::start(scratch.path(), &server, options.leg);
-    let gateway = Gateway::start(&scratch.path().join("gateway"), &server, options.leg);
+    let home = scratch.path().join("gateway");
+    let gateway = Gateway::start(&home, &server, options.leg);
     eprintln!("filling the tables: {} rows with four protected fields, through the gateway", options.rows);
     clients::fill(&server, &gateway.target(), options.rows);
 
@@ -75,8 +76,8 @@ fn main() {
     }
     println!("{}", report.markdown(&options.clients));
     if !options.no_memory {
-        // A gateway of its own: the high-water mark of this work and no other.
-        let fresh = Gateway::start(&scratch.path().join("fresh"), &server, options.leg);
+        // A process of its own: the high-water mark of this work and no other.
+        let fresh = gateway.restart(&home);
         println!("{}", report::memory(&clients::million_rows(&server, &fresh)));
     }
 }

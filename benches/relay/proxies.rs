@@ -69,6 +69,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// Makes its files (policy, root key) and starts it.
     pub(crate) fn start(home: &Path, server: &Server, leg: Leg) -> Self {
         std::fs::create_dir(home).unwrap();
         let upstream = match leg {
@@ -83,6 +84,17 @@ impl Gateway {
         let keys =
             Command::new(program).args(["keys", "generate", "--config"]).arg(&config).output().unwrap();
         assert!(keys.status.success(), "keys generate: {}", String::from_utf8_lossy(&keys.stderr));
+        Self::serve(home)
+    }
+
+    /// Stops it, and starts another process on the same files.
+    pub(crate) fn restart(self, home: &Path) -> Self {
+        drop(self);
+        Self::serve(home)
+    }
+
+    fn serve(home: &Path) -> Self {
+        let (program, config) = (env!("CARGO_BIN_EXE_paravent"), home.join("paravent.toml"));
         let log = std::fs::File::create(home.join("gateway.log")).unwrap();
         let mut command = Command::new(program);
         command
