@@ -43,6 +43,11 @@ impl Buffer {
         }
     }
 
+    /// Keeps the first `n` bytes only.
+    pub fn truncate(&mut self, n: usize) {
+        self.end = self.end.min(self.start + n);
+    }
+
     /// Room to read into; grows where the last read filled the buffer.
     pub fn spare(&mut self) -> &mut [u8] {
         if self.data.is_empty() {

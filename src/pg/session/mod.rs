@@ -118,6 +118,8 @@ pub(crate) struct Session {
     captured: Option<hidden::Captured>,
     held: Vec<u8>,
     missing: Vec<Missing>,
+    /// How much was to be written before the rows that are being opened.
+    batch: Option<usize>,
     /// What the error at hand lacks was fetched.
     asked: bool,
     scratch: rows::Scratch,
@@ -162,6 +164,7 @@ impl Session {
             captured: None,
             held: Vec::new(),
             missing: Vec::new(),
+            batch: None,
             asked: false,
             scratch: rows::Scratch::default(),
         }

@@ -31,7 +31,22 @@ impl From<WireError> for End {
 impl Session {
     /// Treats the messages in the server's buffer. True when none is left that is whole; false when a
     /// key is missing, or there may be more to do.
+    ///
+    /// Rows are opened under a lease, which is checked before the first of a batch and again before the
+    /// batch is written: nothing opened after the lease's end leaves the gateway.
     pub(super) fn server_messages(&mut self) -> Result<bool, End> {
+        self.batch = None;
+        let done = self.server_batch()?;
+        if let Some(mark) = self.batch.take() {
+            if let Err(error) = self.shared.door.lease() {
+                self.io.client.output.truncate(mark);
+                return Err(End::Fatal(Box::new(Failure::protect(&error))));
+            }
+        }
+        Ok(done)
+    }
+
+    fn server_batch(&mut self) -> Result<bool, End> {
         let mut at = 0;
         loop {
             let input = self.io.server.input.bytes();
@@ -196,6 +211,13 @@ impl Session {
         let Some(plan) = &context.plan else { return Ok(true) };
         if plan.swallow_rows {
             return Ok(true);
+        }
+        if self.batch.is_none() {
+            if let Err(error) = self.shared.door.lease() {
+                self.poison(&Failure::protect(&error));
+                return Ok(true);
+            }
+            self.batch = Some(self.io.client.output.len());
         }
         let opener =
             Opener { door: &self.shared.door, plan, formats: &context.formats, settings: &self.settings };
