@@ -11,7 +11,9 @@ mod detail;
 mod expect;
 mod failure;
 mod hidden;
+mod params;
 mod plan;
+mod rewrite;
 mod rows;
 mod run;
 mod server;
@@ -32,7 +34,7 @@ use crate::protect::{Door, Missing};
 use expect::Expects;
 pub(crate) use failure::Failure;
 use hashbrown::HashMap;
-pub(crate) use server::follow;
+pub(crate) use rewrite::follow;
 use std::sync::Arc;
 use units::{Control, Units};
 

@@ -4,13 +4,12 @@ use super::detail::{self, Detail};
 use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::hidden::Captured;
+use super::rewrite::{error_for, follow, rewrite};
 use super::rows::{Opener, RowError};
 use super::{End, Session};
-use crate::pg::plan::{ClientParam, Plan};
-use crate::pg::wire::error::{self, Change, field};
 use crate::pg::wire::frame::{self, HEADER};
 use crate::pg::wire::simple::{self, Status};
-use crate::pg::wire::{WireError, describe};
+use crate::pg::wire::WireError;
 
 /// What is done with a message.
 enum Treat {
@@ -448,152 +447,4 @@ fn settle(what: What, context: &mut Context, tag: &[u8]) {
     } else if tag.starts_with(b"PREPARE TRANSACTION\0") {
         context.units.abandon();
     }
-}
-
-/// Follows a setting that the server reports; refuses those under which texts would read otherwise.
-pub(crate) fn follow(
-    settings: &mut crate::pg::value::Settings,
-    name: &[u8],
-    value: &[u8],
-) -> Result<(), Failure> {
-    let value = String::from_utf8_lossy(value);
-    match name {
-        b"DateStyle" => settings.date_style = value.into_owned(),
-        b"TimeZone" => settings.time_zone = value.into_owned(),
-        b"standard_conforming_strings" if value != "on" => {
-            return Err(Failure::new(
-                "0A000",
-                "standard-conforming-strings",
-                "paravent: standard_conforming_strings is off",
-                "set it on for the role and the database: with it off, literals can't be read reliably",
-            ));
-        }
-        b"client_encoding" if !matches!(&*value, "UTF8" | "SQL_ASCII") => {
-            return Err(Failure::new(
-                "0A000",
-                "encoding",
-                format!("paravent: client_encoding {value} is not supported"),
-                "set client_encoding to UTF8",
-            ));
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// A planned statement's message as the client sees it.
-fn rewrite(tag: u8, body: &[u8], frame: &[u8], context: &Context, out: &mut Vec<u8>) -> Result<(), End> {
-    let Some(plan) = &context.plan else {
-        if !(context.simple && matches!(tag, b'1' | b'2' | b'3' | b'n')) {
-            out.extend_from_slice(frame);
-        }
-        return Ok(());
-    };
-    match tag {
-        b'1' | b'2' | b'3' | b'n' if context.simple => {}
-        b't' => parameters(plan, &context.declared, body, out)?,
-        b'T' if plan.swallow_rows => {
-            if !context.simple {
-                simple::no_data(out);
-            }
-        }
-        b'T' => columns(plan, body, &context.formats, out)?,
-        _ => out.extend_from_slice(frame),
-    }
-    Ok(())
-}
-
-/// ParameterDescription: the client's own parameters, protected ones with their declared types.
-fn parameters(plan: &Plan, declared: &[u32], body: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
-    let server = describe::read_params(body)?;
-    let shown: Vec<u32> = plan
-        .client_params
-        .iter()
-        .enumerate()
-        .map(|(i, param)| match (declared.get(i), param) {
-            (Some(&oid), ClientParam::Type(_)) if oid != 0 => oid,
-            (_, ClientParam::Type(oid)) => *oid,
-            (_, ClientParam::AsServer) => server.get(i).copied().unwrap_or(0),
-        })
-        .collect();
-    describe::write_params(out, &shown)
-}
-
-/// RowDescription: hidden columns taken off, protected ones with their declared types.
-fn columns(
-    plan: &Plan,
-    body: &[u8],
-    formats: &[crate::pg::value::Format],
-    out: &mut Vec<u8>,
-) -> Result<(), End> {
-    let mut columns = describe::read(body)?;
-    let visible = plan.visible.map_or(columns.len(), usize::from);
-    if visible + plan.hidden.len() != columns.len() {
-        return Err(End::Fatal(Box::new(Failure::internal(
-            "the result has other columns than were planned",
-        ))));
-    }
-    columns.truncate(visible);
-    for output in &plan.outputs {
-        if let Some(column) = columns.get_mut(usize::from(output.column)) {
-            column.oid = output.shown.oid;
-            column.len = output.shown.len;
-            column.typmod = output.shown.typmod;
-        }
-    }
-    let _ = formats;
-    describe::write(out, &columns)?;
-    Ok(())
-}
-
-/// An error of a planned statement: the refusal that it stands for, or the server's own with its
-/// position turned back and nothing of what is stored in it.
-fn error_for(
-    context: &Context,
-    body: &[u8],
-    frame: &[u8],
-    detail: &Detail,
-    out: &mut Vec<u8>,
-) -> Result<(), WireError> {
-    let code = error::code(body)?;
-    if let Some(refusal) = &context.refusal {
-        let ours = code == Some(b"42703");
-        out.extend_from_slice(if ours { refusal } else { frame });
-        return Ok(());
-    }
-    let Some(plan) = &context.plan else {
-        out.extend_from_slice(frame);
-        return Ok(());
-    };
-    let too_narrow = code == Some(b"22001") && plan.write.is_some();
-    error::rewrite(out, b'E', body, |kind, value| match kind {
-        field::POSITION => match std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()) {
-            Some(position) => Change::Replace(plan.splices.original(position).to_string().into_bytes()),
-            None => Change::Drop,
-        },
-        field::DETAIL => match detail {
-            Detail::Keep => Change::Keep,
-            Detail::Drop => Change::Drop,
-            Detail::Replace(shown) => Change::Replace(shown.clone()),
-        },
-        field::WHERE | field::INTERNAL_QUERY | field::INTERNAL_POSITION => Change::Drop,
-        _ => Change::Keep,
-    })?;
-    if too_narrow {
-        add_hint(
-            out,
-            "an envelope is longer than the value: ALTER TABLE … ALTER COLUMN … TYPE text (see docs/errors.md#too-narrow)",
-        );
-    }
-    Ok(())
-}
-
-/// Adds a hint to an ErrorResponse at the end of a buffer that holds nothing else.
-fn add_hint(out: &mut Vec<u8>, hint: &str) {
-    out.pop();
-    out.push(field::HINT);
-    frame::cstr(out, hint.as_bytes());
-    out.push(0);
-    let length = u32::try_from(out.len() - 1).unwrap_or(u32::MAX);
-    out[1..5].copy_from_slice(&length.to_be_bytes());
 }

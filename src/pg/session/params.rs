@@ -1,0 +1,147 @@
+//! Parameters on either side of a plan: read as the client sent them, written as they are stored.
+
+use super::failure::Failure;
+use super::subject;
+use super::values::{Bound, nobody};
+use crate::pg::plan::{Param, Source};
+use crate::pg::value::{self, Format};
+use crate::pg::wire::bind;
+use crate::protect::{Stored, armour};
+
+/// The client's parameters as it sent them.
+pub(super) struct Client<'a> {
+    pub(super) declared: &'a [u32],
+    pub(super) message: &'a bind::Bind<'a>,
+}
+
+pub(super) type Elements = Vec<Option<(Vec<u8>, Format)>>;
+
+impl<'a> Client<'a> {
+    fn oid(&self, index: usize) -> u32 {
+        self.declared.get(index).copied().unwrap_or(0)
+    }
+
+    fn format(&self, index: usize) -> Result<Format, Failure> {
+        self.message.formats.at(index).map_err(|e| Failure::malformed(&e))
+    }
+
+    /// A parameter's value, format and declared type; `None` for NULL.
+    pub(super) fn value<'p>(&self, param: &'p Param) -> Result<Option<(&'p [u8], Format, u32)>, Failure>
+    where
+        'a: 'p,
+    {
+        match &param.source {
+            Source::Client(i) => {
+                let i = usize::from(*i);
+                match self.message.value(i) {
+                    Some(bytes) => Ok(Some((bytes, self.format(i)?, self.oid(i)))),
+                    None => Ok(None),
+                }
+            }
+            Source::Literal(Some(clear)) => Ok(Some((clear.bytes(), Format::Text, 0))),
+            Source::Literal(None) | Source::Nothing => Ok(None),
+        }
+    }
+
+    /// A parameter as it is, for a row whose values stay clear.
+    pub(super) fn plain(&self, param: &Param) -> Bound {
+        match &param.source {
+            Source::Client(i) => Bound::Client(usize::from(*i)),
+            Source::Literal(Some(clear)) => Bound::Text(clear.bytes().to_vec()),
+            Source::Literal(None) | Source::Nothing => Bound::Null,
+        }
+    }
+
+    /// A client parameter as the text of a subject id.
+    pub(super) fn text(&self, index: usize, column_oid: u32) -> Result<Option<String>, Failure> {
+        let Some(bytes) = self.message.value(index) else { return Ok(None) };
+        let oid = match self.oid(index) {
+            0 => column_oid,
+            oid => oid,
+        };
+        subject::text(oid, self.format(index)?, bytes).map(Some).ok_or_else(|| {
+            Failure::new(
+                "22P02",
+                "subject-id",
+                "paravent: the subject's id could not be read",
+                "send it as text, or as an integer or uuid in binary",
+            )
+        })
+    }
+
+    /// An array's elements and their type; `None` for a NULL array.
+    pub(super) fn elements(&self, param: &Param) -> Result<Option<(Elements, u32)>, Failure> {
+        let Some((bytes, format, oid)) = self.value(param)? else { return Ok(None) };
+        let array = value::decode_array(bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
+        let elements = array.into_iter().map(|e| e.map(|bytes| (bytes, format))).collect();
+        Ok(Some((elements, value::element_oid(oid).unwrap_or(0))))
+    }
+
+    /// An array's elements as texts of subject ids.
+    pub(super) fn texts(&self, source: &Source, column_oid: u32) -> Result<Vec<Option<String>>, Failure> {
+        let (bytes, format, oid): (&[u8], Format, u32) = match source {
+            Source::Client(i) => {
+                let i = usize::from(*i);
+                match self.message.value(i) {
+                    Some(bytes) => (bytes, self.format(i)?, self.oid(i)),
+                    None => return Ok(Vec::new()),
+                }
+            }
+            Source::Literal(Some(clear)) => (clear.bytes(), Format::Text, 0),
+            Source::Literal(None) | Source::Nothing => return Ok(Vec::new()),
+        };
+        let array = value::decode_array(bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
+        let oid = value::element_oid(oid).unwrap_or(column_oid);
+        array
+            .into_iter()
+            .map(|element| match element {
+                None => Ok(None),
+                Some(bytes) => subject::text(oid, format, &bytes).map(Some).ok_or_else(nobody),
+            })
+            .collect()
+    }
+}
+
+/// What is stored, as one parameter.
+pub(super) fn single(stored: Stored, oid: u32) -> Bound {
+    match stored {
+        Stored::Envelope(envelope) if oid == 17 => Bound::Binary(envelope),
+        Stored::Envelope(envelope) => Bound::Text(armour::write(&envelope).into_bytes()),
+        Stored::Token(token) => Bound::Text(token.into_string().into_bytes()),
+    }
+}
+
+/// What is stored, as an element of an array in text form.
+pub(super) fn element(stored: Stored, array_oid: u32) -> Vec<u8> {
+    match stored {
+        Stored::Envelope(envelope) if array_oid == 1001 => {
+            format!("\\x{}", hex::encode(envelope)).into_bytes()
+        }
+        Stored::Envelope(envelope) => armour::write(&envelope).into_bytes(),
+        Stored::Token(token) => token.into_string().into_bytes(),
+    }
+}
+
+pub(super) fn array_literal(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
+    let mut out = vec![b'{'];
+    for (i, element) in elements.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        match element {
+            None => out.extend_from_slice(b"NULL"),
+            Some(bytes) => {
+                out.push(b'"');
+                for b in bytes {
+                    if matches!(b, b'"' | b'\\') {
+                        out.push(b'\\');
+                    }
+                    out.push(*b);
+                }
+                out.push(b'"');
+            }
+        }
+    }
+    out.push(b'}');
+    out
+}
