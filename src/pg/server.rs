@@ -23,6 +23,20 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet};
 
+/// Words of statements that may change which relation an unqualified name means.
+const PATH_WORDS: [&str; 10] = [
+    "search_path",
+    "set role",
+    "local role",
+    "session role",
+    "reset role",
+    "authorization",
+    "create schema",
+    "drop schema",
+    "discard all",
+    "reset all",
+];
+
 /// What every connection of a listener needs; replaced as a whole when the policy is reloaded.
 #[derive(Clone)]
 struct Context {
@@ -88,10 +102,8 @@ pub async fn serve(config: PostgresConfig, door: Door, drain: watch::Receiver<bo
     let connector = Connector::new(config.upstream)?;
     let tls = config.tls.as_ref().map(tls::server).transpose()?;
     let tables = door.policy().postgres.get(config.tables).cloned().unwrap_or_default();
-    let search_path = AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .build(["search_path"])
-        .map_err(io::Error::other)?;
+    let search_path =
+        AhoCorasick::builder().ascii_case_insensitive(true).build(PATH_WORDS).map_err(io::Error::other)?;
     let context = Context {
         catalogs: Arc::new(Catalogs::new(connector.clone(), tables.into())),
         shared: Arc::new(Shared { door, limits: config.limits, metrics: Metrics::new(), search_path }),

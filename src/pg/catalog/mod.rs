@@ -149,17 +149,30 @@ impl Database {
         &self.tables
     }
 
-    /// The shared snapshot; read on the gateway's own login when there is none or it is known to be old.
+    /// The shared snapshot; read on the gateway's own login when there is none, it is known to be old,
+    /// or nobody has looked for a while.
     ///
     /// # Errors
     /// The catalog can't be read.
     pub async fn snapshot(&self) -> io::Result<Arc<Snapshot>> {
         if !self.stale.load(Ordering::Acquire) {
-            if let Some((snapshot, _)) = &*self.current.read() {
-                return Ok(Arc::clone(snapshot));
+            if let Some((snapshot, read)) = &*self.current.read() {
+                if read.elapsed() < 2 * REFRESH {
+                    return Ok(Arc::clone(snapshot));
+                }
             }
         }
         self.reload().await
+    }
+
+    /// Whether there is no newer snapshot than this one.
+    pub fn is_newest(&self, snapshot: &Snapshot) -> bool {
+        snapshot.catalog.version == self.latest.load(Ordering::Acquire)
+    }
+
+    /// The newest snapshot that there is.
+    pub fn newest(&self) -> Option<Arc<Snapshot>> {
+        self.current.read().as_ref().map(|(snapshot, _)| Arc::clone(snapshot))
     }
 
     /// Whether a session may plan with this snapshot, or must ask for [`Database::snapshot`].

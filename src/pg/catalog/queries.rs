@@ -10,8 +10,8 @@ SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
   (c.relhasrules AND c.relkind NOT IN ('v', 'm'))::text,
   EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
           AND t.tgenabled <> 'D' AND (t.tgtype & 3) = 3)::text,
-  (c.relispartition OR c.relkind = 'p' OR c.relhassubclass
-   OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid))::text,
+  (c.relkind = 'p'
+   OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)))::text,
   a.attname::text, a.attnum::text,
   (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END)::text,
   (CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END)::text,

@@ -142,11 +142,11 @@ impl Session {
     async fn query(&mut self, total: usize) -> Result<(), End> {
         self.statements.remove(&b""[..]);
         self.portals.remove(&b""[..]);
+        self.follow_catalog();
         let body = &self.io.client.input.bytes()[HEADER..total];
         let text = simple::read_query(body)?;
-        if !self.search_path_moves && self.shared.search_path.is_match(text) {
-            self.search_path_moves = true;
-            self.search_path = super::SearchPath::Unknown;
+        if self.shared.search_path.is_match(text) {
+            self.search_path.disturb();
         }
         if !self.snapshot.filter.may_touch(text) {
             let (control, ddl) = first_words(text);
@@ -175,6 +175,15 @@ impl Session {
                 self.refuse_query(&Failure::internal("the catalog could not be asked"))
             }
             Err(HiddenError::End(end)) => Err(end),
+        }
+    }
+
+    /// Takes the newest snapshot, so that a view or function made behind the gateway is seen.
+    fn follow_catalog(&mut self) {
+        if !self.private && !self.database.is_newest(&self.snapshot) {
+            if let Some(newer) = self.database.newest() {
+                self.snapshot = newer;
+            }
         }
     }
 
@@ -246,6 +255,7 @@ impl Session {
     }
 
     async fn parse(&mut self, total: usize) -> Result<(), End> {
+        self.follow_catalog();
         let body = &self.io.client.input.bytes()[HEADER..total];
         let message = parse_msg::read(body)?;
         let name = message.name.to_vec();
@@ -253,9 +263,8 @@ impl Session {
             self.statements.remove(&name);
         }
         let text = message.query;
-        if !self.search_path_moves && self.shared.search_path.is_match(text) {
-            self.search_path_moves = true;
-            self.search_path = super::SearchPath::Unknown;
+        if self.shared.search_path.is_match(text) {
+            self.search_path.disturb();
         }
         if !self.snapshot.filter.may_touch(text) {
             let (control, ddl) = first_words(text);

@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     pub limits: Limits,
     /// Counters.
     pub metrics: Metrics,
-    /// Finds `search_path` in a text.
+    /// Finds in a text what the search path hangs on.
     pub search_path: AhoCorasick,
 }
 
@@ -102,8 +102,6 @@ pub(crate) struct Session {
     portals: HashMap<Vec<u8>, Portal>,
     settings: Settings,
     search_path: SearchPath,
-    /// A text has named the search path: it is asked for before every plan from then on.
-    search_path_moves: bool,
     status: Status,
     /// Extended messages were sent since the last Sync.
     pipeline: bool,
@@ -127,11 +125,34 @@ pub(crate) struct Session {
     scratch: rows::Scratch,
 }
 
-/// Which schemas unqualified names are searched in.
-enum SearchPath {
-    /// Not asked for since it may have changed.
-    Unknown,
-    Known(Arc<[Arc<str>]>),
+/// Which schemas unqualified names are searched in, asked for when it may have changed.
+#[derive(Default)]
+struct SearchPath {
+    known: Option<Arc<[Arc<str>]>>,
+    /// A statement of this transaction may have changed it: any later one may change it back.
+    moves: bool,
+}
+
+impl SearchPath {
+    /// A text names what the search path hangs on.
+    fn disturb(&mut self) {
+        self.known = None;
+        self.moves = true;
+    }
+
+    /// The transaction is over: what was set stays or was undone; it is asked for once more.
+    fn settle(&mut self) {
+        if self.moves {
+            self.known = None;
+            self.moves = false;
+        }
+    }
+
+    fn keep(&mut self, path: &Arc<[Arc<str>]>) {
+        if !self.moves {
+            self.known = Some(Arc::clone(path));
+        }
+    }
 }
 
 impl Session {
@@ -153,8 +174,7 @@ impl Session {
             statements: HashMap::new(),
             portals: HashMap::new(),
             settings,
-            search_path: SearchPath::Unknown,
-            search_path_moves: false,
+            search_path: SearchPath::default(),
             status: Status::Idle,
             pipeline: false,
             skipping: false,

@@ -1,8 +1,8 @@
 //! From a text to what is done with it: the snapshot brought up to date, the plan looked up or made.
 
+use super::Session;
 use super::failure::Failure;
 use super::hidden::HiddenError;
-use super::{SearchPath, Session};
 use crate::pg::catalog::{PlanKey, queries};
 use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
@@ -50,6 +50,16 @@ impl Session {
             Ok(planned) => planned,
             Err(refusal) => return Ok(self.refused(&refusal)),
         };
+        if planned.len() > 1 && self.shared.search_path.is_match(text.as_bytes()) {
+            // The later statements would be planned with the path that the earlier ones leave behind.
+            self.shared.metrics.refused("search-path");
+            return Ok(Decision::Refuse(Box::new(Failure::new(
+                "0A000",
+                "search-path",
+                "paravent: the search path is changed in one Query with statements that name a protected table",
+                "send the statement that changes the search path by itself",
+            ))));
+        }
         for statement in &planned {
             match &statement.verdict {
                 Verdict::Refuse(refusal) => return Ok(self.refused(refusal)),
@@ -126,15 +136,13 @@ impl Session {
     }
 
     async fn search_path(&mut self) -> Result<Arc<[Arc<str>]>, HiddenError> {
-        if let SearchPath::Known(path) = &self.search_path {
+        if let Some(path) = &self.search_path.known {
             return Ok(Arc::clone(path));
         }
         let rows = self.hidden(SEARCH_PATH, &[]).await?;
         let path: Arc<[Arc<str>]> =
             rows.into_iter().filter_map(|mut row| row.pop()?.map(Arc::from)).collect();
-        if !self.search_path_moves {
-            self.search_path = SearchPath::Known(Arc::clone(&path));
-        }
+        self.search_path.keep(&path);
         Ok(path)
     }
 }

@@ -10,11 +10,7 @@ use crate::pg::wire::error::{self, Change, field};
 use crate::pg::wire::{WireError, describe, frame, simple};
 
 /// Follows a setting that the server reports; refuses those under which texts would read otherwise.
-pub(crate) fn follow(
-    settings: &mut Settings,
-    name: &[u8],
-    value: &[u8],
-) -> Result<(), Failure> {
+pub(crate) fn follow(settings: &mut Settings, name: &[u8], value: &[u8]) -> Result<(), Failure> {
     let value = String::from_utf8_lossy(value);
     match name {
         b"DateStyle" => settings.date_style = value.into_owned(),
@@ -41,7 +37,13 @@ pub(crate) fn follow(
 }
 
 /// A planned statement's message as the client sees it.
-pub(super) fn rewrite(tag: u8, body: &[u8], frame: &[u8], context: &Context, out: &mut Vec<u8>) -> Result<(), End> {
+pub(super) fn rewrite(
+    tag: u8,
+    body: &[u8],
+    frame: &[u8],
+    context: &Context,
+    out: &mut Vec<u8>,
+) -> Result<(), End> {
     let Some(plan) = &context.plan else {
         if !(context.simple && matches!(tag, b'1' | b'2' | b'3' | b'n')) {
             out.extend_from_slice(frame);

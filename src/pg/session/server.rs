@@ -7,9 +7,9 @@ use super::hidden::Captured;
 use super::rewrite::{error_for, follow, rewrite};
 use super::rows::{Opener, RowError};
 use super::{End, Session};
+use crate::pg::wire::WireError;
 use crate::pg::wire::frame::{self, HEADER};
 use crate::pg::wire::simple::{self, Status};
-use crate::pg::wire::WireError;
 
 /// What is done with a message.
 enum Treat {
@@ -207,7 +207,12 @@ impl Session {
             Show::Rewrite => {}
             Show::Relay | Show::Hide => return Ok(true),
         }
-        let Some(plan) = &context.plan else { return Ok(true) };
+        let Some(plan) = &context.plan else {
+            // A statement of a script that touches nothing protected.
+            let frame = frame.to_vec();
+            self.io.client.output.push(&frame);
+            return Ok(true);
+        };
         if plan.swallow_rows {
             return Ok(true);
         }
@@ -365,6 +370,7 @@ impl Session {
         self.status = status;
         if status == Status::Idle {
             self.portals.clear();
+            self.search_path.settle();
         }
         let Some(expect) = front else {
             self.io.client.output.append_with(|out| simple::ready(out, status));
