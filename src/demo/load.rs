@@ -144,7 +144,7 @@ impl Progress {
         let target = if plain { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stdout() };
         let bar = ProgressBar::with_draw_target(u64::try_from(total).ok(), target);
         if let Ok(style) =
-            ProgressStyle::with_template("  loading {bar:48.cyan/dim} {pos}/{len} people, {per_sec}")
+            ProgressStyle::with_template("  loading {bar:48.cyan/dim} {pos}/{len} people, {elapsed}")
         {
             bar.set_style(style.progress_chars("━╸─"));
         }
