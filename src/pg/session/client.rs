@@ -283,6 +283,8 @@ impl Session {
         match decision {
             Ok(Decision::Pass) => {
                 let (control, ddl) = (Control::of(text), is_ddl(text));
+                let path = self.planned_path.clone();
+                self.statements.insert(name.clone(), Prepared::Passed { path });
                 self.pass_parse(total, name, control, ddl)
             }
             Ok(Decision::Refuse(failure)) => self.refuse_parse(name, *failure),
@@ -325,6 +327,20 @@ impl Session {
             self.forward(total, What::Complete);
             return Ok(());
         };
+        if let Prepared::Run { path, .. } | Prepared::Passed { path } = &prepared {
+            match self.same_path(path).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.take(total);
+                    self.shared.metrics.refused("search-path");
+                    return self.refuse_extended(Failure::path_changed().response());
+                }
+                Err(error) => {
+                    self.take(total);
+                    return self.failed_extended(error);
+                }
+            }
+        }
         match prepared {
             Prepared::Refused(failure) => {
                 self.take(total);
@@ -335,7 +351,11 @@ impl Session {
                 self.forward(total, What::Complete);
                 Ok(())
             }
-            Prepared::Run { plan, declared } => {
+            Prepared::Passed { .. } => {
+                self.forward(total, What::Complete);
+                Ok(())
+            }
+            Prepared::Run { plan, declared, path } => {
                 let body = self.take(total);
                 let message = bind::read(&body)?;
                 let formats =
@@ -344,7 +364,7 @@ impl Session {
                         .collect::<Result<Vec<Format>, _>>()?;
                 let formats = super::run::result_formats(&plan, &formats);
                 if self.bind_plan(&plan, &declared, &message, &formats, Show::Relay).await? {
-                    let prepared = Prepared::Run { plan, declared };
+                    let prepared = Prepared::Run { plan, declared, path };
                     self.portals.insert(portal, Portal { prepared, formats, kept: None });
                 }
                 Ok(())
@@ -361,7 +381,7 @@ impl Session {
                 None => (None, &[][..]),
             },
         };
-        let Some(Prepared::Run { plan, declared }) = prepared else {
+        let Some(Prepared::Run { plan, declared, .. }) = prepared else {
             self.forward(total, What::Describe);
             return Ok(());
         };
@@ -407,8 +427,8 @@ impl Session {
                 self.relay_client(total);
                 Ok(())
             }
-            Prepared::Refused(_) => {
-                self.take(total);
+            Prepared::Passed { .. } | Prepared::Refused(_) => {
+                self.forward(total, What::Execute);
                 Ok(())
             }
         }

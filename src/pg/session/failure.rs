@@ -143,6 +143,15 @@ impl Failure {
         )
     }
 
+    pub(crate) fn path_changed() -> Self {
+        Self::new(
+            "0A000",
+            "search-path",
+            "paravent: the statement was prepared under another search path",
+            "prepare it again, or qualify its tables with their schema",
+        )
+    }
+
     pub(crate) fn not_utf8() -> Self {
         Self::new(
             "22021",

@@ -112,9 +112,14 @@ impl Session {
             return Err(HiddenError::Skipped);
         }
         let alone = !self.pipeline;
+        let left = std::mem::replace(&mut self.hidden_left, true);
         let oids: Vec<u32> = params.iter().map(|p| p.oid).collect();
         let formats: Vec<Format> = params.iter().map(|p| p.format).collect();
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
+            if left {
+                // An earlier one failed half-way: its statement may still have the name.
+                simple::close(out, Target::Statement(NAME))?;
+            }
             parse_msg::write(out, NAME, sql.as_bytes(), &oids)?;
             let mut writer = bind::BindWriter::begin(out, NAME, NAME, &formats)?;
             for param in params {
@@ -135,6 +140,9 @@ impl Session {
             Ok(())
         })?;
         self.captured = Some(Captured::open());
+        if left {
+            self.expects.push(What::Complete, Show::Hide);
+        }
         let hide = || Context::default();
         self.expects.push_with(What::Complete, Show::Capture, hide());
         self.expects.push_with(What::Complete, Show::Capture, hide());
@@ -148,7 +156,11 @@ impl Session {
         let before = self.expects.sent();
         self.wait_until(|s| s.expects.answered() >= before).await?;
         match self.captured.take() {
-            Some(captured) => captured.result(),
+            Some(captured) => {
+                let result = captured.result();
+                self.hidden_left = result.is_err();
+                result
+            }
             None => Err(HiddenError::Skipped),
         }
     }

@@ -71,6 +71,12 @@ enum Prepared {
     Run {
         plan: Arc<Plan>,
         declared: Arc<[u32]>,
+        path: Path,
+    },
+    /// It names what the policy protects elsewhere, and touches nothing protected under the search path
+    /// that it was planned with.
+    Passed {
+        path: Path,
     },
     Control(Control),
     /// It changes the schema.
@@ -102,6 +108,8 @@ pub(crate) struct Session {
     portals: HashMap<Vec<u8>, Portal>,
     settings: Settings,
     search_path: SearchPath,
+    /// The one that the last text was planned with.
+    planned_path: Path,
     status: Status,
     /// Extended messages were sent since the last Sync.
     pipeline: bool,
@@ -116,6 +124,8 @@ pub(crate) struct Session {
     server_rest: usize,
     units: Units,
     captured: Option<hidden::Captured>,
+    /// The last hidden statement failed: its name may still be taken on the server.
+    hidden_left: bool,
     held: Vec<u8>,
     missing: Vec<Missing>,
     /// How much was to be written before the rows that are being opened.
@@ -125,10 +135,13 @@ pub(crate) struct Session {
     scratch: rows::Scratch,
 }
 
+/// Schemas in the order in which unqualified names are searched in them.
+type Path = Arc<[Arc<str>]>;
+
 /// Which schemas unqualified names are searched in, asked for when it may have changed.
 #[derive(Default)]
 struct SearchPath {
-    known: Option<Arc<[Arc<str>]>>,
+    known: Option<Path>,
     /// A statement of this transaction may have changed it: any later one may change it back.
     moves: bool,
 }
@@ -148,7 +161,7 @@ impl SearchPath {
         }
     }
 
-    fn keep(&mut self, path: &Arc<[Arc<str>]>) {
+    fn keep(&mut self, path: &Path) {
         if !self.moves {
             self.known = Some(Arc::clone(path));
         }
@@ -175,6 +188,7 @@ impl Session {
             portals: HashMap::new(),
             settings,
             search_path: SearchPath::default(),
+            planned_path: Arc::from([]),
             status: Status::Idle,
             pipeline: false,
             skipping: false,
@@ -184,6 +198,7 @@ impl Session {
             server_rest: 0,
             units: Units::default(),
             captured: None,
+            hidden_left: false,
             held: Vec::new(),
             missing: Vec::new(),
             batch: None,

@@ -1,8 +1,8 @@
 //! From a text to what is done with it: the snapshot brought up to date, the plan looked up or made.
 
-use super::Session;
 use super::failure::Failure;
 use super::hidden::HiddenError;
+use super::{Path, Session};
 use crate::pg::catalog::{PlanKey, queries};
 use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
@@ -37,6 +37,7 @@ impl Session {
         }
         self.refresh(false).await?;
         let search_path = self.search_path().await?;
+        self.planned_path = search_path.clone();
         let key = PlanKey { text: text.into(), declared: declared.into(), search_path };
         if let Some(plan) = self.snapshot.cached(&key) {
             return Ok(Decision::Run(plan));
@@ -50,6 +51,10 @@ impl Session {
             Ok(planned) => planned,
             Err(refusal) => return Ok(self.refused(&refusal)),
         };
+        if text.contains("U&") || text.contains("u&") {
+            // An escape may spell a setting's name.
+            self.search_path.disturb();
+        }
         if planned.len() > 1 && self.shared.search_path.is_match(text.as_bytes()) {
             // The later statements would be planned with the path that the earlier ones leave behind.
             self.shared.metrics.refused("search-path");
@@ -89,6 +94,15 @@ impl Session {
         }
         planned.retain(|p| !p.range.is_empty());
         Ok(Decision::Script(planned))
+    }
+
+    /// Whether a statement that was planned under `path` still means the same relations: Postgres
+    /// analyses a prepared statement again once the search path has changed.
+    pub(super) async fn same_path(&mut self, path: &Path) -> Result<bool, HiddenError> {
+        if self.status == Status::Failed {
+            return Ok(false);
+        }
+        Ok(self.search_path().await?[..] == path[..])
     }
 
     fn plan(&self, key: &PlanKey, refreshed: bool) -> Result<Vec<Planned>, Refusal> {
@@ -135,13 +149,12 @@ impl Session {
         Ok(())
     }
 
-    async fn search_path(&mut self) -> Result<Arc<[Arc<str>]>, HiddenError> {
+    pub(super) async fn search_path(&mut self) -> Result<Path, HiddenError> {
         if let Some(path) = &self.search_path.known {
             return Ok(Arc::clone(path));
         }
         let rows = self.hidden(SEARCH_PATH, &[]).await?;
-        let path: Arc<[Arc<str>]> =
-            rows.into_iter().filter_map(|mut row| row.pop()?.map(Arc::from)).collect();
+        let path: Path = rows.into_iter().filter_map(|mut row| row.pop()?.map(Arc::from)).collect();
         self.search_path.keep(&path);
         Ok(path)
     }

@@ -48,7 +48,8 @@ impl Session {
         declared: Arc<[u32]>,
     ) -> Result<(), End> {
         self.send_parse(&name, &plan, &declared, false)?;
-        self.statements.insert(name, Prepared::Run { plan, declared });
+        let path = self.planned_path.clone();
+        self.statements.insert(name, Prepared::Run { plan, declared, path });
         Ok(())
     }
 
