@@ -44,6 +44,10 @@ impl Session {
             self.pass_over(total);
             return Ok(true);
         }
+        if matches!(tag, b'P' | b'B' | b'D' | b'E' | b'C' | b'H') {
+            self.begin_pipeline();
+        }
+        let input = self.io.client.input.bytes();
         let whole = input.len() >= total;
         let needs_whole = match tag {
             b'Q' | b'P' | b'F' => true,
@@ -64,15 +68,12 @@ impl Session {
             b'B' if needs_whole => self.bind(total).await?,
             b'B' => self.forward(total, What::Complete),
             b'E' if needs_whole => self.execute(total).await?,
-            b'E' => {
-                self.shared.metrics.passed.increment(1);
-                self.forward(total, What::Execute);
-            }
+            b'E' => self.pass_execute(total).await?,
             b'D' if needs_whole => self.describe(total)?,
             b'D' => self.forward(total, What::Describe),
             b'C' if needs_whole => self.close(total)?,
             b'C' => self.forward(total, What::Complete),
-            b'S' => self.sync(total),
+            b'S' => self.sync(total).await?,
             b'F' => self.function_call(total)?,
             b'H' => {
                 self.pipeline = true;
@@ -106,6 +107,19 @@ impl Session {
     fn relay_client(&mut self, total: usize) {
         self.dropping = false;
         self.client_rest = total;
+    }
+
+    /// Execute of a statement that touches nothing protected.
+    async fn pass_execute(&mut self, total: usize) -> Result<(), End> {
+        self.in_order(false).await?;
+        if self.skipping {
+            self.pass_over(total);
+            return Ok(());
+        }
+        self.order.pure = false;
+        self.shared.metrics.passed.increment(1);
+        self.forward(total, What::Execute);
+        Ok(())
     }
 
     fn forward(&mut self, total: usize, what: What) {
@@ -142,6 +156,11 @@ impl Session {
     async fn query(&mut self, total: usize) -> Result<(), End> {
         self.statements.remove(&b""[..]);
         self.portals.remove(&b""[..]);
+        self.in_order(false).await?;
+        if self.skipping {
+            self.pass_over(total);
+            return Ok(());
+        }
         self.follow_catalog();
         let body = &self.io.client.input.bytes()[HEADER..total];
         let text = simple::read_query(body)?;
@@ -403,10 +422,16 @@ impl Session {
         let name = name.to_vec();
         let known = self.portals.get(&name).map(|p| (p.prepared.clone(), p.formats.clone()));
         let Some((prepared, formats)) = known else {
-            self.shared.metrics.passed.increment(1);
-            self.forward(total, What::Execute);
-            return Ok(());
+            return self.pass_execute(total).await;
         };
+        if !matches!(prepared, Prepared::Run { .. }) {
+            self.in_order(false).await?;
+            if self.skipping {
+                self.pass_over(total);
+                return Ok(());
+            }
+            self.order.pure = false;
+        }
         match prepared {
             Prepared::Run { plan, .. } => {
                 self.take(total);
@@ -473,16 +498,29 @@ impl Session {
         Ok(())
     }
 
-    fn sync(&mut self, total: usize) {
+    async fn sync(&mut self, total: usize) -> Result<(), End> {
+        if !self.order.pure {
+            self.in_order(false).await?;
+        }
         if self.units.is_empty() {
             self.expects.push(What::Sync, Show::Relay);
         } else {
             let units = self.units.take();
             self.expects.push_with(What::Sync, Show::Relay, Context { units, ..Context::default() });
         }
+        self.after_sync();
+        self.relay_client(total);
+        Ok(())
+    }
+
+    /// A Sync was sent: the pipeline is over.
+    pub(super) fn after_sync(&mut self) {
+        if self.order.rows > self.expects.answered() && !self.order.quiet {
+            // A row that can't be shown must fail the transaction block before it goes on.
+            self.order.all = self.expects.sent();
+        }
         self.pipeline = false;
         self.skipping = false;
-        self.relay_client(total);
     }
 
     fn function_call(&mut self, total: usize) -> Result<(), End> {

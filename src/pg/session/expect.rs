@@ -119,18 +119,17 @@ impl Expects {
         self.queue.drain(..end.unwrap_or(self.queue.len())).collect()
     }
 
-    pub(super) fn push_front_with(&mut self, what: What, show: Show, context: Context) {
-        self.sent += 1;
-        self.queue.push_front(Expect { what, show, context: Some(Box::new(context)) });
-    }
-
-    /// Nothing of what is due up to the next ReadyForQuery is for the client any more.
-    pub(super) fn hide_to_sync(&mut self) {
-        for expect in self.queue.iter_mut().take_while(|e| e.what != What::Sync) {
+    /// Nothing of what is due up to the next ReadyForQuery is for the client any more. Whether one is due.
+    pub(super) fn hide_to_sync(&mut self) -> bool {
+        for expect in &mut self.queue {
+            if matches!(expect.what, What::Sync | What::Query) {
+                return true;
+            }
             if matches!(expect.show, Show::Relay | Show::Rewrite) {
                 expect.show = Show::Hide;
             }
         }
+        false
     }
 
     /// COPY IN has begun: the server ignores the Sync messages that came before its data

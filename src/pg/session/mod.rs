@@ -113,6 +113,8 @@ pub(crate) struct Session {
     status: Status,
     /// Extended messages were sent since the last Sync.
     pipeline: bool,
+    /// What must be answered before more is executed.
+    order: Order,
     /// The server skips everything up to the next Sync.
     skipping: bool,
     /// A row could not be shown: the client was told, and the transaction must fail.
@@ -133,6 +135,20 @@ pub(crate) struct Session {
     /// What the error at hand lacks was fetched.
     asked: bool,
     scratch: rows::Scratch,
+}
+
+/// A row that can't be shown fails its transaction, as any error does. So nothing that could outlive
+/// that failure is executed before the rows of a protected statement are known to be good.
+#[derive(Default)]
+struct Order {
+    /// Entries up to this one must be over before anything but another protected read is executed.
+    rows: u64,
+    /// Entries up to this one must be over before anything at all is executed.
+    all: u64,
+    /// Since the last Sync nothing but protected reads was executed.
+    pure: bool,
+    /// The pipeline began outside a transaction, with nothing on its way.
+    quiet: bool,
 }
 
 /// Schemas in the order in which unqualified names are searched in them.
@@ -191,6 +207,7 @@ impl Session {
             planned_path: Arc::from([]),
             status: Status::Idle,
             pipeline: false,
+            order: Order::default(),
             skipping: false,
             poisoned: false,
             client_rest: 0,
@@ -255,6 +272,27 @@ impl Session {
                 self.poison(&Failure::protect(&error));
             }
         }
+    }
+
+    /// The first message of a pipeline.
+    fn begin_pipeline(&mut self) {
+        if !self.pipeline {
+            self.order.pure = true;
+            self.order.quiet = self.expects.is_empty() && self.status == Status::Idle;
+        }
+        self.pipeline = true;
+    }
+
+    /// Waits until what a statement must not overtake is over. `read`: it is a protected read.
+    async fn in_order(&mut self, read: bool) -> Result<(), End> {
+        let due = if read { self.order.all } else { self.order.all.max(self.order.rows) };
+        if self.expects.answered() < due {
+            if self.pipeline {
+                self.io.server.output.append_with(super::wire::simple::flush);
+            }
+            self.wait_until(|s| s.expects.answered() >= due).await?;
+        }
+        Ok(())
     }
 
     /// Waits at a barrier until `done`, relaying answers meanwhile.

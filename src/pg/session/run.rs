@@ -153,6 +153,11 @@ impl Session {
         if let Some(kept) = self.portals.get_mut(portal).and_then(|p| p.kept.take()) {
             return self.fetch_kept(portal, kept, rows).await;
         }
+        self.in_order(plan.write.is_none()).await?;
+        if self.skipping {
+            return Ok(());
+        }
+        self.order.pure &= plan.write.is_none();
         self.shared.metrics.protected.increment(1);
         if plan.sorts_by_token {
             self.shared.metrics.sorted_by_token.increment(1);
@@ -162,6 +167,9 @@ impl Session {
         let Some(bind) = plan.write.as_ref().and_then(|w| w.bind.as_ref()) else {
             self.io.server.output.append_with(|out| simple::execute(out, portal, rows))?;
             self.expects.push_with(What::Execute, Show::Rewrite, context);
+            if !plan.outputs.is_empty() {
+                self.order.rows = self.expects.sent();
+            }
             self.pipeline = true;
             return Ok(());
         };
@@ -316,10 +324,11 @@ impl Session {
     /// A simple Query of one planned statement.
     pub(super) async fn run_query(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
         self.run_simple(plan).await?;
-        self.end_simple()
+        self.end_simple().await
     }
 
     async fn run_simple(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
+        self.begin_pipeline();
         self.send_parse(b"", plan, &[], true)?;
         let body = empty_bind();
         let message = bind::read(&body)?;
@@ -334,7 +343,10 @@ impl Session {
     }
 
     /// The Sync that ends a simple Query.
-    fn end_simple(&mut self) -> Result<(), End> {
+    async fn end_simple(&mut self) -> Result<(), End> {
+        if !self.order.pure {
+            self.in_order(false).await?;
+        }
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
             simple::close(out, Target::Statement(b""))?;
             simple::sync(out);
@@ -345,8 +357,7 @@ impl Session {
         }
         let units = self.units.take();
         self.expects.push_with(What::Sync, Show::Relay, Context { units, ..Context::default() });
-        self.pipeline = false;
-        self.skipping = false;
+        self.after_sync();
         Ok(())
     }
 
@@ -365,11 +376,17 @@ impl Session {
                 _ => self.run_plain(&text[statement.range.clone()], &statement.kind).await?,
             }
         }
-        self.end_simple()
+        self.end_simple().await
     }
 
     /// A statement of a script that touches nothing protected.
     async fn run_plain(&mut self, text: &str, kind: &StatementKind) -> Result<(), End> {
+        self.begin_pipeline();
+        self.in_order(false).await?;
+        if self.skipping {
+            return Ok(());
+        }
+        self.order.pure = false;
         if text.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("copy")) {
             self.shared.metrics.refused("copy");
             let failure = Failure::new(

@@ -421,7 +421,15 @@ impl Session {
             self.io.client.output.append_with(|out| failure.write(out, "ERROR"));
         }
         self.poisoned = true;
-        self.expects.hide_to_sync();
+        if self.expects.hide_to_sync() {
+            return;
+        }
+        // The pipeline is still open: the server is to skip the rest of it, and undo what came before.
+        if self.io.server.output.append_with(super::run::failing_parse).is_ok() {
+            let context = Context { refusal: Some(Vec::new()), ..Context::default() };
+            self.expects.push_with(What::Complete, Show::Hide, context);
+            self.skipping = true;
+        }
     }
 
     /// After a poisoned statement in a transaction block: a statement that fails, so that the server
@@ -430,7 +438,7 @@ impl Session {
         let mut context = Context { refusal: Some(Vec::new()), ..Context::default() };
         context.units = self.units.take();
         self.io.server.output.append_with(super::run::failing_query);
-        self.expects.push_front_with(What::Query, Show::Rewrite, context);
+        self.expects.push_with(What::Query, Show::Rewrite, context);
     }
 }
 
