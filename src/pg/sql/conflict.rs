@@ -101,7 +101,7 @@ impl<'s> Planner<'s> {
                 let same = matches!(self.expr(set.val(), &env)?, Flow::Plain(Some((r, c)))
                     if Some(c) == column && (r == target.rel || (r == excluded && on_subject)));
                 if !same {
-                    return Err(super::update::subject_change(&target.relation.name).into());
+                    return Err(super::update::subject_change(target).into());
                 }
                 continue;
             }

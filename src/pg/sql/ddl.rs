@@ -188,16 +188,16 @@ impl<'s> Planner<'s> {
     }
 
     fn copy(&mut self, c: &nodes::CopyStmt) -> Step<()> {
+        let name = c.relation().and_then(nodes::RangeVar::relname).unwrap_or("a query");
         let refusal = || {
             refuse::refusal(
                 "copy",
-                "COPY of a protected table",
+                format!("COPY of {name}, which holds or reads protected columns"),
                 "Use INSERT (many rows at once, or UNNEST) and SELECT; COPY comes in a later version.",
             )
         };
         match c.relation() {
             Some(var) => {
-                let name = var.relname().unwrap_or_default();
                 let protected = match self.find(var.schemaname(), name) {
                     Found::Relation(relation, table) => table.is_some() || relation.touches_protected,
                     Found::System => false,

@@ -38,12 +38,19 @@ impl<'s> Planner<'s> {
             Node::ParamRef(p) => self.plain_param(p.number),
             Node::A_Expr(e) => self.a_expr(e, env)?,
             Node::BoolExpr(b) => self.plain_list(b.args(), env, "a boolean operator")?,
-            Node::NullTest(t) => {
-                self.expr(t.arg(), env)?;
-            }
+            Node::NullTest(t) => match t.arg() {
+                // Which of them it would be does not matter here.
+                Node::CoalesceExpr(c) => c.args().iter().try_for_each(|a| self.expr(a, env).map(|_| ()))?,
+                arg => {
+                    self.expr(arg, env)?;
+                }
+            },
             Node::BooleanTest(t) => self.plain(t.arg(), env, "IS TRUE/FALSE")?,
             Node::FuncCall(f) => self.call(f, env)?,
-            Node::CoalesceExpr(c) => self.plain_list(c.args(), env, "COALESCE")?,
+            Node::CoalesceExpr(c) => {
+                let flows: Step<Vec<Flow>> = c.args().iter().map(|a| self.expr(a, env)).collect();
+                return chosen(flows?, "COALESCE");
+            }
             Node::MinMaxExpr(m) => self.plain_list(m.args(), env, "GREATEST/LEAST")?,
             Node::A_ArrayExpr(a) => self.plain_list(a.elements(), env, "ARRAY[…]")?,
             Node::RowExpr(r) => self.plain_list(r.args(), env, "ROW(…)")?,
@@ -58,12 +65,17 @@ impl<'s> Planner<'s> {
             Node::ResTarget(t) => self.plain(t.val(), env, "a function")?,
             Node::CaseExpr(c) => {
                 self.plain(c.arg(), env, "CASE")?;
-                self.plain(c.defresult(), env, "CASE")?;
+                let mut flows = Vec::with_capacity(c.args().len() + 1);
                 for when in c.args() {
                     let Node::CaseWhen(w) = when else { return Err(refuse::unknown("a CASE").into()) };
                     self.plain(w.expr(), env, "CASE")?;
-                    self.plain(w.result(), env, "CASE")?;
+                    flows.push(self.expr(w.result(), env)?);
                 }
+                flows.push(match c.defresult() {
+                    Node::None => Flow::Null,
+                    node => self.expr(node, env)?,
+                });
+                return chosen(flows, "CASE");
             }
             Node::A_Indirection(i) => {
                 self.plain(i.arg(), env, "a subscript or field selection")?;
@@ -244,6 +256,39 @@ impl<'s> Planner<'s> {
             },
             _ => Err(refuse::unknown("a subquery of that form").into()),
         }
+    }
+}
+
+/// What flows from an expression that selects among others: a protected value only when all are the same
+/// field of one relation instance, stored alike, or NULL.
+fn chosen(flows: Vec<Flow>, what: &str) -> Step<Flow> {
+    let mut field: Option<Box<FieldFlow>> = None;
+    let mut other = false;
+    for flow in flows {
+        match flow {
+            Flow::Null => {}
+            Flow::Plain(_) => other = true,
+            Flow::Field(f) => match &field {
+                Some(first)
+                    if first.field != f.field
+                        || first.subject != f.subject
+                        || (first.stored_oid, first.shown) != (f.stored_oid, f.shown) =>
+                {
+                    return Err(operator(&format!("{what} among several fields"), f.token, &f.label).into());
+                }
+                Some(_) => {}
+                None => field = Some(f),
+            },
+        }
+    }
+    match field {
+        Some(f) if other => Err(operator(&format!("{what} with another value"), f.token, &f.label).into()),
+        Some(mut f) => {
+            f.at = None;
+            f.not_null = false;
+            Ok(Flow::Field(f))
+        }
+        None => Ok(Flow::Plain(None)),
     }
 }
 

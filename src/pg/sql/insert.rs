@@ -114,9 +114,9 @@ impl<'s> Planner<'s> {
                     let table =
                         r.relation.as_ref().map(|t| format!("{}.{}", quote(&t.schema), quote(&t.name)));
                     return Err(Stop::Unknown(format!(
-                        "SELECT {} FROM {}",
-                        quote(name),
-                        table.unwrap_or_default()
+                        "INSERT INTO {} ({}) SELECT NULL WHERE false",
+                        table.unwrap_or_default(),
+                        quote(name)
                     )));
                 }
             }
@@ -207,8 +207,13 @@ impl<'s> Planner<'s> {
         if row.len() > columns.len() {
             // The catalog is old, or the server will say that there are too many.
             let (schema, name) = (quote(&target.relation.schema), quote(&target.relation.name));
-            let nulls = vec!["NULL"; row.len()].join(", ");
-            return Err(Stop::Unknown(format!("INSERT INTO {schema}.{name} SELECT {nulls} WHERE false")));
+            let cols = &self.rels[target.rel].cols;
+            let names: Vec<String> =
+                columns.iter().filter_map(|&c| cols.get(c)).map(|c| quote(&c.name)).collect();
+            let (names, nulls) = (names.join(", "), vec!["NULL"; row.len()].join(", "));
+            return Err(Stop::Unknown(format!(
+                "INSERT INTO {schema}.{name} ({names}) SELECT {nulls} WHERE false"
+            )));
         }
         let mut subject = SubjectSource::Returned;
         let mut when = None;

@@ -355,7 +355,7 @@ impl<'s> Planner<'s> {
 
     fn qualified(&mut self, schema: Option<&str>, rel: &str, name: &str, env: &Env<'_>) -> Step<Flow> {
         let Some(id) = self.rel_named(schema, rel, env) else {
-            return Err(self.no_column(name, env));
+            return Err(Stop::Unknown(format!("SELECT {}.{}", quote(rel), quote(name))));
         };
         let r = &self.rels[id];
         if let Some(col) = r.cols.iter().find(|c| c.name == name) {
@@ -364,7 +364,13 @@ impl<'s> Planner<'s> {
         if r.open || SYSTEM_COLUMNS.contains(&name) {
             return Ok(Flow::Plain(None));
         }
-        Err(self.no_column(name, env))
+        Err(match &r.relation {
+            Some(base) => {
+                let (schema, table, alias) = (quote(&base.schema), quote(&base.name), quote(&r.alias));
+                Stop::Unknown(format!("SELECT {alias}.{} FROM {schema}.{table} AS {alias}", quote(name)))
+            }
+            None => self.no_column(name, env),
+        })
     }
 
     /// The instance by the name that qualifies columns.

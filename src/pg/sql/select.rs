@@ -256,7 +256,15 @@ impl<'s> Planner<'s> {
                 f.not_null &= !grouping_sets;
             }
         }
+        let keys = self.group_keys(s.group_clause(), &cols, &env);
         for group in s.group_clause() {
+            if let Node::ColumnRef(c) = group
+                && in_view(c, &env)
+                && let Flow::Field(f) = self.column(c, &env)?
+                && self.determined(&f, &keys)
+            {
+                continue;
+            }
             self.group(group, &cols, &env)?;
         }
         self.plain(s.having_clause(), &env, "HAVING")?;
@@ -266,9 +274,11 @@ impl<'s> Planner<'s> {
         }
         let all = s.distinct_clause().first().is_some_and(|n| matches!(n, Node::None));
         if all {
+            let keys: Vec<At> = cols.iter().filter_map(|c| plain_at(&c.flow)).collect();
             for col in &cols {
                 if let Flow::Field(f) = &col.flow
                     && !f.token
+                    && !self.determined(f, &keys)
                 {
                     return Err(operator("DISTINCT", false, &f.label).into());
                 }
@@ -281,6 +291,40 @@ impl<'s> Planner<'s> {
         self.order_by(s, &cols, &env)?;
         let grouped = !s.group_clause().is_empty() || !matches!(s.having_clause(), Node::None);
         Ok(Selected { cols, open, hideable: !all && !grouped })
+    }
+
+    /// The plain columns by which rows are grouped, each by itself.
+    fn group_keys(&mut self, list: &NodeList, cols: &[RelCol], env: &Env<'_>) -> Vec<At> {
+        let mut keys = Vec::new();
+        for group in list {
+            let flow = match group {
+                Node::ColumnRef(c) if in_view(c, env) => self.column(c, env).ok(),
+                Node::A_Const(c) => match c.val() {
+                    Some(ConstValue::Integer(n)) => usize::try_from(n)
+                        .ok()
+                        .and_then(|n| cols.get(n.checked_sub(1)?))
+                        .map(|c| c.flow.clone()),
+                    _ => None,
+                },
+                // Grouping sets leave keys out.
+                Node::GroupingSet(_) => return Vec::new(),
+                _ => None,
+            };
+            keys.extend(flow.as_ref().and_then(plain_at));
+        }
+        keys
+    }
+
+    /// Whether a value is one for each row of these columns: they hold a key of its relation, so that
+    /// grouping by its ciphertext groups as its clear value would.
+    fn determined(&self, f: &FieldFlow, keys: &[At]) -> bool {
+        let Some((rel, _)) = f.at else { return false };
+        let Some(relation) = self.rels[rel].relation.as_ref() else { return false };
+        relation.unique.iter().any(|key| {
+            key.iter().all(|name| {
+                relation.column(name).is_some_and(|(i, c)| c.not_null && keys.contains(&(rel, i)))
+            })
+        })
     }
 
     fn group(&mut self, node: Node<'_>, cols: &[RelCol], env: &Env<'_>) -> Step<()> {
@@ -393,6 +437,13 @@ impl<'s> Planner<'s> {
 fn alike(a: &FieldFlow, b: &FieldFlow) -> bool {
     let text = |f: &FieldFlow| types::is_text(f.stored_oid) && types::is_text(f.shown.oid);
     (a.stored_oid, a.shown) == (b.stored_oid, b.shown) || (text(a) && text(b))
+}
+
+fn plain_at(flow: &Flow) -> Option<At> {
+    match flow {
+        Flow::Plain(at) => *at,
+        _ => None,
+    }
 }
 
 /// Whether a plain name is a column of this level (it then goes before output names).

@@ -92,11 +92,15 @@ pub(super) fn len(oid: u32) -> i16 {
     }
 }
 
-/// The type that clients see of a field in a column stored as `stored`, `typmod`: text and varchar fields
-/// keep the column's own.
+/// The type that clients see of a field in a column stored as `stored`, `typmod`: text, and varchar without
+/// a length, keep the column's own where that is text; anything else is as declared.
 pub(super) fn shown(field: &Field, stored: u32, typmod: i32) -> Shown {
-    let own = matches!(field.ty, Declared::Text | Declared::Varchar(_));
-    if own && stored != BYTEA {
+    let own = match field.ty {
+        Declared::Text => stored != BYTEA,
+        Declared::Varchar(None) => stored == VARCHAR,
+        _ => false,
+    };
+    if own {
         return Shown { oid: stored, len: len(stored), typmod };
     }
     let (oid, typmod) = declared(field.ty);

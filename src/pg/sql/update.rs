@@ -14,10 +14,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The subject of rows is changed while their protected values stay sealed under the old one.
-pub(super) fn subject_change(table: &str) -> Refusal {
+pub(super) fn subject_change(target: &Target<'_>) -> Refusal {
+    let (table, column) = (&target.relation.name, &target.table.subject.column);
     refuse::refusal(
         "subject-change",
-        format!("the subject of rows of {table} is changed without all their protected columns"),
+        format!("{table}.{column}, the subject of its rows, is changed without all their protected columns"),
         "Set every protected column of the row in the same UPDATE, or delete the row and insert it anew.",
     )
 }
@@ -70,7 +71,7 @@ impl<'s> Planner<'s> {
                     continue;
                 }
                 let source = self.constant_source(set_value(set))?.filter(|_| column == target.subject);
-                new_subject = Some(source.ok_or_else(|| subject_change(&target.relation.name))?);
+                new_subject = Some(source.ok_or_else(|| subject_change(target))?);
                 self.plain(set_value(set), env, "an assignment")?;
                 continue;
             }
@@ -84,7 +85,7 @@ impl<'s> Planner<'s> {
             let all =
                 (0..self.rels[target.rel].cols.len()).filter(|&c| self.field_at(target.rel, c).is_some());
             if !all.into_iter().all(|c| assigned.iter().any(|a| a.1 == c)) || target.when.is_some() {
-                return Err(subject_change(&target.relation.name).into());
+                return Err(subject_change(target).into());
             }
         }
         let mut needed = false;
@@ -120,7 +121,10 @@ impl<'s> Planner<'s> {
         let name = set.name().unwrap_or_default();
         let Some(column) = self.rels[target.rel].cols.iter().position(|c| c.name == name) else {
             let (schema, table) = (quote(&target.relation.schema), quote(&target.relation.name));
-            return Err(Stop::Unknown(format!("SELECT {} FROM {schema}.{table}", quote(name))));
+            return Err(Stop::Unknown(format!(
+                "UPDATE {schema}.{table} SET {} = NULL WHERE false",
+                quote(name)
+            )));
         };
         if !set.indirection().is_empty() && self.field_at(target.rel, column).is_some() {
             return Err(refuse::unknown("a part of a protected column").into());

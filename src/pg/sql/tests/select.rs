@@ -153,6 +153,47 @@ fn counts_a_sort_by_token() {
 }
 
 #[test]
+fn groups_by_ciphertext_only_beside_a_key_of_its_table() {
+    let world = world();
+    for sql in [
+        "SELECT p.last_name, count(c.id) FROM people p LEFT JOIN comments c ON c.author_id = p.id GROUP BY p.id, p.last_name",
+        "SELECT DISTINCT p.id, p.last_name FROM people p JOIN comments c ON c.author_id = p.id",
+        "SELECT id, last_name FROM people GROUP BY 1, last_name",
+    ] {
+        world.run(sql);
+    }
+    for sql in [
+        "SELECT p.last_name FROM people p, comments c GROUP BY c.id, p.last_name",
+        "SELECT last_name FROM people GROUP BY GROUPING SETS ((id), (last_name))",
+        "SELECT DISTINCT c.id, p.last_name FROM people p, comments c",
+        "SELECT DISTINCT author_id, body FROM comments",
+    ] {
+        assert_eq!(world.refusal(sql).anchor, "encrypted-operator", "{sql}");
+    }
+}
+
+#[test]
+fn selects_among_values_of_one_field_only() {
+    let world = world();
+    let plan =
+        world.run("SELECT id, CASE WHEN job = 'x' THEN last_name END, COALESCE(last_name, NULL) FROM people");
+    assert_eq!(
+        plan.outputs.iter().map(|o| (o.column, o.field, o.subject, o.not_null)).collect::<Vec<_>>(),
+        [(1, LAST, Some(0), false), (2, LAST, Some(0), false)]
+    );
+    world.run("SELECT COALESCE(last_name, email) IS NULL FROM people");
+    for sql in [
+        "SELECT COALESCE(last_name, '') FROM people",
+        "SELECT COALESCE(last_name, birth_date) FROM people",
+        "SELECT CASE WHEN true THEN last_name ELSE job END FROM people",
+        "SELECT COALESCE(p.last_name, q.last_name) FROM people p, people q",
+        "SELECT CASE last_name WHEN 'x' THEN 1 END FROM people",
+    ] {
+        assert_eq!(world.refusal(sql).anchor, "encrypted-operator", "{sql}");
+    }
+}
+
+#[test]
 fn refuses_by_name_what_ciphertext_cannot_do() {
     let world = world();
     for (sql, anchor, names) in [
@@ -237,6 +278,13 @@ fn asks_for_the_catalog_once_then_lets_the_server_complain() {
     let mut world = world();
     let cases = [
         ("SELECT nope FROM people", "SELECT \"nope\" FROM \"public\".\"people\""),
+        ("SELECT q.id FROM people p", "SELECT \"q\".\"id\""),
+        ("SELECT p.nope FROM people p", "SELECT \"p\".\"nope\" FROM \"public\".\"people\" AS \"p\""),
+        ("UPDATE people SET nope = 1", "UPDATE \"public\".\"people\" SET \"nope\" = NULL WHERE false"),
+        (
+            "INSERT INTO people (id) VALUES (1, 'x')",
+            "INSERT INTO \"public\".\"people\" (\"id\") SELECT NULL, NULL WHERE false",
+        ),
         ("SELECT p.last_name FROM people p, missing", "SELECT 1 FROM \"missing\""),
         ("INSERT INTO future (email) VALUES ('secret')", "SELECT 1 FROM \"future\""),
     ];
