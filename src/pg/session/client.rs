@@ -366,7 +366,7 @@ impl Session {
                 self.refuse_extended(failure.response())
             }
             Prepared::Control(_) | Prepared::Ddl => {
-                self.portals.insert(portal, Portal { prepared, formats: Vec::new(), kept: None });
+                self.portals.insert(portal, Portal { prepared, formats: Vec::new(), made: None, kept: None });
                 self.forward(total, What::Complete);
                 Ok(())
             }
@@ -377,14 +377,17 @@ impl Session {
             Prepared::Run { plan, declared, path } => {
                 let body = self.take(total);
                 let message = bind::read(&body)?;
-                let formats =
-                    (0..message.results.len())
-                        .map(|i| message.results.at(i))
-                        .collect::<Result<Vec<Format>, _>>()?;
+                let formats: Result<Vec<Format>, _> =
+                    (0..message.results.len()).map(|i| message.results.at(i)).collect();
+                let params = (0..message.values.len()).all(|i| message.formats.at(i).is_ok());
+                let (Ok(formats), true) = (formats, params) else {
+                    return self.refuse_extended(Failure::format_code().response());
+                };
                 let formats = super::run::result_formats(&plan, &formats);
                 if self.bind_plan(&plan, &declared, &message, &formats, Show::Relay).await? {
                     let prepared = Prepared::Run { plan, declared, path };
-                    self.portals.insert(portal, Portal { prepared, formats, kept: None });
+                    let made = self.made.take();
+                    self.portals.insert(portal, Portal { prepared, formats, made, kept: None });
                 }
                 Ok(())
             }

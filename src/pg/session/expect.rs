@@ -6,6 +6,7 @@
 use super::units::Units;
 use crate::pg::plan::Plan;
 use crate::pg::value::Format;
+use crate::protect::Mark;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -66,6 +67,9 @@ pub(super) struct Context {
     pub units: Units,
     /// The statement changes the schema.
     pub ddl: bool,
+    /// What the statement's values made, to be undone if it writes no row: the number of the write, and
+    /// the mark before it.
+    pub made: Option<(u64, Mark)>,
 }
 
 /// All that is due, in order.
@@ -130,6 +134,12 @@ impl Expects {
             }
         }
         false
+    }
+
+    /// The units of the latest boundary that has any.
+    pub(super) fn latest_units(&mut self) -> Option<&mut Units> {
+        let contexts = self.queue.iter_mut().rev().filter_map(|e| e.context.as_mut());
+        contexts.map(|c| &mut c.units).find(|units| !units.is_empty())
     }
 
     /// COPY IN has begun: the server ignores the Sync messages that came before its data

@@ -143,6 +143,10 @@ impl Failure {
         )
     }
 
+    pub(crate) fn format_code() -> Self {
+        Self::new("22023", "protocol", "unsupported format code", "format codes are 0 (text) and 1 (binary)")
+    }
+
     pub(crate) fn path_changed() -> Self {
         Self::new(
             "0A000",

@@ -30,7 +30,7 @@ use super::value::{Format, Settings};
 use super::wire::simple::Status;
 use crate::config::Limits;
 use crate::pg::metrics::Metrics;
-use crate::protect::{Door, Missing};
+use crate::protect::{Door, Mark, Missing};
 use expect::Expects;
 pub(crate) use failure::Failure;
 use hashbrown::HashMap;
@@ -89,6 +89,8 @@ enum Prepared {
 struct Portal {
     prepared: Prepared,
     formats: Vec<Format>,
+    /// What protecting its values made.
+    made: Option<(u64, Mark)>,
     /// Rows that a bound INSERT gave and the client has not fetched, and the tag that follows.
     kept: Option<run::Kept>,
 }
@@ -125,6 +127,10 @@ pub(crate) struct Session {
     dropping: bool,
     server_rest: usize,
     units: Units,
+    /// How many statements have had values protected.
+    writes: u64,
+    /// What the last of them made.
+    made: Option<(u64, Mark)>,
     captured: Option<hidden::Captured>,
     /// The last hidden statement failed: its name may still be taken on the server.
     hidden_left: bool,
@@ -214,6 +220,8 @@ impl Session {
             dropping: false,
             server_rest: 0,
             units: Units::default(),
+            writes: 0,
+            made: None,
             captured: None,
             hidden_left: false,
             held: Vec::new(),

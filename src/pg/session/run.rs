@@ -162,8 +162,17 @@ impl Session {
         if plan.sorts_by_token {
             self.shared.metrics.sorted_by_token.increment(1);
         }
-        let context =
-            Context { plan: Some(plan.clone()), formats: formats.clone(), simple, ..Context::default() };
+        let made = match self.portals.get_mut(portal) {
+            Some(portal) => portal.made.take(),
+            None => self.made.take(),
+        };
+        let context = Context {
+            plan: Some(plan.clone()),
+            formats: formats.clone(),
+            simple,
+            made,
+            ..Context::default()
+        };
         let Some(bind) = plan.write.as_ref().and_then(|w| w.bind.as_ref()) else {
             self.io.server.output.append_with(|out| simple::execute(out, portal, rows))?;
             self.expects.push_with(What::Execute, Show::Rewrite, context);

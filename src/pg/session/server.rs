@@ -10,6 +10,7 @@ use super::{End, Session};
 use crate::pg::wire::WireError;
 use crate::pg::wire::frame::{self, HEADER};
 use crate::pg::wire::simple::{self, Status};
+use crate::protect::Mark;
 
 /// What is done with a message.
 enum Treat {
@@ -272,8 +273,10 @@ impl Session {
         };
         let body = &frame[HEADER..];
         let ended = front.what != What::Query && ends(front.what, tag);
+        let mut unwritten = None;
         if let (b'C', Some(context)) = (tag, &mut front.context) {
             settle(front.what, context, body);
+            unwritten = context.made.take().filter(|_| body.ends_with(b" 0\0"));
         }
         match front.show {
             Show::Relay => self.io.client.output.push(frame),
@@ -303,7 +306,22 @@ impl Session {
                 self.completed(*context);
             }
         }
+        if let Some((write, mark)) = unwritten {
+            self.undo(write, mark);
+        }
         Ok(())
+    }
+
+    /// A statement wrote no row: what its values made is nobody's. Where more was written since, that is
+    /// left to be settled with its transaction.
+    fn undo(&mut self, write: u64, mark: Mark) {
+        if write == self.writes {
+            let units =
+                if self.units.is_empty() { self.expects.latest_units() } else { Some(&mut self.units) };
+            if let Some(unit) = units.and_then(super::units::Units::last) {
+                unit.rollback_to(mark);
+            }
+        }
     }
 
     /// An error: the client sees it, or the refusal that it stands for.

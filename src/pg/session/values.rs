@@ -384,6 +384,8 @@ impl Session {
         } else {
             let (door, database) = (self.shared.door.clone(), self.database.name().to_owned());
             let unit = self.units.current(|| door.unit(&database));
+            self.writes += 1;
+            self.made = Some((self.writes, unit.mark()));
             unit.protect(&items).await.map_err(|e| {
                 self.shared.metrics.failed("protect");
                 Failure::protect(&e)

@@ -37,7 +37,10 @@ impl<'s> Planner<'s> {
                 .infer()
                 .is_some_and(|i| only_subject(i, &target.relation.columns[target.subject].name));
             let known = !draft.rows.iter().any(|r| matches!(r.subject, SubjectSource::Returned));
-            elsewhere = !(on_subject && known);
+            // A row that conflicts and is not updated is nobody's write: only RETURNING tells.
+            let always = conflict.action == OnConflictAction::ONCONFLICT_UPDATE
+                && matches!(conflict.where_clause(), Node::None);
+            elsewhere = !(on_subject && known && always);
             self.infer(conflict.infer(), target, env)?;
             if conflict.action == OnConflictAction::ONCONFLICT_UPDATE {
                 self.do_update(conflict, target, &mut draft, on_subject, env)?;
