@@ -114,7 +114,7 @@ impl Home {
         words.push(PROGRAM.to_owned());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(["serve", "--config", "paravent.toml"]);
-        command.current_dir(self.dir.path()).stdin(Stdio::null()).env("RUST_LOG", &self.setup.log);
+        command.current_dir(self.dir.path()).stdin(Stdio::null()).env("PARAVENT_LOG", &self.setup.log);
         command.envs(self.setup.env.iter().map(|(k, v)| (k, v)));
         command
     }
