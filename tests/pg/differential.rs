@@ -177,12 +177,21 @@ fn compare_with(mode: Mode, mut clear: Raw, mut through: Raw) {
             different.join("\n")
         );
         if expected != seen {
+            let only = |these: &[String], others: &[String]| {
+                let kept: Vec<&str> =
+                    these.iter().filter(|l| !others.contains(l)).map(String::as_str).collect();
+                if kept.is_empty() {
+                    format!("(other order or number) {}", these.join("; "))
+                } else {
+                    kept.join("\n           ")
+                }
+            };
             different.push(format!(
                 "`{}`: {}  direct:  {}\n  through: {}",
                 entry.name,
                 entry.sql,
-                expected.join("\n           "),
-                seen.join("\n           ")
+                only(&expected, &seen),
+                only(&seen, &expected)
             ));
         }
     }
