@@ -1,6 +1,6 @@
 //! `kill -9` at random points of a stream of inserts and erasures.
 
-use crate::support::{Admin, Raw, World, raw};
+use crate::support::{Admin, Raw, World, eventually, raw};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 use std::collections::HashSet;
@@ -98,6 +98,12 @@ impl Stream {
         }
     }
 
+    /// Answers that clients had so far.
+    fn progress(&self) -> usize {
+        let told = self.told.lock().unwrap();
+        told.inserted.len() + told.erased.len()
+    }
+
     fn check(&self, world: &World) {
         let told = self.told.lock().unwrap();
         let mut client = world.through();
@@ -139,8 +145,10 @@ fn kill_9_at_two_hundred_random_points_loses_nothing_and_revives_nobody() {
         }
         let (eraser, admin) = (Arc::clone(&stream), world.gateway.admin());
         workers.push(std::thread::spawn(move || eraser.erase(&admin)));
-        // The point is random on purpose: it falls into any stage of the work.
-        std::thread::sleep(Duration::from_micros(random.random_range(5_000..120_000)));
+        // After some progress, and then at any moment of what comes next.
+        let goal = stream.progress() + random.random_range(0..8);
+        eventually("the stream flows", || (stream.progress() >= goal).then_some(()));
+        std::thread::sleep(Duration::from_micros(random.random_range(0..6_000)));
         world.gateway.kill();
         stream.over.store(true, Ordering::Relaxed);
         workers.into_iter().for_each(|w| w.join().unwrap());
@@ -155,7 +163,8 @@ fn kill_9_at_two_hundred_random_points_loses_nothing_and_revives_nobody() {
     }
     stream.check(&world);
     let told = stream.told.lock().unwrap();
-    assert!(told.inserted.len() > KILLS && told.erased.len() > KILLS / 10, "the stream did flow");
+    let (inserted, erased) = (told.inserted.len(), told.erased.len());
+    assert!(inserted > KILLS && erased > KILLS / 10, "only {inserted} inserts and {erased} erasures");
     let mut client = world.through();
     for id in told.inserted.iter().rev().take(50) {
         let known = client.rows(&format!("SELECT title FROM people WHERE id = {id}"));

@@ -1,6 +1,6 @@
 //! A certificate authority for the length of a test.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 /// Signs certificates.
 pub struct Authority {
@@ -18,6 +18,8 @@ pub struct Identity {
 impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        // A name of its own: a certificate whose issuer has the subject's name counts as self-signed.
+        params.distinguished_name.push(DnType::CommonName, "an authority for tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let cert = params.self_signed(&key).unwrap().pem();
