@@ -134,6 +134,12 @@ impl Entry<'_> {
 
     /// What was answered, without what this entry lets differ.
     fn lines(&self, answers: &[Message]) -> Vec<String> {
+        let mut answers = answers;
+        if self.value {
+            // The server finds a bad literal at Parse, the gateway when it is bound.
+            let error = answers.iter().position(|m| m.tag == b'E').unwrap_or(0);
+            answers = &answers[error..];
+        }
         let mut lines: Vec<String> = answers.iter().map(|m| self.line(m)).collect();
         if self.unordered {
             let rows: Vec<usize> = (0..lines.len()).filter(|n| answers[*n].tag == b'D').collect();

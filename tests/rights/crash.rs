@@ -4,7 +4,6 @@ use crate::support::{Admin, Raw, World, eventually, raw};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng};
 use std::collections::HashSet;
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,9 +29,7 @@ struct Stream {
 impl Stream {
     /// Inserts until the gateway is gone. Every row tells its own name in clear in `title`.
     fn insert(&self, port: u16) {
-        let Ok(probe) = TcpStream::connect(("127.0.0.1", port)) else { return };
-        drop(probe);
-        let mut client = Raw::dial(port);
+        let Ok(mut client) = Raw::try_dial(port) else { return };
         if client.try_send(&raw::startup(196_608, &[("user", "app"), ("database", "app")])).is_err() {
             return;
         }

@@ -31,14 +31,14 @@ pub use world::{World, row, tags};
 
 use std::time::{Duration, Instant};
 
-/// Asks again and again until `check` gives something, within ten seconds.
+/// Asks again and again until `check` gives something, within half a minute.
 pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(30);
     loop {
         if let Some(found) = check() {
             return found;
         }
-        assert!(Instant::now() < end, "waited ten seconds in vain: {what}");
+        assert!(Instant::now() < end, "waited half a minute in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -27,11 +27,17 @@ pub struct Raw {
 impl Raw {
     /// A TCP connection on which nothing was said yet.
     pub fn dial(port: u16) -> Self {
-        let tcp = TcpStream::connect(("127.0.0.1", port)).expect("the listener accepts");
+        Self::try_dial(port).expect("the listener accepts")
+    }
+
+    /// The same, towards a gateway that may be gone.
+    pub fn try_dial(port: u16) -> std::io::Result<Self> {
+        let tcp = TcpStream::connect(("127.0.0.1", port))?;
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         tcp.set_write_timeout(Some(PATIENCE)).unwrap();
         tcp.set_nodelay(true).unwrap();
-        Self { wire: Box::new(tcp.try_clone().unwrap()), tcp: Some(tcp), key: Vec::new(), status: Vec::new() }
+        let wire = Box::new(tcp.try_clone()?);
+        Ok(Self { wire, tcp: Some(tcp), key: Vec::new(), status: Vec::new() })
     }
 
     /// A Unix socket on which nothing was said yet.

@@ -8,8 +8,11 @@ use crate::pg::wire::WireError;
 use crate::pg::wire::row::{RowWriter, cells};
 use crate::policy::model::Field;
 use crate::protect::{Door, Missing, Outcome, Row, armour};
+use std::borrow::Cow;
 use std::ops::Range;
 use zeroize::Zeroize;
+
+const BYTEA: u32 = 17;
 
 /// Buffers that are used for every row again.
 #[derive(Default)]
@@ -158,9 +161,10 @@ impl Opener<'_> {
         } else {
             return Err(fault(crate::protect::OpenFault::InClear, field));
         };
+        let settings = self.style(output, format, cell.bytes);
         match outcome {
             Outcome::Opened(kind) => row.cell_with(|out| {
-                value::encode(kind, clear, field.ty, format, as_text(output, field), self.settings, out)
+                value::encode(kind, clear, field.ty, format, as_text(output, field), &settings, out)
                     .map_err(|e| RowError::Failure(Failure::value(&e, &field.name)))
             }),
             Outcome::Erased => self.erased(output, field, format, row),
@@ -172,6 +176,15 @@ impl Opener<'_> {
             }
             Outcome::Fault(why) => Err(fault(why, field)),
         }
+    }
+
+    /// The session's settings; `bytea_output`, which the server doesn't report, as the stored value shows it.
+    fn style(&self, output: &Output, format: Format, stored: &[u8]) -> Cow<'_, Settings> {
+        let escape = !stored.starts_with(b"\\x");
+        if output.stored_oid != BYTEA || format != Format::Text || escape == self.settings.bytea_escape {
+            return Cow::Borrowed(self.settings);
+        }
+        Cow::Owned(Settings { bytea_escape: escape, ..self.settings.clone() })
     }
 
     /// NULL, or the field's placeholder where the column can't be NULL.
