@@ -249,7 +249,7 @@ fn spawn(dir: &Path, options: &Options) -> (u16, Child) {
 fn settings(dir: &Path, port: u16, options: &Options) -> String {
     let mut text = format!(
         "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\n\
-         fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nshared_buffers = '16MB'\n\
+         fsync = off\nfull_page_writes = off\nshared_buffers = '16MB'\n\
          max_connections = 60\nautovacuum = off\nlogging_collector = off\nlog_destination = 'stderr'\n\
          log_timezone = 'UTC'\ntimezone = 'UTC'\nwal_level = minimal\nmax_wal_senders = 0\n",
         dir.display()
