@@ -49,9 +49,12 @@ fn sections_of_later_versions_are_refused_by_name() {
 fn wrong_usage_exits_with_2() {
     let pg = Postgres::start();
     let home = Home::new(Setup::new(&pg));
-    for args in
-        [&["serve", "--nonsense"][..], &["no-such-command"], &["serve", "--config", "nowhere.toml"], &["admin", "token"]]
-    {
+    for args in [
+        &["serve", "--nonsense"][..],
+        &["no-such-command"],
+        &["serve", "--config", "nowhere.toml"],
+        &["admin", "token"],
+    ] {
         let out = home.run(args);
         assert_eq!(out.status.code(), Some(2), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
     }

@@ -324,7 +324,7 @@ SELECT id FROM people p JOIN comments c ON c.author_id = p.id
 SELECT q.id FROM people p
 -- unknown column in insert ! position
 INSERT INTO people (email, nothing) VALUES ('n@x.example', 'x')
--- more expressions than columns
+-- more expressions than columns ! position
 INSERT INTO people (email) VALUES ('n@x.example', 'x')
 -- fewer expressions than columns
 INSERT INTO people (email, first_name) VALUES ('n@x.example')

@@ -277,10 +277,36 @@ pub(super) fn stored_envelope(oid: u32, format: Format, bytes: &[u8], out: &mut 
                 out.extend_from_slice(&decoded);
                 true
             }
-            _ => false,
+            Some(Err(_)) => false,
+            None => unescape(bytes, out),
         },
         _ => armour::read(bytes, out),
     }
+}
+
+/// Reads `bytea_output = escape`: `\\` and `\ooo`, other bytes as they are (Postgres 8.4.2).
+fn unescape(mut bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    let digit = |b: u8| matches!(b, b'0'..=b'7').then(|| u16::from(b - b'0'));
+    while let Some((&first, rest)) = bytes.split_first() {
+        bytes = match (first, rest) {
+            (b'\\', [b'\\', after @ ..]) => {
+                out.push(b'\\');
+                after
+            }
+            (b'\\', [a, b, c, after @ ..]) => {
+                let (Some(a), Some(b), Some(c)) = (digit(*a), digit(*b), digit(*c)) else { return false };
+                let Ok(byte) = u8::try_from(a * 64 + b * 8 + c) else { return false };
+                out.push(byte);
+                after
+            }
+            (b'\\', _) => return false,
+            _ => {
+                out.push(first);
+                rest
+            }
+        };
+    }
+    true
 }
 
 /// A stored token in its column's text form.
