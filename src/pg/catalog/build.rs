@@ -84,6 +84,7 @@ fn relation(oid: u32, row: &Row) -> Option<Relation> {
         has_before_triggers: yes(row, 5),
         in_hierarchy: yes(row, 6),
         touches_protected: false,
+        writes_protected: false,
     })
 }
 

@@ -41,6 +41,9 @@ pub struct Relation {
     pub in_hierarchy: bool,
     /// For a view: it depends, at any depth, on a protected table.
     pub touches_protected: bool,
+    /// Writing it writes a protected table too, by its triggers, rules or the functions in its definition. Not
+    /// told of protected tables themselves.
+    pub writes_protected: bool,
 }
 
 /// `relkind`.
@@ -85,6 +88,11 @@ pub struct ForeignKey {
 }
 
 impl Relation {
+    /// Whether a statement that names it must be looked at.
+    pub fn is_watched(&self) -> bool {
+        self.touches_protected || self.writes_protected
+    }
+
     /// The column of that name, with its position in `columns`.
     pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
         self.columns.iter().enumerate().find(|(_, c)| &*c.name == name)

@@ -182,7 +182,9 @@ impl<'s> Planner<'s> {
     /// The verdict once the whole statement was walked.
     pub(super) fn finish(mut self, result: Step<()>, declared: &[u32]) -> Verdict {
         // A walk that stopped has not seen everything.
-        self.touched |= result.is_err() && self.names.may_be_relation(self.tokens, &self.span);
+        self.touched |= result.is_err()
+            && (self.names.may_be_relation(self.tokens, &self.span)
+                || self.names.in_text_that_runs(self.tokens, &self.span));
         if !self.touched {
             return Verdict::Pass;
         }

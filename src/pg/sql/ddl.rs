@@ -8,7 +8,7 @@ use crate::policy::model::{Placed, Table};
 use pg_raw_parse::{Node, nodes};
 
 /// Functions that run SQL text, or read a table by its name, given to them.
-const RUN_TEXT: [&str; 14] = [
+pub(super) const RUN_TEXT: [&str; 17] = [
     "query_to_xml",
     "query_to_xmlschema",
     "query_to_xml_and_xmlschema",
@@ -23,6 +23,9 @@ const RUN_TEXT: [&str; 14] = [
     "cursor_to_xml",
     "crosstabn",
     "dblink",
+    "schedule",
+    "schedule_in_database",
+    "pg_background_launch",
 ];
 
 /// Whether a function runs SQL text that is given to it.
@@ -34,7 +37,7 @@ impl<'s> Planner<'s> {
     /// Whether a literal argument, at any depth of casts, names a protected table.
     pub(super) fn literal_names_protected(&self, f: &nodes::FuncCall) -> bool {
         let literal = |n: Node<'_>| match super::statement::constant(n) {
-            Some(text) => self.names.in_text(&text),
+            Some(text) => self.names.in_code(&text),
             // Text that is put together can't be judged: any string of the statement counts.
             None => self.names.in_strings(self.tokens, &self.span),
         };
@@ -52,13 +55,21 @@ impl<'s> Planner<'s> {
         let hint = "Send the statement itself, with parameters.";
         match stmt {
             Node::CopyStmt(c) => self.copy(c),
-            Node::PrepareStmt(p) => self.hides(p.query(), mentions, ("prepare", "PREPARE", hint)),
+            Node::PrepareStmt(p) => {
+                // What a name means may change before EXECUTE, with the search path.
+                if self.names.may_be_relation(self.tokens, &self.span) {
+                    let message = "PREPARE of a statement that names a protected table";
+                    return self.stop(refuse::refusal("prepare", message, hint));
+                }
+                self.hides(p.query(), mentions, ("prepare", "PREPARE", hint))
+            }
             Node::DeclareCursorStmt(d) => {
                 let hint = "Use a portal of the extended protocol with a row limit.";
                 self.hides(d.query(), mentions, ("cursor", "DECLARE CURSOR", hint))
             }
             Node::CreateTableAsStmt(c) => {
                 let made = c.into().and_then(|i| i.rel());
+                made.map_or(Ok(()), |r| self.shadows(r))?;
                 if made.is_some_and(|r| self.policy_table_of(r).is_some()) {
                     let hint = "Create the table with its columns, then insert through the gateway.";
                     let message = "CREATE TABLE AS of a table that the policy protects";
@@ -72,6 +83,7 @@ impl<'s> Planner<'s> {
                 )
             }
             Node::ViewStmt(v) => {
+                v.view().map_or(Ok(()), |r| self.shadows(r))?;
                 let hint = "Query the tables themselves: this version can't follow a view.";
                 self.hides(v.query(), mentions, ("view", "CREATE VIEW", hint))
             }
@@ -111,6 +123,11 @@ impl<'s> Planner<'s> {
                 }
                 _ => Ok(()),
             },
+            Node::CreateSeqStmt(s) => s.sequence().map_or(Ok(()), |r| self.shadows(r)),
+            Node::DefineStmt(_) | Node::CreateCastStmt(_) if mentions => {
+                let message = "an operator, aggregate or cast by a function that touches a protected table";
+                self.stop(refuse::refusal("function", message, "Run its statements from the application."))
+            }
             Node::CreateTrigStmt(t) => self.trigger(t),
             Node::CreateStatsStmt(c)
                 if c.exprs().iter().all(|e| matches!(e, Node::StatsElem(s) if s.name().is_some())) =>
@@ -133,7 +150,6 @@ impl<'s> Planner<'s> {
             | Node::CommentStmt(_)
             | Node::SecLabelStmt(_)
             | Node::AlterOwnerStmt(_)
-            | Node::CreateSeqStmt(_)
             | Node::AlterSeqStmt(_)
             | Node::RefreshMatViewStmt(_)
             | Node::TransactionStmt(_)

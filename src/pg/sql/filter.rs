@@ -4,11 +4,14 @@ use crate::pg::catalog::model::Catalog;
 use crate::policy::model::Table;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 
-/// Words by which a statement could hide a name or change how texts are read.
-const WATCHED: [&str; 4] = ["u&", "standard_conforming_strings", "client_encoding", "bytea_output"];
+/// Words by which a statement could hide a name or change how texts are read; `SET NAMES` is
+/// `SET client_encoding`.
+const WATCHED: [&str; 6] =
+    ["u&", "\\", "standard_conforming_strings", "client_encoding", "bytea_output", "names"];
 
-/// Also `SET NAMES`, which is `SET client_encoding`.
-const NAMES: &str = "names";
+/// Words of statements that may be about something protected without its name: ALTER SCHEMA … RENAME, and
+/// what runs or keeps a text, in which a name may be spelt in more ways than one.
+const HIDING: [&str; 3] = ["schema", "function", "procedure"];
 
 /// Decides without parsing that a text can't touch anything protected.
 #[derive(Debug)]
@@ -18,33 +21,76 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Watches the names of protected tables, of views and functions that touch them, and a few words.
+    /// Watches the names of protected tables, of relations and functions that touch them, and a few words.
     pub fn new(tables: &[Table], catalog: &Catalog) -> Self {
-        let views = catalog.relations.values().filter(|r| r.touches_protected).map(|r| &*r.name);
-        let names =
-            tables.iter().map(|t| &*t.name).chain(views).chain(catalog.functions.iter().map(|f| &**f));
-        // A name may stand in a text with its quotes doubled: its parts around them are watched.
-        let parts = names.map(longest_part).chain(WATCHED).chain([NAMES]);
-        let words = AhoCorasickBuilder::new()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .build(parts)
-            .ok();
-        Self { words }
+        let hiding = HIDING.into_iter().chain(super::ddl::RUN_TEXT);
+        let mut builder = AhoCorasickBuilder::new();
+        builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard);
+        Self { words: builder.build(names(tables, catalog).chain(WATCHED).chain(hiding)).ok() }
     }
 
     /// Whether the text must be parsed. `false` is certain, `true` is not.
     pub fn may_touch(&self, sql: &[u8]) -> bool {
-        self.words.as_ref().is_none_or(|w| w.is_match(sql))
+        self.words.as_ref().is_none_or(|w| w.is_match(sql)) || sql.split(|b| *b == b';').any(begins_with_do)
     }
 }
 
-fn longest_part(name: &str) -> &str {
+/// Names of all that is protected or touches it. One may stand in a text with its quotes doubled: the longest
+/// part around them is given.
+fn names<'a>(tables: &'a [Table], catalog: &'a Catalog) -> impl Iterator<Item = &'a str> {
+    let relations = catalog.relations.values().filter(|r| r.is_watched()).map(|r| &*r.name);
+    let functions = catalog.functions.iter().map(|f| &**f);
+    tables.iter().map(|t| &*t.name).chain(relations).chain(functions).map(longest_part)
+}
+
+pub(super) fn longest_part(name: &str) -> &str {
     name.split('"').max_by_key(|p| p.len()).unwrap_or(name)
 }
 
-/// The same without an automaton, for a single text that does not parse.
+/// Whether a statement is a DO block. A `;` in a string or comment splits too, which can only give more of them.
+fn begins_with_do(statement: &[u8]) -> bool {
+    let mut rest = statement;
+    loop {
+        rest = match rest {
+            [b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, after @ ..] => after,
+            [b'-', b'-', after @ ..] => {
+                let end = after.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(after.len());
+                &after[end..]
+            }
+            [b'/', b'*', after @ ..] => after_comment(after),
+            [b'd' | b'D', b'o' | b'O', after @ ..] => {
+                return !after.first().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+            }
+            // What may be the rest of a comment that a `;` has split.
+            _ => return ends_comment(rest) && contains_do(rest),
+        };
+    }
+}
+
+fn after_comment(text: &[u8]) -> &[u8] {
+    let mut depth = 1_usize;
+    let mut at = 0;
+    while depth > 0 && at < text.len() {
+        match &text[at..] {
+            [b'*', b'/', ..] => (depth, at) = (depth - 1, at + 2),
+            [b'/', b'*', ..] => (depth, at) = (depth + 1, at + 2),
+            _ => at += 1,
+        }
+    }
+    &text[at..]
+}
+
+fn ends_comment(text: &[u8]) -> bool {
+    text.windows(2).any(|w| w == b"*/")
+}
+
+fn contains_do(text: &[u8]) -> bool {
+    text.windows(2).any(|w| w.eq_ignore_ascii_case(b"do"))
+}
+
+/// Whether a text that does not parse may name something protected.
 pub(super) fn may_name(sql: &str, tables: &[Table], catalog: &Catalog) -> bool {
+    // The server may read what this grammar does not.
     Filter::new(tables, catalog).may_touch(sql.as_bytes())
 }
 
@@ -66,8 +112,17 @@ mod tests {
             "SELECT touch_people()",
             "COPY public.\"people\" FROM stdin",
             "SET NAMES 'latin1'",
+            "ALTER SCHEMA public RENAME TO p",
+            "SELECT f(E'peop\\x6ce')",
+            "SELECT Query_to_xml('')",
+            "do 'begin delete from peo'\n'ple; end'",
+            "SELECT 1; -- ;x\n /* a /* b */; */ DO/**/LANGUAGE plpgsql ''",
         ] {
             assert!(filter.may_touch(sql.as_bytes()), "{sql}");
+        }
+        for sql in ["/* a */ INSERT INTO articles VALUES (1) ON CONFLICT DO NOTHING", "SELECT 1; DOMAIN", ";"]
+        {
+            assert!(!filter.may_touch(sql.as_bytes()), "{sql}");
         }
     }
 }

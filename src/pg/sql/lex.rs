@@ -313,10 +313,11 @@ impl Lexer<'_> {
             match self.bytes.get(at)? {
                 b'\n' | b'\r' => broken = true,
                 b' ' | b'\t' | 0x0b | 0x0c => {}
-                b'-' if broken && self.bytes.get(at + 1) == Some(&b'-') => {
+                b'-' if self.bytes.get(at + 1) == Some(&b'-') => {
                     while !matches!(self.bytes.get(at)?, b'\n' | b'\r') {
                         at += 1;
                     }
+                    broken = true;
                 }
                 b'\'' if broken => return Some(at),
                 _ => return None,
@@ -441,6 +442,12 @@ mod tests {
             texts("'a''b' E'c\\'d' $$e'$$ $x$f$$g$x$ U&'h' UESCAPE '!' 'i'\n 'j' 'k' 'l'"),
             ["'a''b'", "E'c\\'d'", "$$e'$$", "$x$f$$g$x$", "U&'h' UESCAPE '!'", "'i'\n 'j'", "'k'", "'l'"]
         );
+    }
+
+    #[test]
+    fn a_string_goes_on_after_a_line_break_and_comments() {
+        assert_eq!(texts("'a' -- b\n -- c\n 'd' -- e"), ["'a' -- b\n -- c\n 'd'"]);
+        assert_eq!(texts("'a' /* b */\n'd'").len(), 2);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Which protected names a text mentions, by its tokens.
 
-use super::Scope;
-use super::lex::{Kind, Tokens};
+use super::lex::{Kind, Token, Tokens};
+use super::{Scope, ddl, filter, statement};
 use hashbrown::HashSet;
+use pg_raw_parse::Node;
 use std::ops::Range;
 
 /// Words after which a name may be a relation's.
@@ -21,21 +22,33 @@ const BEFORE: &[&str] = &[
     "view",
     "copy",
     "inherits",
+    "inherit",
+    "partition",
+    "of",
+    "temp",
+    "temporary",
+    "unlogged",
 ];
 
-/// The names of protected tables, of views that depend on them, and of functions that touch them.
+/// Strings within strings, beyond which a text counts as one that names something protected.
+const DEEPEST: usize = 12;
+
+/// The names of protected tables, of relations that depend on or write them, and of functions that touch them.
 #[derive(Debug)]
 pub(super) struct Mentions<'s> {
     names: HashSet<&'s str>,
     functions: HashSet<String>,
+    /// Schemas of protected tables.
+    schemas: HashSet<String>,
 }
 
 impl<'s> Mentions<'s> {
     pub(super) fn new(scope: &Scope<'s>) -> Self {
-        let views = scope.catalog.relations.values().filter(|r| r.touches_protected).map(|r| &*r.name);
+        let relations = scope.catalog.relations.values().filter(|r| r.is_watched()).map(|r| &*r.name);
         Self {
-            names: scope.tables.iter().map(|t| &*t.name).chain(views).collect(),
+            names: scope.tables.iter().map(|t| &*t.name).chain(relations).collect(),
             functions: scope.catalog.functions.iter().map(|f| f.to_ascii_lowercase()).collect(),
+            schemas: scope.tables.iter().map(|t| t.schema.to_ascii_lowercase()).collect(),
         }
     }
 
@@ -64,19 +77,103 @@ impl<'s> Mentions<'s> {
         })
     }
 
-    /// Whether a piece of text (a function's body) mentions one.
-    pub(super) fn in_text(&self, text: &str) -> bool {
+    /// Whether a text mentions one as it is spelt there.
+    fn in_text(&self, text: &str) -> bool {
         let lower = text.to_ascii_lowercase();
-        self.names.iter().any(|n| lower.contains(&n.to_ascii_lowercase()))
+        self.names.iter().any(|n| lower.contains(&filter::longest_part(n).to_ascii_lowercase()))
             || self.functions.iter().any(|f| lower.contains(f.as_str()))
+    }
+
+    /// Whether a text that may run as SQL (a function's body) mentions one, also in escapes, continued strings
+    /// and strings within strings; or renames a schema of theirs.
+    pub(super) fn in_code(&self, text: &str) -> bool {
+        self.in_code_at(text, 0)
+    }
+
+    fn in_code_at(&self, text: &str, depth: usize) -> bool {
+        if depth > DEEPEST || self.in_text(text) {
+            return true;
+        }
+        let tokens = Tokens::new(text);
+        let hides = |t: &Token| match t.kind {
+            Kind::UnicodeQuoted => true,
+            Kind::Str => self.in_string(tokens.text(t), depth),
+            _ => false,
+        };
+        tokens.all().iter().any(hides) || self.alters_schema(&tokens, text)
+    }
+
+    fn alters_schema(&self, tokens: &Tokens<'_>, text: &str) -> bool {
+        let alters = |i| tokens.is_word(i, "alter") && tokens.is_word(i + 1, "schema");
+        (0..tokens.all().len()).any(alters) && {
+            let lower = text.to_ascii_lowercase();
+            self.schemas.iter().any(|s| lower.contains(s.as_str()))
+        }
+    }
+
+    fn in_string(&self, literal: &str, depth: usize) -> bool {
+        match decoded(literal) {
+            Some(text) => self.in_code_at(&text, depth + 1),
+            // No string by the grammar: text that only looks like one, unless it may hide something.
+            None => self.in_text(literal) || literal.contains('\\') || literal.contains("&'"),
+        }
     }
 
     /// Whether a string constant in the span mentions one.
     pub(super) fn in_strings(&self, tokens: &Tokens<'_>, span: &Range<usize>) -> bool {
         indices(tokens, span)
             .filter_map(|i| tokens.get(i))
-            .any(|t| t.kind == Kind::Str && self.in_text(tokens.text(t)))
+            .any(|t| t.kind == Kind::Str && self.in_string(tokens.text(t), 0))
     }
+
+    /// Whether the span calls a function that runs text, with a string that mentions one.
+    pub(super) fn in_text_that_runs(&self, tokens: &Tokens<'_>, span: &Range<usize>) -> bool {
+        let runs = |i: usize| {
+            let Some(token) = tokens.get(i) else { return false };
+            let named = tokens.name(token).is_some_and(|n| ddl::runs_text(&n));
+            tokens.is_punct(i + 1, b'(') && (named || token.kind == Kind::UnicodeQuoted)
+        };
+        indices(tokens, span).any(runs) && self.in_strings(tokens, span)
+    }
+}
+
+/// What a string constant of any form stands for.
+fn decoded(literal: &str) -> Option<String> {
+    if let Some(body) = literal.strip_prefix('$') {
+        let tag = body.find('$')? + 2;
+        return literal.get(tag..literal.len().checked_sub(tag)?).map(str::to_owned);
+    }
+    if literal.starts_with('\'') && !literal.contains('\n') && !literal.contains('\r') {
+        return Some(literal.strip_prefix('\'')?.strip_suffix('\'')?.replace("''", "'"));
+    }
+    // Escapes and continuations are the grammar's to read.
+    let parsed = pg_raw_parse::parse(&format!("SELECT {}", without_comments(literal))).ok()?;
+    let raw = parsed.iter().next()?;
+    match raw.stmt() {
+        Node::SelectStmt(s) => statement::constant(s.target_list().first()?.val()),
+        _ => None,
+    }
+}
+
+/// A string constant without the comments between its parts: the bindings' grammar does not read a string on
+/// after one, as the server does.
+fn without_comments(literal: &str) -> String {
+    let escapes = literal.starts_with(['E', 'e']);
+    let mut out = String::with_capacity(literal.len());
+    let mut rest = literal.chars().peekable();
+    let mut quoted = false;
+    while let Some(c) = rest.next() {
+        if !quoted && c == '-' && rest.peek() == Some(&'-') {
+            while rest.next_if(|c| !matches!(c, '\n' | '\r')).is_some() {}
+            continue;
+        }
+        quoted ^= c == '\'';
+        out.push(c);
+        if quoted && escapes && c == '\\' {
+            out.extend(rest.next());
+        }
+    }
+    out
 }
 
 /// Whether what begins at this token stands where a relation may: after FROM and the like, also in a list.

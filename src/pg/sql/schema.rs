@@ -5,7 +5,7 @@ use super::core::{Planner, Step};
 use super::ddl::renamed;
 use super::names::{Env, FieldFlow, Flow, Found, RelCol};
 use super::value::type_of;
-use super::{refuse, types};
+use super::{Scope, refuse, types};
 use crate::pg::refusal::Refusal;
 use crate::policy::model::{Declared, Field, Placed, Protect, Table, TokenKind};
 use pg_raw_parse::raw::{AlterTableType, ConstrType, ObjectType};
@@ -14,6 +14,12 @@ use std::sync::Arc;
 
 impl<'s> Planner<'s> {
     pub(super) fn create_table(&mut self, c: &nodes::CreateStmt) -> Step<()> {
+        c.relation().map_or(Ok(()), |r| self.shadows(r))?;
+        for parent in c.inh_relations() {
+            if let Node::RangeVar(parent) = parent {
+                self.joins_hierarchy(parent)?;
+            }
+        }
         let Some(table) = c.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
         if c.partspec().is_some() || c.partbound().is_some() || !c.inh_relations().is_empty() {
             let message = format!("{} is protected, and would be partitioned or inherit", table.name);
@@ -41,6 +47,30 @@ impl<'s> Planner<'s> {
             return self.stop(refuse::unknown("CREATE TABLE … OF"));
         }
         Ok(())
+    }
+
+    /// A protected table would become a parent, or a child: rows would come and go past it.
+    fn joins_hierarchy(&mut self, var: &nodes::RangeVar) -> Step<()> {
+        let Some(table) = self.policy_table_of(var) else { return Ok(()) };
+        let message = format!("{} is protected, and would be inherited from or have partitions", table.name);
+        self.stop(refuse::refusal("hierarchy", message, "Keep protected columns in a plain table."))
+    }
+
+    /// A temporary relation under a protected table's name would stand before it.
+    pub(super) fn shadows(&mut self, var: &nodes::RangeVar) -> Step<()> {
+        let temporary = var.relpersistence == b't'.cast_signed()
+            || var.schemaname().is_some_and(|s| s.starts_with("pg_temp"));
+        if !temporary || !self.scope.tables.iter().any(|t| Some(&*t.name) == var.relname()) {
+            return Ok(());
+        }
+        self.stop(refuse::refusal(
+            "temp-shadow",
+            format!(
+                "a temporary relation named {}, as a protected table is",
+                var.relname().unwrap_or_default()
+            ),
+            "Give it another name: statements that name the table would mean the temporary one.",
+        ))
     }
 
     fn column_def(&mut self, def: &nodes::ColumnDef, table: &'s Table) -> Step<()> {
@@ -149,6 +179,17 @@ impl<'s> Planner<'s> {
     }
 
     pub(super) fn alter_table(&mut self, a: &nodes::AlterTableStmt) -> Step<()> {
+        for cmd in a.cmds() {
+            let Node::AlterTableCmd(cmd) = cmd else { continue };
+            let other = match (cmd.subtype, cmd.def()) {
+                (AlterTableType::AT_AddInherit, Node::RangeVar(parent)) => Some(parent),
+                (AlterTableType::AT_AttachPartition, Node::PartitionCmd(p)) => p.name(),
+                _ => continue,
+            };
+            for var in [a.relation(), other].into_iter().flatten() {
+                self.joins_hierarchy(var)?;
+            }
+        }
         let Some(table) = a.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
         for cmd in a.cmds() {
             let Node::AlterTableCmd(cmd) = cmd else { return self.stop(refuse::unknown("an ALTER TABLE")) };
@@ -164,6 +205,14 @@ impl<'s> Planner<'s> {
                     if !matches!(def.raw_default(), Node::None) || !text_stays(def) {
                         return self.stop(ddl_type(table, placed, field, "another type, or with USING"));
                     }
+                }
+                (AlterTableType::AT_AlterColumnType, Node::ColumnDef(def), None) => {
+                    let env = self.definition(table)?;
+                    let conversion = def.raw_default();
+                    if matches!(self.expr(conversion, &env), Ok(Flow::Field(_))) {
+                        return self.stop(refuse::unknown("a USING that copies a protected column"));
+                    }
+                    self.definition_expr(conversion, &env, "a column's conversion")?;
                 }
                 (AlterTableType::AT_ColumnDefault, def, Some(placed)) if !harmless_default(def) => {
                     return self.stop(ddl_default(&format!("{}.{}", table.name, placed.column)));
@@ -184,15 +233,26 @@ impl<'s> Planner<'s> {
     pub(super) fn rename_object(&mut self, r: &nodes::RenameStmt) -> Step<()> {
         let Some(var) = r.relation() else { return Ok(()) };
         let table = self.policy_table_of(var);
+        // Postgres takes ALTER INDEX … RENAME for a table too.
+        let relation = matches!(
+            r.rename_type,
+            ObjectType::OBJECT_TABLE
+                | ObjectType::OBJECT_INDEX
+                | ObjectType::OBJECT_VIEW
+                | ObjectType::OBJECT_MATVIEW
+                | ObjectType::OBJECT_SEQUENCE
+                | ObjectType::OBJECT_FOREIGN_TABLE
+        );
         match (r.rename_type, table) {
-            (ObjectType::OBJECT_TABLE, Some(_)) => self.stop(renamed(var)),
-            (ObjectType::OBJECT_TABLE, None) => {
+            (_, Some(_)) if relation => self.stop(renamed(var)),
+            (_, None) if relation => {
                 let new = r.newname().unwrap_or_default();
                 let schema = match self.find(var.schemaname(), var.relname().unwrap_or_default()) {
                     Found::Relation(relation, _) => Some(Arc::clone(&relation.schema)),
                     _ => var.schemaname().map(Arc::from),
                 };
-                let becomes = |t: &Table| &*t.name == new && schema.as_ref().is_none_or(|s| *s == t.schema);
+                let there = |s: &Arc<str>, t: &Table| *s == t.schema || s.starts_with("pg_temp");
+                let becomes = |t: &Table| &*t.name == new && schema.as_ref().is_none_or(|s| there(s, t));
                 if self.scope.tables.iter().any(becomes) { self.stop(renamed(var)) } else { Ok(()) }
             }
             (ObjectType::OBJECT_COLUMN, Some(table)) => {
@@ -257,6 +317,22 @@ impl<'s> Planner<'s> {
         self.touched = false;
         Ok(())
     }
+}
+
+/// ALTER SCHEMA … RENAME of, or to, a schema that holds protected tables: it does not name them.
+pub(super) fn renamed_schema(stmt: Node<'_>, scope: &Scope<'_>) -> Result<(), Refusal> {
+    let Node::RenameStmt(r) = stmt else { return Ok(()) };
+    let names = [r.subname(), r.newname()];
+    let holds = |t: &Table| names.contains(&Some(&*t.schema));
+    if r.rename_type != ObjectType::OBJECT_SCHEMA || !scope.tables.iter().any(holds) {
+        return Ok(());
+    }
+    Err(refuse::refusal(
+        "ddl-rename",
+        "renaming a schema that the policy names",
+        "The policy knows tables by schema and name: change the policy together with the schema, with the \
+         application stopped, on a direct connection.",
+    ))
 }
 
 /// Whether a column of this type can hold a field's envelopes or tokens.

@@ -111,7 +111,8 @@ impl<'s> Planner<'s> {
     pub(super) fn select(&mut self, s: &nodes::SelectStmt, outer: &Env<'_>) -> Step<Selected> {
         self.deeper(|p| {
             let env = p.with(s.with_clause(), outer)?;
-            if s.into_clause().is_some() {
+            if let Some(into) = s.into_clause() {
+                into.rel().map_or(Ok(()), |r| p.shadows(r))?;
                 return Err(refuse::refusal(
                     "select-into",
                     "SELECT INTO from a protected table",

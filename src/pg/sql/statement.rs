@@ -46,6 +46,9 @@ fn verdict(
     if let Err(refusal) = super::settings::check(stmt, tokens, range) {
         return Verdict::Refuse(refusal);
     }
+    if let Err(refusal) = super::schema::renamed_schema(stmt, scope) {
+        return Verdict::Refuse(refusal);
+    }
     let mentions = names.any(tokens, range);
     if !mentions && !names.in_strings(tokens, range) {
         return Verdict::Pass;

@@ -10,7 +10,7 @@ fn a_table_that_can_hold_its_fields_may_be_created() {
     for sql in [
         "CREATE TABLE future (id serial PRIMARY KEY, email varchar(30) UNIQUE NOT NULL, birth_date bytea, last_name text DEFAULT '')",
         "CREATE TABLE future (id int, age int CHECK (age > 3), email text REFERENCES x (email), CHECK (email IS NOT NULL))",
-        "CREATE TEMP TABLE future (birth_date date)",
+        "CREATE TEMP TABLE unrelated (birth_date date)",
         "CREATE TABLE elsewhere.future (birth_date date)",
         "ALTER TABLE people ALTER COLUMN last_name TYPE varchar(300)",
         "ALTER TABLE people ADD CONSTRAINT u UNIQUE (email)",
@@ -127,4 +127,124 @@ fn each_statement_of_a_script_has_its_own_text_and_positions() {
         u32::try_from(text.chars().count() - text[text.find(what).unwrap()..].chars().count() + 1).unwrap()
     };
     assert_eq!(plan.splices.original(position(&plan.sql, "last_name")), position(script, "last_name"));
+}
+
+fn refuses(list: &[(&str, &str)]) {
+    let world = world();
+    for (sql, anchor) in list {
+        assert_eq!(world.refusal(sql).anchor, *anchor, "{sql}");
+    }
+}
+
+fn passes(list: &[&str]) {
+    let world = world();
+    for sql in list {
+        assert!(matches!(world.verdict(sql), Verdict::Pass), "{sql}: {:?}", world.verdict(sql));
+    }
+}
+
+#[test]
+fn a_schema_of_protected_tables_keeps_its_name() {
+    refuses(&[
+        ("ALTER SCHEMA hr RENAME TO hr2", "ddl-rename"),
+        ("alter schema U&\"publi\\0063\" rename to p", "ddl-rename"),
+        ("ALTER SCHEMA other RENAME TO hr", "ddl-rename"),
+        ("ALTER TABLE hr.\"Staff\" SET SCHEMA public", "ddl-rename"),
+        ("DO $$ begin alter  schema hr rename to x; end $$", "dynamic-sql"),
+        ("ALTER INDEX people RENAME TO p2", "ddl-rename"),
+        ("ALTER VIEW articles RENAME TO people", "ddl-rename"),
+    ]);
+    passes(&["ALTER SCHEMA other RENAME TO another", "DROP SCHEMA hr CASCADE"]);
+}
+
+#[test]
+fn a_name_in_escapes_is_seen_in_a_text_that_runs() {
+    refuses(&[
+        ("do U&'begin insert into peop\\006ce(last_name) values (''x''); end'", "dynamic-sql"),
+        ("do U&'begin insert into peop!006ce(last_name) values (''x''); end' uescape '!'", "dynamic-sql"),
+        ("do E'begin insert into peop\\x6ce(last_name) values (\\'x\\'); end'", "dynamic-sql"),
+        ("do 'begin insert into peo'\n'ple(last_name) values (''x''); end'", "dynamic-sql"),
+        ("do 'begin insert into peo' -- '\n 'ple(last_name) values (''x''); end'", "dynamic-sql"),
+        ("do $$ begin insert into U&\"peop\\006ce\"(last_name) values ('x'); end $$", "dynamic-sql"),
+        ("do $a$ begin execute E'insert into peop\\x6ce values (1)'; end $a$", "dynamic-sql"),
+        ("do 'begin execute E''insert into peop\\x6ce values (1)''; end'", "dynamic-sql"),
+        ("select query_to_xml(U&'select * from peop\\006ce where email=''x''',true,false,'')", "dynamic-sql"),
+        (
+            "select query_to_xml('select email from U&\"peop\\006ce\" where email=''x''',true,false,'')",
+            "dynamic-sql",
+        ),
+        ("create function f() returns int language sql as E'select 1 from peop\\x6ce'", "function"),
+        ("create procedure f() language sql as 'delete from peo'\n'ple'", "function"),
+    ]);
+    passes(&[
+        "do $$ begin perform regexp_replace('a', '\\d+', E'\\\\x'); end $$",
+        "select E'peop\\x6ce', U&'peop\\006ce', 'it''s U&\"x\"'",
+        "insert into articles (title) values (E'peop\\x6ce')",
+    ]);
+}
+
+#[test]
+fn a_block_that_this_grammar_does_not_read_is_not_forwarded() {
+    assert_eq!(world().script("DO LANGUAGE $$ x $$ NEW", &[]).unwrap_err().anchor, "syntax");
+}
+
+#[test]
+fn a_text_that_runs_is_refused_beside_what_the_planner_does_not_know() {
+    let world = world();
+    let sql = "MERGE INTO articles a USING comments2 c ON a.id = c.id WHEN MATCHED THEN UPDATE SET title = \
+               query_to_xml('select 1 from people where email = ''x''', true, false, '')::text";
+    assert!(matches!(world.verdict(sql), Verdict::Refuse(_)));
+}
+
+#[test]
+fn no_temporary_relation_stands_before_a_protected_table() {
+    refuses(&[
+        ("CREATE TEMP TABLE people (id int, last_name text)", "temp-shadow"),
+        ("CREATE TABLE pg_temp.people (id int)", "temp-shadow"),
+        ("CREATE TEMP TABLE people AS SELECT 1 AS id", "temp-shadow"),
+        ("SELECT 1 AS id INTO TEMP people", "temp-shadow"),
+        ("SELECT 1 AS id INTO pg_temp.people", "temp-shadow"),
+        ("SELECT 1 AS id INTO people", "select-into"),
+        ("CREATE TEMP VIEW people AS SELECT 1 AS id", "temp-shadow"),
+        ("CREATE TEMP SEQUENCE people", "temp-shadow"),
+        ("ALTER TABLE pg_temp.x RENAME TO people", "ddl-rename"),
+    ]);
+    passes(&["CREATE TEMP TABLE other AS SELECT 1 AS people", "SELECT 1 AS people INTO TEMP x"]);
+}
+
+#[test]
+fn a_protected_table_gets_no_parents_or_children() {
+    refuses(&[
+        ("CREATE TABLE child () INHERITS (people)", "hierarchy"),
+        ("CREATE TABLE child (x int) INHERITS (articles, public.people)", "hierarchy"),
+        ("CREATE TABLE child PARTITION OF people FOR VALUES IN (1)", "hierarchy"),
+        ("ALTER TABLE child INHERIT people", "hierarchy"),
+        ("ALTER TABLE people INHERIT articles", "hierarchy"),
+        ("ALTER TABLE people ATTACH PARTITION x FOR VALUES IN (1)", "hierarchy"),
+        ("ALTER TABLE articles ATTACH PARTITION people FOR VALUES IN (1)", "hierarchy"),
+    ]);
+    passes(&["ALTER TABLE child NO INHERIT people", "CREATE TABLE child () INHERITS (articles)"]);
+}
+
+#[test]
+fn a_condition_or_conversion_in_the_schema_holds_no_protected_value() {
+    refuses(&[
+        (
+            "CREATE TRIGGER t AFTER UPDATE ON people FOR EACH ROW WHEN (old.email <> 'x') EXECUTE FUNCTION f()",
+            "ddl-check",
+        ),
+        ("ALTER TABLE people ALTER job TYPE text USING email", "unknown-construct"),
+        ("ALTER TABLE people ALTER job TYPE text USING CASE WHEN email = 'x' THEN job END", "ddl-check"),
+    ]);
+    passes(&["ALTER TABLE people ALTER job TYPE varchar(9) USING trim(job)"]);
+}
+
+#[test]
+fn what_is_prepared_in_sql_names_nothing_protected_in_any_schema() {
+    refuses(&[
+        ("PREPARE q AS INSERT INTO elsewhere.people (id) VALUES ($1)", "prepare"),
+        ("PREPARE q AS SELECT * FROM articles, \"Staff\"", "prepare"),
+        ("PREPARE q (int) AS UPDATE \"Staff\" SET x = $1", "prepare"),
+    ]);
+    passes(&["PREPARE q AS SELECT comments FROM articles"]);
 }

@@ -59,6 +59,7 @@ fn relation(name: &str, columns: &[(&str, &str)]) -> Relation {
         has_before_triggers: false,
         in_hierarchy: false,
         touches_protected: false,
+        writes_protected: false,
     }
 }
 
