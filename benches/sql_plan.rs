@@ -64,6 +64,7 @@ fn table(oid: u32, name: &str, columns: &[(&str, u32)], foreign: Vec<ForeignKey>
         has_before_triggers: false,
         in_hierarchy: false,
         touches_protected: false,
+        writes_protected: false,
     })
 }
 
