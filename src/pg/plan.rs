@@ -185,6 +185,8 @@ pub enum SubjectSource {
 pub struct RowWhen {
     /// The tested column's value in this row.
     pub value: SubjectSource,
+    /// The tested column's type OID, by which values are compared.
+    pub oid: u32,
     /// What it must equal.
     pub equals: WhenTest,
 }

@@ -20,6 +20,7 @@ mod server;
 mod subject;
 mod units;
 mod values;
+mod when;
 
 use aho_corasick::AhoCorasick;
 

@@ -52,6 +52,33 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// A client parameter, its format and declared type; `None` for NULL.
+    pub(super) fn raw(&self, index: usize) -> Result<Option<(&'a [u8], Format, u32)>, Failure> {
+        match self.message.value(index) {
+            Some(bytes) => Ok(Some((bytes, self.format(index)?, self.oid(index)))),
+            None => Ok(None),
+        }
+    }
+
+    /// One element of an array, its format and type (0: not declared).
+    pub(super) fn nth(
+        &self,
+        source: &Source,
+        element: usize,
+    ) -> Result<Option<(Vec<u8>, Format, u32)>, Failure> {
+        let (bytes, format, oid) = match source {
+            Source::Client(i) => match self.raw(usize::from(*i))? {
+                Some(raw) => raw,
+                None => return Ok(None),
+            },
+            Source::Literal(Some(clear)) => (clear.bytes(), Format::Text, 0),
+            Source::Literal(None) | Source::Nothing => return Ok(None),
+        };
+        let array = value::decode_array(bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
+        let oid = value::element_oid(oid).unwrap_or(0);
+        Ok(array.into_iter().nth(element).flatten().map(|bytes| (bytes, format, oid)))
+    }
+
     /// A client parameter as the text of a subject id.
     pub(super) fn text(&self, index: usize, column_oid: u32) -> Result<Option<String>, Failure> {
         let Some(bytes) = self.message.value(index) else { return Ok(None) };

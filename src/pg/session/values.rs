@@ -7,7 +7,7 @@ use super::params::{Client, array_literal, element, single};
 use super::{Session, subject};
 use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, Subject};
-use crate::pg::plan::{Action, Lookup, Param, Plan, RowWhen, Source, SubjectSource, WhenTest, Write};
+use crate::pg::plan::{Action, Lookup, Param, Plan, Source, SubjectSource, Write};
 use crate::pg::value::{self, Format};
 use crate::pg::wire::bind;
 use crate::policy::model::{Declared, Field, Protect};
@@ -269,39 +269,6 @@ impl Session {
             });
         }
         Ok(whose)
-    }
-
-    /// Whether a row's `when` holds.
-    async fn applies(
-        &mut self,
-        when: Option<&RowWhen>,
-        client: &Client<'_>,
-        element: usize,
-    ) -> Result<bool, HiddenError> {
-        let Some(when) = when else { return Ok(true) };
-        let value = match &when.value {
-            SubjectSource::Client(i) => client.text(usize::from(*i), 0)?,
-            SubjectSource::Literal(text) => Some(text.to_string()),
-            SubjectSource::Each(source) => client.texts(source, 0)?.into_iter().nth(element).flatten(),
-            SubjectSource::Nobody => None,
-            SubjectSource::Returned | SubjectSource::Found => {
-                return Err(Failure::new(
-                    "0A000",
-                    "when",
-                    "paravent: whether the row holds a person's data depends on a value that the database makes",
-                    "give the column that `when` tests in the statement",
-                )
-                .into());
-            }
-        };
-        let Some(value) = value else { return Ok(false) };
-        Ok(match &when.equals {
-            WhenTest::Literal(text) => **text == *value,
-            WhenTest::Query(sql) => {
-                let rows = self.hidden(sql, &[]).await?;
-                rows.first().and_then(|row| row.first()).is_some_and(|cell| cell.as_deref() == Some(&*value))
-            }
-        })
     }
 
     /// Collects what is to be protected; what stays clear is bound as it is.

@@ -1,6 +1,6 @@
 //! ON CONFLICT: an upsert may land in another person's row.
 
-use super::core::{Planner, Step};
+use super::core::{Planner, Step, Stop};
 use super::edit::Piece;
 use super::insert::{Draft, Target, write_action};
 use super::names::{At, Env, FieldFlow, Flow, RelId};
@@ -100,7 +100,11 @@ impl<'s> Planner<'s> {
         for set in conflict.target_list() {
             let name = set.name().unwrap_or_default();
             let column = self.rels[target.rel].cols.iter().position(|c| c.name == name);
-            if column == Some(target.subject) || (column.is_some() && column == target.when) {
+            let tested = column.is_some() && column == target.when;
+            if target.when.is_some() && (tested || column == Some(target.subject)) {
+                return Err(lands_elsewhere(&target.relation.name));
+            }
+            if column == Some(target.subject) {
                 let same = matches!(self.expr(set.val(), &env)?, Flow::Plain(Some((r, c)))
                     if Some(c) == column && (r == target.rel || (r == excluded && on_subject)));
                 if !same {
@@ -109,6 +113,7 @@ impl<'s> Planner<'s> {
                 continue;
             }
             match column.and_then(|c| self.field_at(target.rel, c)) {
+                Some(_) if target.when.is_some() => return Err(lands_elsewhere(&target.relation.name)),
                 Some(field) => self.do_update_field(set, &field, draft, &env)?,
                 None => self.plain(set.val(), &env, "an assignment to another column")?,
             }
@@ -151,6 +156,18 @@ impl<'s> Planner<'s> {
             _ => Err(refuse::expression(&field.label).into()),
         }
     }
+}
+
+/// The row that is proposed tells nothing of whether the row that is met holds a person's values.
+fn lands_elsewhere(table: &str) -> Stop {
+    let message =
+        format!("ON CONFLICT sets protected columns of {table}, whose rows hold persons only in part");
+    refuse::refusal(
+        "when-update",
+        message,
+        "Use DO NOTHING, then UPDATE with the subject and the column that tells fixed in WHERE.",
+    )
+    .into()
 }
 
 /// Whether a conflict target is exactly the subject column.

@@ -30,6 +30,10 @@ impl<'s> Planner<'s> {
     /// A protected target of a write, checked; `None` when the target isn't protected.
     pub(super) fn target(&mut self, rel: RelId) -> Step<Option<Target<'s>>> {
         let r = &self.rels[rel];
+        if let Some(relation) = r.relation.clone().filter(|r| r.writes_protected) {
+            self.touched = true;
+            return Err(writes_on(&relation.name).into());
+        }
         let (Some(table), Some(relation)) = (r.table, r.relation.clone()) else { return Ok(None) };
         let lost = || {
             let (schema, name) = (quote(&relation.schema), quote(&relation.name));
@@ -225,9 +229,10 @@ impl<'s> Planner<'s> {
                 continue;
             }
             if column == target.subject {
-                subject = self.constant_source(node)?.unwrap_or(SubjectSource::Returned);
+                subject = self.constant_source(node, target.subject_oid)?.unwrap_or(SubjectSource::Returned);
             } else if Some(column) == target.when {
-                when = Some(self.constant_source(node)?.ok_or_else(|| when_expression(target))?);
+                let oid = target.relation.columns[column].type_oid;
+                when = Some(self.constant_source(node, oid)?.ok_or_else(|| when_expression(target))?);
             }
             self.plain(node, env, "VALUES")?;
         }
@@ -248,7 +253,8 @@ impl<'s> Planner<'s> {
             None if target.relation.columns[column].generated => return Err(when_expression(target).into()),
             None => SubjectSource::Nobody,
         };
-        Ok(Some(RowWhen { value, equals: self.when_test(target.table)? }))
+        let oid = target.relation.columns[column].type_oid;
+        Ok(Some(RowWhen { value, oid, equals: self.when_test(target.table)? }))
     }
 
     /// A protected value of a row. Gives whether something is written that needs protection.
@@ -262,14 +268,10 @@ impl<'s> Planner<'s> {
         Ok(!null)
     }
 
-    /// A constant as a subject's source; `None` for an expression or DEFAULT.
-    pub(super) fn constant_source(&mut self, node: Node<'_>) -> Step<Option<SubjectSource>> {
+    /// A constant for a column of that type as a subject's source; `None` for an expression or DEFAULT.
+    pub(super) fn constant_source(&mut self, node: Node<'_>, column: u32) -> Step<Option<SubjectSource>> {
         let Some(value) = self.value(node).ok().flatten() else { return Ok(None) };
-        let plain_cast = |c: &super::value::Cast| {
-            use super::types::{INT2, INT4, INT8, TEXT, UUID, VARCHAR};
-            !c.array && matches!(c.to, Some((INT2 | INT4 | INT8 | TEXT | UUID | VARCHAR, -1)))
-        };
-        if !value.casts.iter().all(plain_cast) {
+        if !value.casts.iter().all(|c| !c.array && keeps_spelling(c, column)) {
             return Ok(None);
         }
         Ok(Some(match value.what {
@@ -356,6 +358,28 @@ impl Draft {
         if !self.written.contains(&at) {
             self.written.push(at);
         }
+    }
+}
+
+/// What is written there flows on to a protected table, inside the database.
+pub(super) fn writes_on(name: &str) -> crate::pg::refusal::Refusal {
+    refuse::refusal(
+        "trigger",
+        format!(
+            "{name} has a trigger, a rule or a function in its definition that touches a protected table"
+        ),
+        "Do its work from the application, so that values are protected where they go.",
+    )
+}
+
+/// Whether a cast leaves a constant as it is for a column of that type: `'02'::int` in a text column is `2`.
+pub(super) fn keeps_spelling(cast: &super::value::Cast, column: u32) -> bool {
+    use super::types::{INT2, INT4, INT8, TEXT, UUID, VARCHAR};
+    match (cast.to, column) {
+        (Some((INT2 | INT4 | INT8, -1)), INT2 | INT4 | INT8)
+        | (Some((TEXT | VARCHAR, -1)), TEXT | VARCHAR) => true,
+        (Some((to, -1)), UUID) => to == UUID,
+        _ => false,
     }
 }
 

@@ -46,6 +46,10 @@ impl<'s> Planner<'s> {
                 continue;
             }
             if column == target.subject || Some(column) == target.when {
+                let oid = target.relation.columns[column].type_oid;
+                if !casts.iter().all(|c| super::insert::keeps_spelling(c, oid)) {
+                    return Err(form().into());
+                }
                 let source = match &value.what {
                     What::Null => SubjectSource::Nobody,
                     What::Literal(text) => SubjectSource::Each(Source::Literal(Some(Clear::text(text)))),

@@ -70,7 +70,9 @@ impl<'s> Planner<'s> {
                 if self.is_itself(set, (target.rel, column), env)? {
                     continue;
                 }
-                let source = self.constant_source(set_value(set))?.filter(|_| column == target.subject);
+                let source = self
+                    .constant_source(set_value(set), target.subject_oid)?
+                    .filter(|_| column == target.subject);
                 new_subject = Some(source.ok_or_else(|| subject_change(target))?);
                 self.plain(set_value(set), env, "an assignment")?;
                 continue;
@@ -329,7 +331,8 @@ impl<'s> Planner<'s> {
                 for (column, constant) in [(e.lexpr(), right), (right, e.lexpr())] {
                     if let (true, Node::ColumnRef(c)) = (equal, column)
                         && matches!(self.column(c, env)?, Flow::Plain(Some(a)) if a == at)
-                        && let Some(source) = self.constant_source(constant)?
+                        && let Some(source) =
+                            self.constant_source(constant, self.rels[at.0].cols[at.1].oid)?
                         && !matches!(source, SubjectSource::Nobody)
                     {
                         return Ok(Some(source));
