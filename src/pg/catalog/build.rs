@@ -30,15 +30,16 @@ fn yes(row: &Row, i: usize) -> bool {
 /// # Errors
 /// A row that does not have the query's form.
 pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
-    let [server, columns, unique, foreign, views, functions] = answers else {
+    let [server, columns, unique, foreign, views, functions, calls] = answers else {
         return Err(BuildError("count"));
     };
     let server_version = server.first().and_then(|row| number(row, 0)).ok_or(BuildError("VERSION"))?;
     let mut relations = relations(columns).ok_or(BuildError("COLUMNS"))?;
     add_unique(&mut relations, unique).ok_or(BuildError("UNIQUE"))?;
     add_foreign(&mut relations, foreign).ok_or(BuildError("FOREIGN"))?;
-    mark_views(&mut relations, views, tables).ok_or(BuildError("VIEWS"))?;
-    let functions = touching(functions, tables, &relations);
+    let views = pairs(views, |row| number(row, 1)).ok_or(BuildError("VIEWS"))?;
+    let calls = pairs(calls, |row| Some(text(row, 1)?.to_lowercase())).ok_or(BuildError("CALLS"))?;
+    let functions = mark(&mut relations, &views, functions, &calls, tables);
     let relations =
         relations.into_values().map(|r| ((r.schema.clone(), r.name.clone()), Arc::new(r))).collect();
     Ok(Catalog { version, server_version, relations, functions })
@@ -121,35 +122,56 @@ fn add_foreign(relations: &mut HashMap<u32, Relation>, rows: &[Row]) -> Option<(
     Some(())
 }
 
-/// Marks the views that depend on a protected table, at any depth.
-fn mark_views(relations: &mut HashMap<u32, Relation>, rows: &[Row], tables: &[Table]) -> Option<()> {
-    let mut on: HashMap<u32, Vec<u32>> = HashMap::new();
-    for row in rows {
-        on.entry(number(row, 1)?).or_default().push(number(row, 0)?);
-    }
-    let mut open: Vec<u32> = relations
-        .values()
-        .filter(|r| tables.iter().any(|t| t.schema == r.schema && t.name == r.name))
-        .map(|r| r.oid)
-        .collect();
-    let mut seen: HashSet<u32> = open.iter().copied().collect();
-    while let Some(oid) = open.pop() {
-        for view in on.get(&oid).into_iter().flatten() {
-            if seen.insert(*view) {
-                if let Some(relation) = relations.get_mut(view) {
-                    relation.touches_protected = true;
-                }
-                open.push(*view);
-            }
-        }
-    }
-    Some(())
+/// Rows of a relation's OID and something else.
+fn pairs<T>(rows: &[Row], second: impl Fn(&Row) -> Option<T>) -> Option<Vec<(u32, T)>> {
+    rows.iter().map(|row| Some((number(row, 0)?, second(row)?))).collect()
 }
 
-/// Names of functions whose body names a protected table, a view over one, or another such function.
+/// Marks, at any depth, what depends on a protected table and what writes one; gives the functions that touch
+/// one. Views by what they read, tables by their rules, both by the functions that they call; functions by the
+/// names in their bodies, also of what was marked.
+fn mark(
+    relations: &mut HashMap<u32, Relation>,
+    views: &[(u32, u32)],
+    functions: &[Row],
+    calls: &[(u32, String)],
+    tables: &[Table],
+) -> Vec<Arc<str>> {
+    let is_protected = |r: &Relation| tables.iter().any(|t| t.schema == r.schema && t.name == r.name);
+    let protected: HashSet<u32> = relations.values().filter(|r| is_protected(r)).map(|r| r.oid).collect();
+    loop {
+        let found = touching(functions, tables, relations);
+        let mut changed = false;
+        let mut set = |relations: &mut HashMap<u32, Relation>, oid: u32, reads: bool| {
+            let Some(r) = relations.get_mut(&oid).filter(|_| !protected.contains(&oid)) else { return };
+            let view = matches!(r.kind, RelationKind::View | RelationKind::MaterializedView);
+            let mark = if reads && view { &mut r.touches_protected } else { &mut r.writes_protected };
+            changed |= !*mark;
+            *mark = true;
+        };
+        for &(oid, on) in views {
+            let base = relations.get(&on);
+            if protected.contains(&on) || base.is_some_and(|r| r.touches_protected) {
+                set(relations, oid, true);
+            } else if base.is_some_and(|r| r.writes_protected) {
+                set(relations, oid, false);
+            }
+        }
+        for (oid, function) in calls {
+            if found.iter().any(|f| **f == **function) {
+                set(relations, *oid, true);
+            }
+        }
+        if !changed {
+            return found;
+        }
+    }
+}
+
+/// Names of functions whose body names a protected table, a relation that is marked, or another such function.
 fn touching(rows: &[Row], tables: &[Table], relations: &HashMap<u32, Relation>) -> Vec<Arc<str>> {
     let mut words: Vec<String> = tables.iter().map(|t| t.name.to_lowercase()).collect();
-    words.extend(relations.values().filter(|r| r.touches_protected).map(|r| r.name.to_lowercase()));
+    words.extend(relations.values().filter(|r| r.is_watched()).map(|r| r.name.to_lowercase()));
     let bodies: Vec<(String, String)> = rows
         .iter()
         .filter_map(|row| Some((text(row, 0)?.to_lowercase(), text(row, 1)?.to_lowercase())))
@@ -166,5 +188,74 @@ fn touching(rows: &[Row], tables: &[Table], relations: &HashMap<u32, Relation>) 
         if found.len() == before {
             return found;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::model::TableSubject;
+
+    fn row(cells: &[&str]) -> Row {
+        cells.iter().map(|c| Some((*c).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_writes_a_protected_table_is_marked_at_any_depth_and_may_be_read() {
+        let subject = TableSubject { column: "id".into(), class: "person".into(), when: None };
+        let tables = [Table { schema: "public".into(), name: "people".into(), subject, columns: Vec::new() }];
+        let relation = |oid: &str, name: &str, kind: &str| {
+            row(&[
+                oid, "public", name, kind, "false", "false", "false", "id", "1", "23", "-1", "false", "false",
+            ])
+        };
+        let answers = vec![
+            vec![row(&["150000"])],
+            vec![
+                relation("1", "people", "r"),
+                relation("2", "triggered", "r"),
+                relation("3", "ruled", "r"),
+                relation("4", "over_people", "v"),
+                relation("5", "over_triggered", "v"),
+                relation("6", "twice", "r"),
+                relation("7", "plain", "r"),
+                relation("8", "calling", "v"),
+            ],
+            Vec::new(),
+            Vec::new(),
+            vec![row(&["3", "1"]), row(&["4", "1"]), row(&["5", "2"]), row(&["1", "7"])],
+            vec![
+                row(&["Writes", "begin insert into People values (1); end"]),
+                row(&["again", "insert into triggered values (1)"]),
+                row(&["other", "select 1"]),
+            ],
+            vec![
+                row(&["1", "Writes"]),
+                row(&["2", "Writes"]),
+                row(&["6", "again"]),
+                row(&["7", "other"]),
+                row(&["8", "again"]),
+            ],
+        ];
+        let catalog = build(1, &answers, &tables).unwrap();
+        let marks = |name: &str| {
+            let r = &catalog.relations[&("public".into(), name.into())];
+            (r.touches_protected, r.writes_protected)
+        };
+        for (name, expected) in [
+            ("people", (false, false)),
+            ("triggered", (false, true)),
+            ("ruled", (false, true)),
+            ("over_people", (true, false)),
+            ("over_triggered", (false, true)),
+            ("twice", (false, true)),
+            ("plain", (false, false)),
+            ("calling", (true, false)),
+        ] {
+            assert_eq!(marks(name), expected, "{name}");
+        }
+        let mut functions: Vec<&str> = catalog.functions.iter().map(|f| &**f).collect();
+        functions.sort_unstable();
+        assert_eq!(functions, ["again", "writes"]);
     }
 }

@@ -48,6 +48,27 @@ JOIN pg_catalog.pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = p.ther
 WHERE k.contype = 'f'
 ORDER BY k.oid, p.place";
 
+/// Which functions run when a relation is written (or a view read): by its triggers, its rules, its constraints
+/// and the defaults and generation expressions of its columns. Relation OID, function name.
+pub const CALLS: &str = "\
+SELECT DISTINCT c.relation::text, p.proname::text
+FROM (
+  SELECT t.tgrelid, t.tgfoid FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+  UNION ALL
+  SELECT COALESCE(r.ev_class, f.adrelid, k.conrelid), d.refobjid
+  FROM pg_catalog.pg_depend d
+  LEFT JOIN pg_catalog.pg_rewrite r
+    ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.oid = d.objid
+  LEFT JOIN pg_catalog.pg_attrdef f
+    ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND f.oid = d.objid
+  LEFT JOIN pg_catalog.pg_constraint k
+    ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid
+  WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+) c(relation, function)
+JOIN pg_catalog.pg_proc p ON p.oid = c.function
+WHERE c.relation >= 16384 AND p.oid >= 16384
+ORDER BY 1, 2";
+
 /// Which view (rewritten relation) depends on which relation: both OIDs.
 pub const VIEWS: &str = "\
 SELECT DISTINCT r.ev_class::text, d.refobjid::text
@@ -71,4 +92,4 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
 pub const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num')";
 
 /// All of them, in the order in which `build` takes their rows.
-pub const ALL: [&str; 6] = [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS];
+pub const ALL: [&str; 7] = [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS];

@@ -214,6 +214,12 @@ impl<'s> Planner<'s> {
         };
         match c.relation() {
             Some(var) => {
+                if let Found::Relation(relation, _) = self.find(var.schemaname(), name)
+                    && relation.writes_protected
+                    && c.is_from
+                {
+                    return self.stop(super::insert::writes_on(name));
+                }
                 let protected = match self.find(var.schemaname(), name) {
                     Found::Relation(relation, table) => table.is_some() || relation.touches_protected,
                     Found::System => false,

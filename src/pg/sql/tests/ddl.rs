@@ -248,3 +248,24 @@ fn what_is_prepared_in_sql_names_nothing_protected_in_any_schema() {
     ]);
     passes(&["PREPARE q AS SELECT comments FROM articles"]);
 }
+
+#[test]
+fn a_table_that_writes_a_protected_one_can_be_read_but_not_written() {
+    refuses(&[
+        ("INSERT INTO copied (title) VALUES ('x')", "trigger"),
+        ("INSERT INTO copied DEFAULT VALUES", "trigger"),
+        ("UPDATE copied SET title = $1", "trigger"),
+        ("DELETE FROM copied", "trigger"),
+        (
+            "WITH w AS (INSERT INTO public.copied (title) VALUES ('x') RETURNING id) SELECT * FROM w",
+            "data-modifying-cte",
+        ),
+        ("COPY copied FROM STDIN", "trigger"),
+        ("MERGE INTO copied USING articles a ON a.id = copied.id WHEN MATCHED THEN DELETE", "merge"),
+    ]);
+    passes(&[
+        "SELECT title FROM copied",
+        "INSERT INTO articles (title) SELECT title FROM copied",
+        "COPY copied TO STDOUT",
+    ]);
+}

@@ -152,3 +152,30 @@ fn a_value_that_is_no_constant_is_refused() {
     );
     assert_eq!(world().refusal("INSERT INTO people (last_name) VALUES ('x'::varchar(2))").anchor, "cast");
 }
+
+#[test]
+fn an_upsert_sets_nothing_protected_where_rows_hold_persons_only_in_part() {
+    let world = world();
+    let lead = "INSERT INTO admin_log (id, content_type_id, object_id, object_repr) VALUES (1, 2, '1', 'x') \
+                ON CONFLICT (id) DO";
+    for set in [
+        "object_repr = excluded.object_repr",
+        "object_repr = 'y'",
+        "content_type_id = excluded.content_type_id",
+        "object_id = excluded.object_id",
+    ] {
+        assert_eq!(world.refusal(&format!("{lead} UPDATE SET {set}")).anchor, "when-update", "{set}");
+    }
+    world.run(&format!("{lead} NOTHING"));
+    world.run(&format!("{lead} UPDATE SET note = 'x'"));
+}
+
+#[test]
+fn a_constant_whose_cast_changes_its_spelling_tells_no_row() {
+    let sql =
+        "INSERT INTO admin_log (content_type_id, object_id, object_repr) VALUES ('2'::text::int, '1', 'x')";
+    assert_eq!(world().refusal(sql).anchor, "when-expression");
+    let plan = world()
+        .run("INSERT INTO admin_log (content_type_id, object_id, object_repr) VALUES (2::int8, '1', 'x')");
+    assert_eq!(plan.write.as_ref().unwrap().rows[0].when.as_ref().unwrap().oid, 23);
+}

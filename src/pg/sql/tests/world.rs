@@ -91,6 +91,8 @@ fn relations() -> Vec<Relation> {
     triggered.has_before_triggers = true;
     let mut child = relation("parted", &[("id", "int8!g"), ("last_name", "text")]);
     child.in_hierarchy = true;
+    let mut copied = relation("copied", &[("id", "int8!g"), ("title", "text")]);
+    copied.writes_protected = true;
     let mut hr = relation("Staff", &[("id", "uuid!"), ("Last Name", "text")]);
     hr.schema = "hr".into();
     vec![
@@ -117,6 +119,7 @@ fn relations() -> Vec<Relation> {
         ruled,
         triggered,
         child,
+        copied,
         hr,
     ]
 }
