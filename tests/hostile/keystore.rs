@@ -101,7 +101,7 @@ fn copy_of(gateway: &mut Gateway) -> Home {
     let copy = Home::new(gateway.home.setup.clone());
     for name in std::fs::read_dir(gateway.home.path(".")).unwrap().map(|e| e.unwrap().file_name()) {
         let name = name.to_string_lossy().into_owned();
-        if name != "log" {
+        if !matches!(&*name, "log" | "admin.tokens") {
             std::fs::copy(gateway.home.path(&name), copy.path(&name)).unwrap();
         }
     }
@@ -183,16 +183,26 @@ fn a_keystore_that_is_cut_short_or_something_else_is_refused() {
 }
 
 #[test]
-fn a_lost_keystore_is_not_replaced_by_an_empty_one_in_silence() {
-    let (mut gateway, _pg) = with_a_person();
+fn a_restored_keystore_erases_again_and_a_lost_ledger_is_refused() {
+    let (mut gateway, pg) = with_a_person();
+    Raw::connect(gateway.port(), "app")
+        .rows("INSERT INTO people (email, first_name) VALUES ('b@x.example', 'Bea')");
+    let backup = copy_of(&mut gateway);
+    gateway.restart();
     gateway.admin().erase(1);
-    let copy = copy_of(&mut gateway);
-    for name in ["paravent.keystore", "paravent.keystore-wal", "paravent.keystore-shm"] {
-        std::fs::remove_file(copy.path(name)).ok();
-    }
-    // The ledger remembers a keystore; a fresh one would open nothing that was stored.
-    let (code, said) = copy.refused();
+    gateway.terminate();
+    // The keystore of before the erasure, the ledger of after it.
+    std::fs::copy(gateway.home.path("paravent.ledger"), backup.path("paravent.ledger")).unwrap();
+    let mut restored = Gateway::at(backup);
+    let seen = Raw::connect(restored.port(), "app").rows("SELECT first_name FROM people ORDER BY id");
+    assert_eq!(seen, [row(["NULL"]), row(["Bea"])]);
+    assert_eq!(restored.admin().state(1).as_deref(), Some("erased"));
+    restored.terminate();
+    std::fs::remove_file(restored.home.path("paravent.ledger")).unwrap();
+    let (code, said) = restored.home.refused();
     assert_eq!(code, 1, "{said}");
+    clear_line(&said, "ledger");
+    drop(pg);
 }
 
 #[test]

@@ -206,7 +206,19 @@ impl Database {
         let mut current = self.current.write();
         let snapshot = match &*current {
             Some((same, _)) if same.fingerprint == answers => Arc::clone(same),
-            _ => Arc::new(self.build(answers).map_err(io::Error::other)?),
+            _ => {
+                let new = self.build(answers).map_err(io::Error::other)?;
+                for (table, column) in missing(&self.tables, &new.catalog) {
+                    tracing::warn!(
+                        database = self.name,
+                        "the policy places a field in column {column} of {}.{}, which does not exist: mend its name in the \
+                         policy, or add the column; from then on it is protected",
+                        table.schema,
+                        table.name
+                    );
+                }
+                Arc::new(new)
+            }
         };
         self.latest.store(snapshot.catalog.version, Ordering::Release);
         *current = Some((Arc::clone(&snapshot), began));
@@ -225,6 +237,18 @@ impl Database {
     pub fn expire(&self) {
         self.stale.store(true, Ordering::Release);
     }
+}
+
+/// Columns that the policy names and their tables lack.
+fn missing<'t>(tables: &'t [Table], catalog: &Catalog) -> Vec<(&'t Table, &'t str)> {
+    let mut found = Vec::new();
+    for table in tables {
+        let relation = catalog.relations.values().find(|r| r.schema == table.schema && r.name == table.name);
+        let Some(relation) = relation else { continue };
+        let lacks = |name: &&str| relation.column(name).is_none();
+        found.extend(table.columns.iter().map(|p| &*p.column).filter(lacks).map(|name| (table, name)));
+    }
+    found
 }
 
 /// A query's rows as text, on the gateway's own login.

@@ -102,6 +102,7 @@ impl<'s> Planner<'s> {
     fn insert_columns(&self, cols: &NodeList, rel: RelId) -> Step<Vec<usize>> {
         let r = &self.rels[rel];
         if cols.is_empty() {
+            (0..r.cols.len()).try_for_each(|i| self.storable(rel, i))?;
             return Ok((0..r.cols.len()).collect());
         }
         let mut at = Vec::with_capacity(cols.len());
@@ -112,7 +113,10 @@ impl<'s> Planner<'s> {
                 Some(i) if !target.indirection().is_empty() && matches!(r.cols[i].flow, Flow::Field(_)) => {
                     return Err(refuse::unknown("a part of a protected column").into());
                 }
-                Some(i) => at.push(i),
+                Some(i) => {
+                    self.storable(rel, i)?;
+                    at.push(i);
+                }
                 None if r.relation.is_none() => at.push(usize::MAX),
                 None => {
                     let table =

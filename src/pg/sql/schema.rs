@@ -335,6 +335,18 @@ pub(super) fn renamed_schema(stmt: Node<'_>, scope: &Scope<'_>) -> Result<(), Re
     ))
 }
 
+impl Planner<'_> {
+    /// A write to a protected column whose storage type can't hold what would be sent there.
+    pub(super) fn storable(&self, rel: super::names::RelId, column: usize) -> Step<()> {
+        let r = &self.rels[rel];
+        let Some(Flow::Field(flow)) = r.cols.get(column).map(|c| &c.flow) else { return Ok(()) };
+        let field = self.field(flow.field)?;
+        let (Some(table), false) = (r.table, stores(field, flow.stored_oid)) else { return Ok(()) };
+        let Some(placed) = table.columns.iter().find(|p| p.field == flow.field) else { return Ok(()) };
+        Err(ddl_type(table, placed, field, "it is stored").into())
+    }
+}
+
 /// Whether a column of this type can hold a field's envelopes or tokens.
 fn stores(field: &Field, oid: u32) -> bool {
     match &field.protect {

@@ -131,6 +131,7 @@ impl<'s> Planner<'s> {
         if !set.indirection().is_empty() && self.field_at(target.rel, column).is_some() {
             return Err(refuse::unknown("a part of a protected column").into());
         }
+        self.storable(target.rel, column)?;
         Ok(column)
     }
 
