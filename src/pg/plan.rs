@@ -55,6 +55,21 @@ pub struct Plan {
     pub splices: Splices,
 }
 
+impl Plan {
+    /// Whether another plan of the same text sends, binds and shows the same.
+    pub fn runs_like(&self, other: &Self) -> bool {
+        let params =
+            |plan: &Self| plan.params.iter().map(|p| (p.action.clone(), p.type_oid)).collect::<Vec<_>>();
+        self.sql == other.sql
+            && self.client_params == other.client_params
+            && self.outputs == other.outputs
+            && self.hidden == other.hidden
+            && self.visible == other.visible
+            && self.swallow_rows == other.swallow_rows
+            && params(self) == params(other)
+    }
+}
+
 /// What the client is told of one of its parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientParam {

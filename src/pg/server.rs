@@ -23,6 +23,9 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, LocalSet};
 
+/// Stack of a worker: the planner's walk is recursive (bounded by its own depth), and the parser's too.
+const STACK: usize = 64 << 20;
+
 /// Words of statements that may change which relation an unqualified name means.
 const PATH_WORDS: [&str; 10] = [
     "search_path",
@@ -147,7 +150,8 @@ fn workers() -> io::Result<Vec<mpsc::UnboundedSender<Job>>> {
         .map(|i| {
             let (send, mut jobs) = mpsc::unbounded_channel::<Job>();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            std::thread::Builder::new().name(format!("pg-{i}")).spawn(move || {
+            let thread = std::thread::Builder::new().name(format!("pg-{i}")).stack_size(STACK);
+            thread.spawn(move || {
                 let local = LocalSet::new();
                 local.spawn_local(async move {
                     while let Some((accepted, context)) = jobs.recv().await {

@@ -9,7 +9,7 @@ use super::units::{Control, is_ddl};
 use super::{End, Portal, Prepared, Session};
 use crate::pg::value::Format;
 use crate::pg::wire::frame::{self, HEADER};
-use crate::pg::wire::simple::{self, Target};
+use crate::pg::wire::simple::{self, Status, Target};
 use crate::pg::wire::{bind, parse_msg};
 
 /// Large object functions, the only ones that FunctionCall may name (`fmgroids.h`).
@@ -230,6 +230,7 @@ impl Session {
             let units = self.units.take();
             self.expects.push_with(What::Query, Show::Relay, Context { units, ddl, ..Context::default() });
         }
+        self.order.ends = self.expects.sent();
         self.pipeline = false;
         self.relay_client(total);
         Ok(())
@@ -302,12 +303,12 @@ impl Session {
         match decision {
             Ok(Decision::Pass) => {
                 let (control, ddl) = (Control::of(text), is_ddl(text));
-                let path = self.planned_path.clone();
-                self.statements.insert(name.clone(), Prepared::Passed { path });
+                let made = self.made(text, &message.types).into();
+                self.statements.insert(name.clone(), Prepared::Passed { made });
                 self.pass_parse(total, name, control, ddl)
             }
             Ok(Decision::Refuse(failure)) => self.refuse_parse(name, *failure),
-            Ok(Decision::Run(plan)) => self.parse_plan(name, plan, message.types.into()),
+            Ok(Decision::Run(plan)) => self.parse_plan(name, plan, self.made(text, &message.types).into()),
             Ok(Decision::Script(script)) => self.parse_script(name, &script),
             Err(error) => self.failed_extended(error),
         }
@@ -346,13 +347,22 @@ impl Session {
             self.forward(total, What::Complete);
             return Ok(());
         };
-        if let Prepared::Run { path, .. } | Prepared::Passed { path } = &prepared {
-            match self.same_path(path).await {
+        let decided = match &prepared {
+            Prepared::Run { plan, made } => Some((made, Some(&**plan))),
+            Prepared::Passed { made } => Some((made, None)),
+            _ => None,
+        };
+        if let Some((made, plan)) = decided {
+            let holds = match self.same_path(&made.path).await {
+                Ok(true) => self.still_holds(made, plan).await,
+                other => other,
+            };
+            match holds {
                 Ok(true) => {}
                 Ok(false) => {
                     self.take(total);
-                    self.shared.metrics.refused("search-path");
-                    return self.refuse_extended(Failure::path_changed().response());
+                    self.shared.metrics.refused("replan");
+                    return self.refuse_extended(Failure::replan().response());
                 }
                 Err(error) => {
                     self.take(total);
@@ -374,7 +384,7 @@ impl Session {
                 self.forward(total, What::Complete);
                 Ok(())
             }
-            Prepared::Run { plan, declared, path } => {
+            Prepared::Run { plan, made: decided } => {
                 let body = self.take(total);
                 let message = bind::read(&body)?;
                 let formats: Result<Vec<Format>, _> =
@@ -384,8 +394,8 @@ impl Session {
                     return self.refuse_extended(Failure::format_code().response());
                 };
                 let formats = super::run::result_formats(&plan, &formats);
-                if self.bind_plan(&plan, &declared, &message, &formats, Show::Relay).await? {
-                    let prepared = Prepared::Run { plan, declared, path };
+                if self.bind_plan(&plan, &decided.declared, &message, &formats, Show::Relay).await? {
+                    let prepared = Prepared::Run { plan, made: decided };
                     let made = self.made.take();
                     self.portals.insert(portal, Portal { prepared, formats, made, kept: None });
                 }
@@ -403,13 +413,13 @@ impl Session {
                 None => (None, &[][..]),
             },
         };
-        let Some(Prepared::Run { plan, declared, .. }) = prepared else {
+        let Some(Prepared::Run { plan, made }) = prepared else {
             self.forward(total, What::Describe);
             return Ok(());
         };
         let context = Context {
             plan: Some(plan.clone()),
-            declared: declared.clone(),
+            declared: made.declared.clone(),
             formats: formats.to_vec(),
             ..Context::default()
         };
@@ -484,6 +494,7 @@ impl Session {
             Control::Commit | Control::Rollback | Control::Unclear => {
                 let units = self.units.take();
                 self.expects.push_with(What::Execute, Show::Relay, Context { units, ..Context::default() });
+                self.order.ends = self.expects.sent();
                 self.pipeline = true;
                 self.relay_client(total);
             }
@@ -505,7 +516,9 @@ impl Session {
         if !self.order.pure {
             self.in_order(false).await?;
         }
-        if self.units.is_empty() {
+        // In a block that nothing on its way can end, Sync ends nothing: its unit goes on.
+        let within = self.status == Status::InBlock && self.expects.answered() >= self.order.ends;
+        if self.units.is_empty() || within {
             self.expects.push(What::Sync, Show::Relay);
         } else {
             let units = self.units.take();

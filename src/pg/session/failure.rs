@@ -147,12 +147,12 @@ impl Failure {
         Self::new("22023", "protocol", "unsupported format code", "format codes are 0 (text) and 1 (binary)")
     }
 
-    pub(crate) fn path_changed() -> Self {
+    pub(crate) fn replan() -> Self {
         Self::new(
             "0A000",
-            "search-path",
-            "paravent: the statement was prepared under another search path",
-            "prepare it again, or qualify its tables with their schema",
+            "replan",
+            "paravent: the statement was prepared under another search path or schema",
+            "prepare it again, or qualify its tables and name its columns",
         )
     }
 

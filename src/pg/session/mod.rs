@@ -71,19 +71,27 @@ impl From<Ended> for End {
 enum Prepared {
     Run {
         plan: Arc<Plan>,
-        declared: Arc<[u32]>,
-        path: Path,
+        made: Arc<Made>,
     },
-    /// It names what the policy protects elsewhere, and touches nothing protected under the search path
-    /// that it was planned with.
+    /// It names what the policy protects elsewhere, and touches nothing protected as it was decided.
     Passed {
-        path: Path,
+        made: Arc<Made>,
     },
     Control(Control),
     /// It changes the schema.
     Ddl,
     /// It was refused; so is whatever is bound to the name.
     Refused(Arc<Failure>),
+}
+
+/// What a prepared statement was decided with.
+struct Made {
+    text: Box<str>,
+    /// Parameter types that the client declared.
+    declared: Arc<[u32]>,
+    path: Path,
+    /// Of the catalog.
+    version: u64,
 }
 
 /// A portal that was bound from one of them.
@@ -152,6 +160,8 @@ struct Order {
     rows: u64,
     /// Entries up to this one must be over before anything at all is executed.
     all: u64,
+    /// Entries up to this one may end the transaction block.
+    ends: u64,
     /// Since the last Sync nothing but protected reads was executed.
     pure: bool,
     /// The pipeline began outside a transaction, with nothing on its way.

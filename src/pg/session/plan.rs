@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::hidden::HiddenError;
-use super::{Path, Session};
+use super::{Made, Path, Session};
 use crate::pg::catalog::{PlanKey, queries};
 use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
@@ -65,7 +65,19 @@ impl Session {
                 "send the statement that changes the search path by itself",
             ))));
         }
+        let mut after_ddl = false;
         for statement in &planned {
+            if after_ddl && matches!(statement.verdict, Verdict::Run(_)) {
+                // It was planned with the schema that the DDL before it changes.
+                self.shared.metrics.refused("script-ddl");
+                return Ok(Decision::Refuse(Box::new(Failure::new(
+                    "0A000",
+                    "script-ddl",
+                    "paravent: a statement on a protected table follows a change of the schema in one Query",
+                    "send the statements that change the schema by themselves",
+                ))));
+            }
+            after_ddl |= matches!(statement.kind, StatementKind::Ddl);
             match &statement.verdict {
                 Verdict::Refuse(refusal) => return Ok(self.refused(refusal)),
                 Verdict::NeedsCatalog => {
@@ -94,6 +106,33 @@ impl Session {
         }
         planned.retain(|p| !p.range.is_empty());
         Ok(Decision::Script(planned))
+    }
+
+    /// Whether a prepared statement would be decided today as it was: its catalog may have moved on.
+    pub(super) async fn still_holds(
+        &mut self,
+        made: &Made,
+        plan: Option<&Plan>,
+    ) -> Result<bool, HiddenError> {
+        self.refresh(false).await?;
+        if made.version == self.snapshot.catalog.version {
+            return Ok(true);
+        }
+        Ok(match (self.decide(&made.text, &made.declared).await?, plan) {
+            (Decision::Pass, None) => true,
+            (Decision::Run(today), Some(plan)) => today.runs_like(plan),
+            _ => false,
+        })
+    }
+
+    /// What a statement that is prepared now was decided with.
+    pub(super) fn made(&self, text: &str, declared: &[u32]) -> Made {
+        Made {
+            text: text.into(),
+            declared: declared.into(),
+            path: self.planned_path.clone(),
+            version: self.snapshot.catalog.version,
+        }
     }
 
     /// Whether a statement that was planned under `path` still means the same relations: Postgres

@@ -5,7 +5,7 @@ use super::expect::{Context, Show, What};
 use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
 use super::rows::{Opener, RowError, format_at, stored_envelope, token_text};
-use super::{End, Prepared, Session, subject};
+use super::{End, Made, Prepared, Session, subject};
 use crate::ids::Subject;
 use crate::pg::plan::{Bind, Plan, Verdict};
 use crate::pg::sql::{Planned, StatementKind};
@@ -41,15 +41,9 @@ pub(super) struct Kept {
 
 impl Session {
     /// Parse of a planned statement.
-    pub(super) fn parse_plan(
-        &mut self,
-        name: Vec<u8>,
-        plan: Arc<Plan>,
-        declared: Arc<[u32]>,
-    ) -> Result<(), End> {
-        self.send_parse(&name, &plan, &declared, false)?;
-        let path = self.planned_path.clone();
-        self.statements.insert(name, Prepared::Run { plan, declared, path });
+    pub(super) fn parse_plan(&mut self, name: Vec<u8>, plan: Arc<Plan>, made: Arc<Made>) -> Result<(), End> {
+        self.send_parse(&name, &plan, &made.declared, false)?;
+        self.statements.insert(name, Prepared::Run { plan, made });
         Ok(())
     }
 
@@ -366,6 +360,7 @@ impl Session {
         }
         let units = self.units.take();
         self.expects.push_with(What::Sync, Show::Relay, Context { units, ..Context::default() });
+        self.order.ends = self.expects.sent();
         self.after_sync();
         Ok(())
     }

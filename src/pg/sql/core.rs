@@ -73,7 +73,7 @@ pub(super) struct Rows {
 }
 
 /// Nesting beyond which a statement is refused (the walk is recursive).
-const DEEPEST: usize = 150;
+pub(super) const DEEPEST: usize = 150;
 
 /// Planning of one statement.
 pub(super) struct Planner<'s> {
@@ -135,12 +135,7 @@ impl<'s> Planner<'s> {
     /// Runs a step one level deeper.
     pub(super) fn deeper<T>(&mut self, step: impl FnOnce(&mut Self) -> Step<T>) -> Step<T> {
         if self.depth >= DEEPEST {
-            return Err(refuse::refusal(
-                "too-deep",
-                "the statement is nested too deeply",
-                "Split it, or use IN and AND/OR lists instead of nested expressions.",
-            )
-            .into());
+            return Err(refuse::too_deep().into());
         }
         self.depth += 1;
         let result = step(self);

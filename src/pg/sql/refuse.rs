@@ -63,3 +63,12 @@ pub(super) fn mixed(number: u16) -> Refusal {
         "Pass the value twice, as two parameters.",
     )
 }
+
+/// Nesting that the planner does not follow.
+pub(super) fn too_deep() -> Refusal {
+    refusal(
+        "too-deep",
+        "the statement is nested too deeply",
+        "Split it, or use IN and AND/OR lists instead of nested expressions.",
+    )
+}

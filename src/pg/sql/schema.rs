@@ -366,11 +366,13 @@ fn text_stays(def: &nodes::ColumnDef) -> bool {
     ty.is_some_and(|(oid, _)| types::is_text(oid))
 }
 
-fn harmless_default(node: Node<'_>) -> bool {
+fn harmless_default(mut node: Node<'_>) -> bool {
+    while let Node::TypeCast(t) = node {
+        node = t.arg();
+    }
     match node {
         Node::None => true,
         Node::A_Const(c) => c.isnull || matches!(c.val(), Some(ConstValue::String(""))),
-        Node::TypeCast(t) => harmless_default(t.arg()),
         _ => false,
     }
 }

@@ -186,7 +186,10 @@ fn setting(v: &nodes::VariableSetStmt) -> StatementKind {
 }
 
 /// The text of a constant in SET.
-pub(super) fn constant(node: Node<'_>) -> Option<String> {
+pub(super) fn constant(mut node: Node<'_>) -> Option<String> {
+    while let Node::TypeCast(t) = node {
+        node = t.arg();
+    }
     match node {
         Node::A_Const(c) => match c.val()? {
             ConstValue::String(s) | ConstValue::Float(s) => Some(s.to_owned()),
@@ -194,7 +197,6 @@ pub(super) fn constant(node: Node<'_>) -> Option<String> {
             ConstValue::Boolean(b) => Some(b.to_string()),
             _ => None,
         },
-        Node::TypeCast(t) => constant(t.arg()),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Constants: what a literal or parameter is, the casts around it, and how it is put in a protected place.
 
+use super::core::DEEPEST;
 use super::core::{Origin, Planner, Step, Use};
 use super::edit::Piece;
 use super::lex::Kind;
@@ -105,9 +106,19 @@ impl Planner<'_> {
                     _ => Err(refuse::unknown("a parameter of that form").into()),
                 }
             }
-            Node::TypeCast(cast) => {
-                let Some(mut value) = self.value(cast.arg())? else { return Ok(None) };
-                value.casts.push(self.cast(cast, Some(&value.range))?);
+            Node::TypeCast(_) => {
+                let (mut casts, mut inner) = (Vec::new(), node);
+                while let Node::TypeCast(cast) = inner {
+                    casts.push(cast);
+                    inner = cast.arg();
+                }
+                if casts.len() > DEEPEST {
+                    return Err(refuse::too_deep().into());
+                }
+                let Some(mut value) = self.value(inner)? else { return Ok(None) };
+                for cast in casts.into_iter().rev() {
+                    value.casts.push(self.cast(cast, Some(&value.range))?);
+                }
                 Ok(Some(value))
             }
             _ => Ok(None),

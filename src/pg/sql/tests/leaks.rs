@@ -111,3 +111,28 @@ proptest! {
         check(&world, &format!("{}{noise}{}", &a[..at(a, cut)], &a[at(a, cut)..]));
     }
 }
+
+#[test]
+fn refuses_what_is_nested_beyond_its_depth() {
+    let deep = |text: String| {
+        std::thread::Builder::new()
+            .stack_size(64 << 20)
+            .spawn(move || {
+                let world = world();
+                match world.verdict(&text) {
+                    Verdict::Refuse(refusal) => assert_eq!(refusal.anchor, "too-deep", "{}", &text[..40]),
+                    // The name stands in a string only, and nothing comes of it.
+                    Verdict::Pass => assert!(text.starts_with("SELECT 'people'")),
+                    other => panic!("{other:?}"),
+                }
+            })
+            .unwrap()
+            .join()
+            .unwrap();
+    };
+    deep(format!("SELECT 1 FROM people WHERE id = {}", vec!["1"; 20_000].join("+")));
+    deep(format!("SELECT 1 FROM people WHERE email = 'x'{}", "::text".repeat(20_000)));
+    deep(format!("SELECT 'people'{}", "||'a'".repeat(20_000)));
+    deep(format!("SELECT id{} FROM people", "::text".repeat(20_000)));
+    deep(format!("SELECT {}1{} FROM people", "(".repeat(5_000), ")".repeat(5_000)));
+}
