@@ -1,6 +1,7 @@
 //! The Postgres gateway.
 
 pub mod catalog;
+mod drain;
 mod metrics;
 pub mod net;
 pub mod plan;

@@ -4,6 +4,7 @@
 //! changes threads; system calls, not code, are most of a relay's cost.
 
 use super::catalog::Catalogs;
+use super::drain::Drain;
 use super::metrics::Metrics;
 use super::net::connect::Connector;
 use super::net::stream::Plain;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Stack of a worker: the planner's walk is recursive (bounded by its own depth), and the parser's too.
 const STACK: usize = 64 << 20;
@@ -48,7 +49,7 @@ struct Context {
     connector: Connector,
     tls: Option<Arc<ServerConfig>>,
     open: Arc<AtomicU32>,
-    drain: watch::Receiver<bool>,
+    drain: Arc<Drain>,
 }
 
 /// A listener that runs.
@@ -113,12 +114,12 @@ pub async fn serve(config: PostgresConfig, door: Door, drain: watch::Receiver<bo
         connector,
         tls,
         open: Arc::default(),
-        drain,
+        drain: Arc::default(),
     };
     let context = Arc::new(RwLock::new(context));
     let reload = Reload { context: Arc::clone(&context), tables: config.tables };
     let workers = workers()?;
-    let task = tokio::spawn(accept(listener, context, workers));
+    let task = tokio::spawn(accept(listener, context, workers, drain));
     Ok(Gateway { address, task, reload })
 }
 
@@ -152,21 +153,32 @@ fn workers() -> io::Result<Vec<mpsc::UnboundedSender<Job>>> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let thread = std::thread::Builder::new().name(format!("pg-{i}")).stack_size(STACK);
             thread.spawn(move || {
-                let local = LocalSet::new();
-                local.spawn_local(async move {
-                    while let Some((accepted, context)) = jobs.recv().await {
-                        tokio::task::spawn_local(connection(accepted, context));
+                runtime.block_on(async move {
+                    let mut open = JoinSet::new();
+                    loop {
+                        tokio::select! {
+                            job = jobs.recv() => match job {
+                                Some((accepted, context)) => drop(open.spawn(connection(accepted, context))),
+                                None => break,
+                            },
+                            Some(_) = open.join_next() => {}
+                        }
                     }
+                    // The listener is gone; its connections end by themselves.
+                    while open.join_next().await.is_some() {}
                 });
-                runtime.block_on(local);
             })?;
             Ok(send)
         })
         .collect()
 }
 
-async fn accept(listener: Listener, context: Arc<RwLock<Context>>, workers: Vec<mpsc::UnboundedSender<Job>>) {
-    let mut drain = context.read().drain.clone();
+async fn accept(
+    listener: Listener,
+    context: Arc<RwLock<Context>>,
+    workers: Vec<mpsc::UnboundedSender<Job>>,
+    mut drain: watch::Receiver<bool>,
+) {
     let open = Arc::clone(&context.read().open);
     let refresher = tokio::spawn(refresh(Arc::clone(&context)));
     let recovery = tokio::spawn(super::recovery::run(
@@ -193,6 +205,7 @@ async fn accept(listener: Listener, context: Arc<RwLock<Context>>, workers: Vec<
         }
     }
     drop(listener);
+    context.read().drain.begin();
     refresher.abort();
     recovery.abort();
     while open.load(Ordering::Acquire) > 0 {
@@ -267,7 +280,7 @@ async fn connection(accepted: Accepted, context: Context) {
         }
         Ok(Ok(ready)) => match session(ready, context).await {
             Ok(session) => {
-                session.run(context.drain.clone()).await;
+                session.run(Arc::clone(&context.drain)).await;
                 return;
             }
             Err(refused) => refused,

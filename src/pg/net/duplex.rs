@@ -137,7 +137,8 @@ impl Duplex {
         poll_fn(|cx| self.poll_turn(cx, read)).await
     }
 
-    fn poll_turn(&mut self, cx: &mut Context<'_>, read: Read) -> Poll<Result<(), Ended>> {
+    /// As [`Duplex::turn`], polled.
+    pub fn poll_turn(&mut self, cx: &mut Context<'_>, read: Read) -> Poll<Result<(), Ended>> {
         let ended = |side, error| Poll::Ready(Err(Ended { side, error }));
         if let Poll::Ready(Err(e)) = self.server.poll_write_out(cx) {
             // What the server said before it went away is read below, and still reaches the client.

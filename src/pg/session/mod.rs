@@ -25,6 +25,7 @@ mod when;
 use aho_corasick::AhoCorasick;
 
 use super::catalog::{Database, Snapshot};
+use super::drain::Drain;
 use super::net::duplex::{Duplex, Ended, Read, Side};
 use super::plan::Plan;
 use super::value::{Format, Settings};
@@ -36,7 +37,9 @@ use expect::Expects;
 pub(crate) use failure::Failure;
 use hashbrown::HashMap;
 pub(crate) use rewrite::follow;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use units::{Control, Units};
 
 /// What a session shares with the others of its listener.
@@ -243,27 +246,22 @@ impl Session {
         }
     }
 
-    /// Runs until a leg ends.
-    pub(crate) async fn run(mut self, mut drain: tokio::sync::watch::Receiver<bool>) {
+    /// Runs until a leg ends, or the gateway drains and the session is idle.
+    pub(crate) async fn run(mut self, drain: Arc<Drain>) {
+        let _place = drain.join(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await);
         let end = loop {
             if let Err(end) = self.step().await {
                 break end;
             }
             let idle = self.expects.is_empty() && self.status == Status::Idle && !self.pipeline;
-            if idle && *drain.borrow_and_update() {
-                break End::Fatal(Box::new(Failure::shutdown()));
-            }
-            let turned = if idle {
-                tokio::select! {
-                    biased;
-                    turned = self.io.turn(Read::Both) => turned,
-                    _ = drain.changed() => continue,
-                }
-            } else {
-                self.io.turn(Read::Both).await
-            };
-            if let Err(ended) = turned {
-                break End::Leg(ended);
+            let turned = poll_fn(|cx| match self.io.poll_turn(cx, Read::Both) {
+                Poll::Pending if idle && drain.has_begun() => Poll::Ready(None),
+                turned => turned.map(Some),
+            });
+            match turned.await {
+                Some(Ok(())) => {}
+                Some(Err(ended)) => break End::Leg(ended),
+                None => break End::Fatal(Box::new(Failure::shutdown())),
             }
         };
         self.finish(end).await;

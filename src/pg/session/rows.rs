@@ -310,7 +310,7 @@ fn unescape(mut bytes: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 /// A stored token in its column's text form.
-pub(super) fn token_text(oid: u32, format: Format, bytes: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
+pub(super) fn token_text(oid: u32, format: Format, bytes: &[u8]) -> Option<Cow<'_, str>> {
     match format {
         Format::Binary if matches!(oid, subject::UUID | subject::INT8) => {
             subject::text(oid, format, bytes).map(Into::into)
