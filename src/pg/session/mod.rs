@@ -325,8 +325,9 @@ impl Session {
 
     /// Says goodbye to both legs.
     async fn finish(mut self, end: End) {
-        // A transaction whose outcome nobody saw is left to recovery.
-        self.units.abandon();
+        // No commit of these was sent: the server rolls them back. Those whose COMMIT was on its way go
+        // with what is due, and are left to recovery.
+        self.units.rollback();
         match end {
             End::Leg(Ended { side: Side::Client, .. }) => {
                 self.io.server.output.append_with(super::wire::simple::terminate);
