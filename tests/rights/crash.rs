@@ -41,7 +41,7 @@ impl Stream {
             let insert = format!(
                 "INSERT INTO people (email, first_name, title) VALUES ('e{n}@x.example', 'Nom-{n}', 'Nom-{n}') RETURNING id"
             );
-            let transaction = n % 3 == 0;
+            let transaction = n.is_multiple_of(3);
             let steps = if transaction { vec!["BEGIN", &insert, "COMMIT"] } else { vec![insert.as_str()] };
             let mut id = None;
             let mut done = true;
@@ -75,7 +75,7 @@ impl Stream {
                     .iter()
                     .skip(at)
                     .copied()
-                    .find(|id| id % 4 == 0 && !told.erased.contains(id));
+                    .find(|id| id.is_multiple_of(4) && !told.erased.contains(id));
                 at = told.inserted.len().saturating_sub(50);
                 if let Some(id) = found {
                     told.asked.insert(id);

@@ -74,5 +74,5 @@ fn finds_a_value_in_every_encoding() {
     assert!(seen(value.encode_utf16().flat_map(u16::to_le_bytes).collect()));
     assert!(seen(value.encode_utf16().flat_map(u16::to_be_bytes).collect()));
     assert!(seen(within("\\u00c9lo\\u00efse canari".to_owned())));
-    assert!(!seen(within("Éloïse Canari".replace("Can", "can ").clone())));
+    assert!(!seen(within("Éloïse can ari".to_owned())));
 }
