@@ -9,6 +9,7 @@
 mod client;
 mod detail;
 mod expect;
+mod extended;
 mod failure;
 mod hidden;
 mod params;

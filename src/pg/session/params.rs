@@ -2,11 +2,37 @@
 
 use super::failure::Failure;
 use super::subject;
-use super::values::{Bound, nobody};
 use crate::pg::plan::{Param, Source};
 use crate::pg::value::{self, Format};
 use crate::pg::wire::bind;
 use crate::protect::{Stored, armour};
+
+/// One upstream parameter, ready.
+pub(super) enum Bound {
+    /// As the client sent its parameter of that index.
+    Client(usize),
+    Null,
+    Text(Vec<u8>),
+    Binary(Vec<u8>),
+}
+
+impl Bound {
+    pub(super) fn format(&self, _index: usize, message: &bind::Bind<'_>) -> Format {
+        match self {
+            Self::Client(i) => message.formats.at(*i).unwrap_or(Format::Text),
+            Self::Null | Self::Text(_) => Format::Text,
+            Self::Binary(_) => Format::Binary,
+        }
+    }
+
+    pub(super) fn bytes<'a>(&'a self, message: &bind::Bind<'a>) -> Option<&'a [u8]> {
+        match self {
+            Self::Client(i) => message.value(*i),
+            Self::Null => None,
+            Self::Text(bytes) | Self::Binary(bytes) => Some(bytes),
+        }
+    }
+}
 
 /// The client's parameters as it sent them.
 pub(super) struct Client<'a> {
@@ -171,4 +197,13 @@ pub(super) fn array_literal(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
     }
     out.push(b'}');
     out
+}
+
+pub(super) fn nobody() -> Failure {
+    Failure::new(
+        "0A000",
+        "null-subject",
+        "paravent: a protected value in a row whose subject is NULL",
+        "give the subject column a value: nobody's data can't be sealed",
+    )
 }

@@ -51,7 +51,7 @@ impl Session {
             Ok(planned) => planned,
             Err(refusal) => return Ok(self.refused(&refusal)),
         };
-        if text.contains("U&") || text.contains("u&") {
+        if text.contains("U&") || text.contains("u&") || text.contains('\\') {
             // An escape may spell a setting's name.
             self.search_path.disturb();
         }

@@ -54,9 +54,7 @@ impl Session {
                 let failure = Failure::internal("the statement was planned as one that fails");
                 let text = text.clone();
                 self.statements.insert(name, Prepared::Refused(failure.into()));
-                self.send_failing(&text, false)?;
-                self.skipping = true;
-                Ok(())
+                self.send_failing(&text)
             }
             _ => {
                 let failure = Failure::new(
@@ -92,14 +90,17 @@ impl Session {
         Ok(())
     }
 
-    /// Sends a text that fails on the server in its own words.
-    fn send_failing(&mut self, text: &str, simple: bool) -> Result<(), End> {
-        self.io.server.output.append_with(|out| parse_msg::write(out, FAILING_NAME, text.as_bytes(), &[]))?;
-        let plan = Plan { splices: crate::pg::plan::Splices::default(), ..Plan::default() };
-        let context = Context { plan: Some(plan.into()), simple, ..Context::default() };
+    /// Sends a text that fails on the server in its own words; should it not, what follows it fails.
+    fn send_failing(&mut self, text: &str) -> Result<(), End> {
+        self.io.server.output.append_with(|out| -> Result<(), WireError> {
+            simple::close(out, Target::Statement(FAILING_NAME))?;
+            parse_msg::write(out, FAILING_NAME, text.as_bytes(), &[])
+        })?;
+        self.expects.push(What::Complete, Show::Hide);
+        let context = Context { plan: Some(Plan::default().into()), simple: true, ..Context::default() };
         self.expects.push_with(What::Complete, Show::Rewrite, context);
-        self.pipeline = true;
-        Ok(())
+        let failure = Failure::internal("the statement was planned as one that fails, and did not");
+        self.refuse_extended(failure.response())
     }
 
     /// Bind of a planned statement: protects its values first. False when it was refused.
@@ -373,10 +374,7 @@ impl Session {
             }
             match &statement.verdict {
                 Verdict::Run(plan) => self.run_simple(plan).await?,
-                Verdict::Fails(sql) => {
-                    self.send_failing(sql, true)?;
-                    self.skipping = true;
-                }
+                Verdict::Fails(sql) => self.send_failing(sql)?,
                 _ => self.run_plain(&text[statement.range.clone()], &statement.kind).await?,
             }
         }
@@ -454,7 +452,7 @@ pub(super) fn result_formats(plan: &Plan, formats: &[Format]) -> Vec<Format> {
         all.extend(std::iter::repeat_n(Format::Text, plan.hidden.len()));
     } else if let (1, Some(visible), false) = (all.len(), plan.visible, plan.hidden.is_empty()) {
         // One code stands for all; a statement whose only column is hidden gets it as text.
-        all = super::client::written_out(formats, usize::from(visible));
+        all = written_out(formats, usize::from(visible));
         all.extend(std::iter::repeat_n(Format::Text, plan.hidden.len()));
     }
     all
@@ -476,4 +474,9 @@ fn whole_frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn frames(bytes: &[u8], tag: u8) -> impl Iterator<Item = &[u8]> {
     whole_frames(bytes).filter(move |f| f[0] == tag).map(|f| &f[HEADER..])
+}
+
+/// Formats of all `n` columns written out.
+fn written_out(formats: &[Format], n: usize) -> Vec<Format> {
+    (0..n).map(|i| format_at(formats, i)).collect()
 }

@@ -3,7 +3,7 @@
 
 use super::failure::Failure;
 use super::hidden::{HiddenError, HiddenParam};
-use super::params::{Client, array_literal, element, single};
+use super::params::{Bound, Client, array_literal, element, nobody, single};
 use super::{Session, subject};
 use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, Subject};
@@ -12,33 +12,6 @@ use crate::pg::value::{self, Format};
 use crate::pg::wire::bind;
 use crate::policy::model::{Declared, Field, Protect};
 use crate::protect::{Item, Owner};
-
-/// One upstream parameter, ready.
-pub(super) enum Bound {
-    /// As the client sent its parameter of that index.
-    Client(usize),
-    Null,
-    Text(Vec<u8>),
-    Binary(Vec<u8>),
-}
-
-impl Bound {
-    pub(super) fn format(&self, _index: usize, message: &bind::Bind<'_>) -> Format {
-        match self {
-            Self::Client(i) => message.formats.at(*i).unwrap_or(Format::Text),
-            Self::Null | Self::Text(_) => Format::Text,
-            Self::Binary(_) => Format::Binary,
-        }
-    }
-
-    pub(super) fn bytes<'a>(&'a self, message: &bind::Bind<'a>) -> Option<&'a [u8]> {
-        match self {
-            Self::Client(i) => message.value(*i),
-            Self::Null => None,
-            Self::Text(bytes) | Self::Binary(bytes) => Some(bytes),
-        }
-    }
-}
 
 impl From<Failure> for HiddenError {
     fn from(failure: Failure) -> Self {
@@ -443,13 +416,4 @@ fn known(write: &Write, id: &str) -> Result<Whose, Failure> {
             "give an id in the form of its type",
         )),
     }
-}
-
-pub(super) fn nobody() -> Failure {
-    Failure::new(
-        "0A000",
-        "null-subject",
-        "paravent: a protected value in a row whose subject is NULL",
-        "give the subject column a value: nobody's data can't be sealed",
-    )
 }

@@ -1,0 +1,252 @@
+//! The extended protocol's messages: Parse, Bind, Describe, Execute, Close.
+
+use super::client::first_words;
+use super::expect::{Context, Show, What};
+use super::failure::Failure;
+use super::plan::Decision;
+use super::units::{Control, is_ddl};
+use super::{End, Portal, Prepared, Session};
+use crate::pg::value::Format;
+use crate::pg::wire::frame::HEADER;
+use crate::pg::wire::simple::{self, Target};
+use crate::pg::wire::{bind, parse_msg};
+
+impl Session {
+    pub(super) async fn parse(&mut self, total: usize) -> Result<(), End> {
+        self.follow_catalog();
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let message = parse_msg::read(body)?;
+        let name = message.name.to_vec();
+        if !self.statements.is_empty() {
+            self.statements.remove(&name);
+        }
+        let text = message.query;
+        if self.shared.search_path.is_match(text) {
+            self.search_path.disturb();
+        }
+        if !self.snapshot.filter.may_touch(text) {
+            let (control, ddl) = first_words(text);
+            return self.pass_parse(total, name, control, ddl);
+        }
+        let body = self.copy(total);
+        let message = parse_msg::read(&body)?;
+        let decision = match std::str::from_utf8(message.query) {
+            Ok(text) => self.decide(text, &message.types).await,
+            Err(_) => Ok(Decision::Refuse(Box::new(Failure::not_utf8()))),
+        };
+        if !matches!(decision, Ok(Decision::Pass)) {
+            self.io.client.input.consume(total);
+        }
+        let text = std::str::from_utf8(message.query).unwrap_or_default();
+        match decision {
+            Ok(Decision::Pass) => {
+                let (control, ddl) = (Control::of(text), is_ddl(text));
+                let made = self.made(text, &message.types).into();
+                self.statements.insert(name.clone(), Prepared::Passed { made });
+                self.pass_parse(total, name, control, ddl)
+            }
+            Ok(Decision::Refuse(failure)) => self.refuse_parse(name, *failure),
+            Ok(Decision::Run(plan)) => self.parse_plan(name, plan, self.made(text, &message.types).into()),
+            Ok(Decision::Script(script)) => self.parse_script(name, &script),
+            Err(error) => self.failed_extended(error),
+        }
+    }
+
+    fn pass_parse(
+        &mut self,
+        total: usize,
+        name: Vec<u8>,
+        control: Option<Control>,
+        ddl: bool,
+    ) -> Result<(), End> {
+        if let Some(control) = control {
+            self.statements.insert(name, Prepared::Control(control));
+        } else if ddl {
+            self.statements.insert(name, Prepared::Ddl);
+        }
+        self.forward(total, What::Complete);
+        Ok(())
+    }
+
+    /// The name stands for the refusal from now on: a Bind that is already on its way, with values in
+    /// clear, must not reach the server.
+    fn refuse_parse(&mut self, name: Vec<u8>, failure: Failure) -> Result<(), End> {
+        let response = failure.response();
+        self.statements.insert(name, Prepared::Refused(failure.into()));
+        self.refuse_extended(response)
+    }
+
+    pub(super) async fn bind(&mut self, total: usize) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let message = bind::read(body)?;
+        let portal = message.portal.to_vec();
+        self.portals.remove(&portal);
+        let Some(prepared) = self.statements.get(message.statement).cloned() else {
+            self.forward(total, What::Complete);
+            return Ok(());
+        };
+        let decided = match &prepared {
+            Prepared::Run { plan, made } => Some((made, Some(&**plan))),
+            Prepared::Passed { made } => Some((made, None)),
+            _ => None,
+        };
+        if let Some((made, plan)) = decided {
+            let holds = match self.same_path(&made.path).await {
+                Ok(true) => self.still_holds(made, plan).await,
+                other => other,
+            };
+            match holds {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.take(total);
+                    self.shared.metrics.refused("replan");
+                    return self.refuse_extended(Failure::replan().response());
+                }
+                Err(error) => {
+                    self.take(total);
+                    return self.failed_extended(error);
+                }
+            }
+        }
+        match prepared {
+            Prepared::Refused(failure) => {
+                self.take(total);
+                self.refuse_extended(failure.response())
+            }
+            Prepared::Control(_) | Prepared::Ddl => {
+                self.portals.insert(portal, Portal { prepared, formats: Vec::new(), made: None, kept: None });
+                self.forward(total, What::Complete);
+                Ok(())
+            }
+            Prepared::Passed { .. } => {
+                self.forward(total, What::Complete);
+                Ok(())
+            }
+            Prepared::Run { plan, made: decided } => {
+                let body = self.take(total);
+                let message = bind::read(&body)?;
+                let formats: Result<Vec<Format>, _> =
+                    (0..message.results.len()).map(|i| message.results.at(i)).collect();
+                let params = (0..message.values.len()).all(|i| message.formats.at(i).is_ok());
+                let (Ok(formats), true) = (formats, params) else {
+                    return self.refuse_extended(Failure::format_code().response());
+                };
+                let formats = super::run::result_formats(&plan, &formats);
+                if self.bind_plan(&plan, &decided.declared, &message, &formats, Show::Relay).await? {
+                    let prepared = Prepared::Run { plan, made: decided };
+                    let made = self.made.take();
+                    self.portals.insert(portal, Portal { prepared, formats, made, kept: None });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn describe(&mut self, total: usize) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let (prepared, formats) = match simple::read_target(body)? {
+            Target::Statement(name) => (self.statements.get(name), &[][..]),
+            Target::Portal(name) => match self.portals.get(name) {
+                Some(portal) => (Some(&portal.prepared), &portal.formats[..]),
+                None => (None, &[][..]),
+            },
+        };
+        let Some(Prepared::Run { plan, made }) = prepared else {
+            self.forward(total, What::Describe);
+            return Ok(());
+        };
+        let context = Context {
+            plan: Some(plan.clone()),
+            declared: made.declared.clone(),
+            formats: formats.to_vec(),
+            ..Context::default()
+        };
+        self.expects.push_with(What::Describe, Show::Rewrite, context);
+        self.pipeline = true;
+        self.relay_client(total);
+        Ok(())
+    }
+
+    pub(super) async fn execute(&mut self, total: usize) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let (name, rows) = simple::read_execute(body)?;
+        let name = name.to_vec();
+        let known = self.portals.get(&name).map(|p| (p.prepared.clone(), p.formats.clone()));
+        let Some((prepared, formats)) = known else {
+            return self.pass_execute(total).await;
+        };
+        if !matches!(prepared, Prepared::Run { .. }) {
+            self.in_order(false).await?;
+            if self.skipping {
+                self.pass_over(total);
+                return Ok(());
+            }
+            self.order.pure = false;
+        }
+        match prepared {
+            Prepared::Run { plan, .. } => {
+                self.take(total);
+                self.execute_plan(&name, &plan, formats, rows, false).await
+            }
+            Prepared::Control(control) => {
+                self.shared.metrics.passed.increment(1);
+                self.execute_control(total, control).await
+            }
+            Prepared::Ddl => {
+                self.shared.metrics.passed.increment(1);
+                self.expects.push_with(
+                    What::Execute,
+                    Show::Relay,
+                    Context { ddl: true, ..Context::default() },
+                );
+                self.pipeline = true;
+                self.relay_client(total);
+                Ok(())
+            }
+            Prepared::Passed { .. } | Prepared::Refused(_) => {
+                self.forward(total, What::Execute);
+                Ok(())
+            }
+        }
+    }
+
+    async fn execute_control(&mut self, total: usize, control: Control) -> Result<(), End> {
+        match control {
+            Control::Savepoint(name) => {
+                self.units.savepoint(name);
+                self.forward(total, What::Execute);
+            }
+            Control::RollbackTo(name) if !self.units.is_empty() => {
+                self.forward(total, What::Execute);
+                while self.client_rest > 0 {
+                    Box::pin(self.client_message()).await?;
+                }
+                self.io.server.output.append_with(simple::flush);
+                let sent = self.expects.sent();
+                self.wait_until(|s| s.expects.answered() >= sent).await?;
+                if !self.skipping {
+                    self.units.rollback_to(&name);
+                }
+            }
+            Control::RollbackTo(_) => self.forward(total, What::Execute),
+            Control::Commit | Control::Rollback | Control::Unclear => {
+                let units = self.units.take();
+                self.expects.push_with(What::Execute, Show::Relay, Context { units, ..Context::default() });
+                self.order.ends = self.expects.sent();
+                self.pipeline = true;
+                self.relay_client(total);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, total: usize) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        match simple::read_target(body)? {
+            Target::Statement(name) => self.statements.remove(name).map(drop),
+            Target::Portal(name) => self.portals.remove(name).map(drop),
+        };
+        self.forward(total, What::Complete);
+        Ok(())
+    }
+}
