@@ -26,6 +26,15 @@ pub(super) struct Opened {
 pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
     let Keys { root, store, ledger, cache, lease } = &config.keys;
     let roots = FileRoots::open(root).map_err(|error| fault(&error))?;
+    if !store.exists() && std::fs::metadata(ledger).is_ok_and(|ledger| ledger.len() > 0) {
+        // A new keystore would open nothing that was sealed, and hide that the old one is lost.
+        return Err(AppError::failed(format!(
+            "the keystore {} is missing, and the ledger {} says that there was one; restore it from its backup, \
+             or move the ledger away to begin anew",
+            store.display(),
+            ledger.display()
+        )));
+    }
     // Both block, once, at start.
     let store = Embedded::open(store).map_err(|error| fault(&KeyringError::from(error)))?;
     let ledger = Ledger::open(ledger).map_err(|error| fault(&error))?;

@@ -183,10 +183,11 @@ impl Session {
         self.pipeline = true;
         let rows = self.hidden(&lookup.sql, &params).await?;
         let mut found: Vec<String> = Vec::new();
+        let mut seen = hashbrown::HashSet::new();
         for row in rows {
             let Some(Some(id)) = row.into_iter().next() else { return Err(nobody().into()) };
             let id = subject::canonical(write.subject_oid, &id).ok_or_else(nobody)?;
-            if !found.contains(&id) {
+            if seen.insert(id.clone()) {
                 found.push(id);
             }
         }
