@@ -1,5 +1,7 @@
 //! Which room may know which (design: "Rooms and doors"): read from the sources' own `crate::…` paths.
 
+#![allow(clippy::unwrap_used)] // helpers of tests
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,12 +9,12 @@ pub(super) fn run(command: &KeysCommand) -> Result<Exit, Stop> {
     match command {
         KeysCommand::Generate(file) => {
             let path = load(&file.path)?.keys.root;
-            FileRoots::generate(&path).map_err(stop)?;
+            FileRoots::generate(&path).map_err(|error| stop(&error))?;
             say(&format!("made {}: keep a copy where the database's backups are not", path.display()))?;
         }
         KeysCommand::List(file) => {
-            let roots = FileRoots::open(load(&file.path)?.keys.root).map_err(stop)?;
-            for root in roots.list().map_err(stop)? {
+            let roots = FileRoots::open(load(&file.path)?.keys.root).map_err(|error| stop(&error))?;
+            for root in roots.list().map_err(|error| stop(&error))? {
                 say(&format!("generation {}, made {}", root.generation.0, root.created))?;
             }
         }
@@ -23,7 +23,7 @@ pub(super) fn run(command: &KeysCommand) -> Result<Exit, Stop> {
 }
 
 /// What went wrong with the key file, and what to do.
-fn stop(error: RootError) -> Stop {
+fn stop(error: &RootError) -> Stop {
     let message = match error.advice() {
         advice if advice.is_empty() => error.to_string(),
         advice => format!("{error}; {advice}"),

@@ -158,12 +158,13 @@ async fn read_packet(client: &mut Leg) -> io::Result<Option<Vec<u8>>> {
 
 /// Passes a cancel request on. The key is the server's own, so it needs no table here.
 async fn cancel(connector: &Connector, packet: &[u8]) {
-    if let Ok(mut stream) = connector.connect().await {
-        if stream.write_all(packet).await.is_ok() && stream.flush().await.is_ok() {
-            // The server closes once it has signalled; the client waits for that.
-            let mut rest = [0; 16];
-            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut rest).await;
-        }
+    if let Ok(mut stream) = connector.connect().await
+        && stream.write_all(packet).await.is_ok()
+        && stream.flush().await.is_ok()
+    {
+        // The server closes once it has signalled; the client waits for that.
+        let mut rest = [0; 16];
+        let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut rest).await;
     }
 }
 
@@ -203,8 +204,7 @@ async fn authenticate(mut io: Duplex, database: String) -> Result<Ready, Refused
     let mut settings =
         Settings { date_style: "ISO, MDY".into(), time_zone: "UTC".into(), bytea_escape: false };
     loop {
-        loop {
-            let Some((tag, frame)) = next_frame(&mut io.server) else { break };
+        while let Some((tag, frame)) = next_frame(&mut io.server) {
             match (tag, frame) {
                 (_, Err(failure)) => return Err(refuse(io.client, failure)),
                 (b'R', Ok(frame)) => {

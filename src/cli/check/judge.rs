@@ -195,7 +195,7 @@ fn room(limit: u32) -> u32 {
 fn width(at: &str, limit: u32, ddl: Option<String>, found: &mut Vec<Finding>) {
     match room(limit) {
         0 => {
-            found.push(Finding::wrong(format!("{at} is varchar({limit}), too narrow for any envelope"), ddl))
+            found.push(Finding::wrong(format!("{at} is varchar({limit}), too narrow for any envelope"), ddl));
         }
         bytes => found.push(Finding {
             wrong: false,

@@ -155,12 +155,11 @@ impl Database {
     /// # Errors
     /// The catalog can't be read.
     pub async fn snapshot(&self) -> io::Result<Arc<Snapshot>> {
-        if !self.stale.load(Ordering::Acquire) {
-            if let Some((snapshot, read)) = &*self.current.read() {
-                if read.elapsed() < 2 * REFRESH {
-                    return Ok(Arc::clone(snapshot));
-                }
-            }
+        if !self.stale.load(Ordering::Acquire)
+            && let Some((snapshot, read)) = &*self.current.read()
+            && read.elapsed() < 2 * REFRESH
+        {
+            return Ok(Arc::clone(snapshot));
         }
         self.reload().await
     }
@@ -187,10 +186,10 @@ impl Database {
     pub async fn reload(&self) -> io::Result<Arc<Snapshot>> {
         let asked = Instant::now();
         let mut own = self.loading.lock().await;
-        if let Some((snapshot, at)) = &*self.current.read() {
-            if *at >= asked {
-                return Ok(Arc::clone(snapshot));
-            }
+        if let Some((snapshot, at)) = &*self.current.read()
+            && *at >= asked
+        {
+            return Ok(Arc::clone(snapshot));
         }
         let began = Instant::now();
         self.stale.store(false, Ordering::Release);

@@ -196,10 +196,11 @@ impl Session {
 
     /// Takes the newest snapshot, so that a view or function made behind the gateway is seen.
     pub(super) fn follow_catalog(&mut self) {
-        if !self.private && !self.database.is_newest(&self.snapshot) {
-            if let Some(newer) = self.database.newest() {
-                self.snapshot = newer;
-            }
+        if !self.private
+            && !self.database.is_newest(&self.snapshot)
+            && let Some(newer) = self.database.newest()
+        {
+            self.snapshot = newer;
         }
     }
 

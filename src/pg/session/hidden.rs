@@ -133,9 +133,9 @@ impl Session {
             simple::close(out, Target::Portal(NAME))?;
             simple::close(out, Target::Statement(NAME))?;
             if alone {
-                simple::sync(out)
+                simple::sync(out);
             } else {
-                simple::flush(out)
+                simple::flush(out);
             }
             Ok(())
         })?;

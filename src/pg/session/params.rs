@@ -34,6 +34,9 @@ impl Bound {
     }
 }
 
+/// A value as the client sent it: bytes, format and declared type.
+type Sent<'a> = (&'a [u8], Format, u32);
+
 /// The client's parameters as it sent them.
 pub(super) struct Client<'a> {
     pub(super) declared: &'a [u32],
@@ -52,7 +55,7 @@ impl<'a> Client<'a> {
     }
 
     /// A parameter's value, format and declared type; `None` for NULL.
-    pub(super) fn value<'p>(&self, param: &'p Param) -> Result<Option<(&'p [u8], Format, u32)>, Failure>
+    pub(super) fn value<'p>(&self, param: &'p Param) -> Result<Option<Sent<'p>>, Failure>
     where
         'a: 'p,
     {
@@ -79,7 +82,7 @@ impl<'a> Client<'a> {
     }
 
     /// A client parameter, its format and declared type; `None` for NULL.
-    pub(super) fn raw(&self, index: usize) -> Result<Option<(&'a [u8], Format, u32)>, Failure> {
+    pub(super) fn raw(&self, index: usize) -> Result<Option<Sent<'a>>, Failure> {
         match self.message.value(index) {
             Some(bytes) => Ok(Some((bytes, self.format(index)?, self.oid(index)))),
             None => Ok(None),

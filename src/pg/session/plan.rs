@@ -95,14 +95,14 @@ impl Session {
         if planned.iter().all(|p| matches!(p.verdict, Verdict::Pass)) {
             return Ok(Decision::Pass);
         }
-        if planned.len() == 1 {
-            if let Some(Planned { verdict: Verdict::Run(plan), .. }) = planned.first() {
-                let plan = Arc::clone(plan);
-                if plan.cacheable {
-                    self.snapshot.keep(key, &plan);
-                }
-                return Ok(Decision::Run(plan));
+        if planned.len() == 1
+            && let Some(Planned { verdict: Verdict::Run(plan), .. }) = planned.first()
+        {
+            let plan = Arc::clone(plan);
+            if plan.cacheable {
+                self.snapshot.keep(key, &plan);
             }
+            return Ok(Decision::Run(plan));
         }
         planned.retain(|p| !p.range.is_empty());
         Ok(Decision::Script(planned))

@@ -37,11 +37,11 @@ impl Session {
     pub(super) fn server_messages(&mut self) -> Result<bool, End> {
         self.batch = None;
         let done = self.server_batch()?;
-        if let Some(mark) = self.batch.take() {
-            if let Err(error) = self.shared.door.lease() {
-                self.io.client.output.truncate(mark);
-                return Err(End::Fatal(Box::new(Failure::protect(&error))));
-            }
+        if let Some(mark) = self.batch.take()
+            && let Err(error) = self.shared.door.lease()
+        {
+            self.io.client.output.truncate(mark);
+            return Err(End::Fatal(Box::new(Failure::protect(&error))));
         }
         Ok(done)
     }
@@ -62,10 +62,11 @@ impl Session {
             let whole = input.len() - at >= header.total();
             match self.treat(header.tag) {
                 Treat::Relay => {
-                    if header.tag == b'C' && whole {
-                        if let Some(Expect { what, context: Some(context), .. }) = self.expects.front_mut() {
-                            settle(*what, context, &input[at + HEADER..]);
-                        }
+                    if header.tag == b'C'
+                        && whole
+                        && let Some(Expect { what, context: Some(context), .. }) = self.expects.front_mut()
+                    {
+                        settle(*what, context, &input[at + HEADER..]);
                     }
                     self.relayed(header.tag);
                     self.server_rest = header.total();
@@ -121,12 +122,13 @@ impl Session {
 
     /// The entry at the front is answered when this message ends it.
     fn relayed(&mut self, tag: u8) {
-        if let Some(front) = self.expects.front() {
-            if front.what != What::Query && ends(front.what, tag) {
-                let done = self.expects.pop();
-                if let Some(context) = done.and_then(|d| d.context) {
-                    self.completed(*context);
-                }
+        if let Some(front) = self.expects.front()
+            && front.what != What::Query
+            && ends(front.what, tag)
+        {
+            let done = self.expects.pop();
+            if let Some(context) = done.and_then(|d| d.context) {
+                self.completed(*context);
             }
         }
     }
@@ -282,10 +284,10 @@ impl Session {
             Show::Relay => self.io.client.output.push(frame),
             Show::Hide => {}
             Show::Capture => {
-                if tag == b'C' {
-                    if let Some(captured) = &mut self.captured {
-                        captured.complete();
-                    }
+                if tag == b'C'
+                    && let Some(captured) = &mut self.captured
+                {
+                    captured.complete();
                 }
             }
             Show::Hold => {
@@ -301,10 +303,8 @@ impl Session {
                 }
             }
         }
-        if ended {
-            if let Some(context) = self.expects.pop().and_then(|e| e.context) {
-                self.completed(*context);
-            }
+        if ended && let Some(context) = self.expects.pop().and_then(|e| e.context) {
+            self.completed(*context);
         }
         if let Some((write, mark)) = unwritten {
             self.undo(write, mark);
@@ -331,15 +331,13 @@ impl Session {
             self.io.client.output.push(frame);
             return Ok(());
         };
-        let hidden = matches!(front.show, Show::Capture);
+        let hidden = matches!(front.show, Show::Capture | Show::Hold);
         let mut shown = Vec::new();
         match &front.context {
             Some(context) => error_for(context, body, frame, detail, &mut shown)?,
             None => shown.extend_from_slice(frame),
         }
         if hidden {
-            self.captured = Some(Captured::failed(shown));
-        } else if front.show == Show::Hold {
             self.captured = Some(Captured::failed(shown));
         } else if !self.poisoned {
             self.io.client.output.push(&shown);
