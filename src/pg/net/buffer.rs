@@ -11,6 +11,8 @@ pub struct Buffer {
     data: Vec<u8>,
     start: usize,
     end: usize,
+    /// What a writer is appending; kept apart, so that `data` stays initialised to its length.
+    made: Vec<u8>,
 }
 
 impl Buffer {
@@ -113,7 +115,9 @@ impl Buffer {
     /// Moves the first `n` bytes of `other` here; whole buffers change places instead of being copied.
     pub fn take_from(&mut self, other: &mut Self, n: usize) {
         if self.is_empty() && n == other.len() {
-            std::mem::swap(self, other);
+            std::mem::swap(&mut self.data, &mut other.data);
+            (self.start, self.end) = (other.start, other.end);
+            (other.start, other.end) = (0, 0);
             return;
         }
         self.push(&other.bytes()[..n]);
@@ -122,9 +126,13 @@ impl Buffer {
 
     /// Lets a writer append to the end as to a vector.
     pub fn append_with<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-        self.data.truncate(self.end);
-        let result = write(&mut self.data);
-        self.end = self.data.len().max(self.start);
+        let mut made = std::mem::take(&mut self.made);
+        let result = write(&mut made);
+        self.push(&made);
+        made.clear();
+        if made.capacity() <= LARGE {
+            self.made = made;
+        }
         result
     }
 }
