@@ -15,6 +15,8 @@ mod hidden_columns;
 mod late_tables;
 #[path = "pg/opening.rs"]
 mod opening;
+#[path = "pg/order.rs"]
+mod order;
 #[path = "pg/refusals.rs"]
 mod refusals;
 #[path = "pg/session.rs"]

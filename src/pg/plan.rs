@@ -49,6 +49,8 @@ pub struct Plan {
     pub swallow_rows: bool,
     /// ORDER BY on a token was seen (counted in the metrics).
     pub sorts_by_token: bool,
+    /// It is an INSERT, UPDATE or DELETE, whatever it writes.
+    pub modifies: bool,
     /// No protected literal lies in the text, so that the plan may be cached by it.
     pub cacheable: bool,
     /// Where the text was changed, to turn error positions back.

@@ -148,11 +148,11 @@ impl Session {
         if let Some(kept) = self.portals.get_mut(portal).and_then(|p| p.kept.take()) {
             return self.fetch_kept(portal, kept, rows).await;
         }
-        self.in_order(plan.write.is_none()).await?;
+        self.in_order(!plan.modifies).await?;
         if self.skipping {
             return Ok(());
         }
-        self.order.pure &= plan.write.is_none();
+        self.order.pure &= !plan.modifies;
         self.shared.metrics.protected.increment(1);
         if plan.sorts_by_token {
             self.shared.metrics.sorted_by_token.increment(1);

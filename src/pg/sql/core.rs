@@ -97,6 +97,8 @@ pub(super) struct Planner<'s> {
     pub(super) rows: Rows,
     pub(super) write: Option<Write>,
     pub(super) lookup: Option<LookupDraft>,
+    /// It is an INSERT, UPDATE or DELETE.
+    pub(super) modifies: bool,
     /// Under EXPLAIN nothing is written, and rows are not the statement's.
     pub(super) explain: bool,
     depth: usize,
@@ -127,6 +129,7 @@ impl<'s> Planner<'s> {
             rows: Rows::default(),
             write: None,
             lookup: None,
+            modifies: false,
             explain: false,
             depth: 0,
         }
@@ -237,6 +240,7 @@ impl<'s> Planner<'s> {
             hidden: self.rows.hidden,
             swallow_rows: self.rows.swallow,
             sorts_by_token: self.sorts_by_token,
+            modifies: self.modifies,
             splices,
         })
     }

@@ -62,6 +62,7 @@ impl<'s> Planner<'s> {
     /// One statement; `mentions`: an identifier (not just a string) in it is a protected name.
     pub(super) fn statement(&mut self, stmt: Node<'_>, mentions: bool) -> Step<()> {
         self.old_server()?;
+        self.modifies = matches!(stmt, Node::InsertStmt(_) | Node::UpdateStmt(_) | Node::DeleteStmt(_));
         match stmt {
             Node::SelectStmt(s) => self.top_select(s),
             Node::InsertStmt(s) => self.insert(s),
