@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How often the catalog is read again for what changed behind the gateway's back.
 const REFRESH: Duration = Duration::from_secs(3);
+/// How old the snapshot may be that a new connection begins with.
+const YOUNG: Duration = Duration::from_secs(1);
 /// Plans kept per database; all are dropped when the bound is met.
 const PLANS: usize = 4096;
 
@@ -157,7 +159,7 @@ impl Database {
     pub async fn snapshot(&self) -> io::Result<Arc<Snapshot>> {
         if !self.stale.load(Ordering::Acquire)
             && let Some((snapshot, read)) = &*self.current.read()
-            && read.elapsed() < 2 * REFRESH
+            && read.elapsed() < YOUNG
         {
             return Ok(Arc::clone(snapshot));
         }
