@@ -178,7 +178,7 @@ pub(super) fn element(stored: Stored, array_oid: u32) -> Vec<u8> {
     }
 }
 
-pub(super) fn array_literal(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
+pub(super) fn array_literal<T: AsRef<[u8]>>(elements: &[Option<T>]) -> Vec<u8> {
     let mut out = vec![b'{'];
     for (i, element) in elements.iter().enumerate() {
         if i > 0 {
@@ -188,7 +188,7 @@ pub(super) fn array_literal(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
             None => out.extend_from_slice(b"NULL"),
             Some(bytes) => {
                 out.push(b'"');
-                for b in bytes {
+                for b in bytes.as_ref() {
                     if matches!(b, b'"' | b'\\') {
                         out.push(b'\\');
                     }

@@ -1,5 +1,6 @@
 //! Subject ids on the wire: read from a parameter or a result column in either format.
 
+use super::params::array_literal;
 use crate::pg::value::Format;
 
 /// The canonical text of a subject id, or `None` where it can't be one of its declared type.
@@ -23,23 +24,9 @@ pub(super) fn canonical(oid: u32, text: &str) -> Option<String> {
 }
 
 /// The array literal of canonical ids, for `= ANY($n)`.
-pub(super) fn array(ids: &[String]) -> String {
-    let mut out = String::from("{");
-    for (i, id) in ids.iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        out.push('"');
-        for c in id.chars() {
-            if matches!(c, '"' | '\\') {
-                out.push('\\');
-            }
-            out.push(c);
-        }
-        out.push('"');
-    }
-    out.push('}');
-    out
+pub(super) fn array(ids: &[String]) -> Vec<u8> {
+    let elements: Vec<Option<&[u8]>> = ids.iter().map(|id| Some(id.as_bytes())).collect();
+    array_literal(&elements)
 }
 
 /// `smallint`.
@@ -69,6 +56,6 @@ mod tests {
 
     #[test]
     fn an_array_literal_is_quoted() {
-        assert_eq!(array(&["1".into(), "a\"b\\".into()]), r#"{"1","a\"b\\"}"#);
+        assert_eq!(array(&["1".into(), "a\"b\\".into()]), br#"{"1","a\"b\\"}"#);
     }
 }

@@ -82,7 +82,7 @@ impl Session {
         }
         for (index, param) in plan.params.iter().enumerate() {
             if param.action == Action::Subjects {
-                bound[index] = Bound::Text(subject::array(&found).into_bytes());
+                bound[index] = Bound::Text(subject::array(&found));
             }
         }
         Ok(bound)
@@ -118,7 +118,7 @@ impl Session {
                     }
                     let found = door.find_folded(*field, &identifier).await.map_err(protect)?;
                     tokens.extend(found.into_iter().map(String::from));
-                    Bound::Text(subject::array(&tokens).into_bytes())
+                    Bound::Text(subject::array(&tokens))
                 }
                 None => Bound::Null,
             },
