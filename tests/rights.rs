@@ -9,3 +9,5 @@ mod support;
 mod crash;
 #[path = "rights/erasure.rs"]
 mod erasure;
+#[path = "rights/receipts.rs"]
+mod receipts;

@@ -49,7 +49,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("cli", &["admin", "app", "config", "demo", "pg", "policy", "pseudonym", "roots", "telemetry"]),
+    (
+        "cli",
+        &[
+            "admin",
+            "app",
+            "config",
+            "crypto",
+            "demo",
+            "pg",
+            "policy",
+            "pseudonym",
+            "rights",
+            "roots",
+            "telemetry",
+        ],
+    ),
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

@@ -10,7 +10,7 @@ use crate::keystore::embedded::Embedded;
 use crate::policy;
 use crate::policy::model::Policy;
 use crate::protect::Door;
-use crate::rights::{Ledger, Rights, RightsError, SubjectState};
+use crate::rights::{self, Ledger, Rights, RightsError, SubjectState};
 use crate::roots::FileRoots;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(super) struct Opened {
 
 /// Opens everything, and brings the keystore up to the ledger. Nothing is served before that.
 pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
-    let Keys { root, store, ledger, cache, lease } = &config.keys;
+    let Keys { root, store, ledger, receipt_key, cache, lease } = &config.keys;
     let roots = FileRoots::open(root).map_err(|error| fault(&error))?;
     if !store.exists() && std::fs::metadata(ledger).is_ok_and(|ledger| ledger.len() > 0) {
         // A new keystore would open nothing that was sealed, and hide that the old one is lost.
@@ -35,12 +35,13 @@ pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
             ledger.display()
         )));
     }
+    let key = rights::key::open(receipt_key).map_err(|error| fault(&error))?;
     // Both block, once, at start.
     let store = Embedded::open(store).map_err(|error| fault(&KeyringError::from(error)))?;
     let ledger = Ledger::open(ledger).map_err(|error| fault(&error))?;
     let options = Options { capacity: *cache, lease: *lease, ..Options::default() };
     let keyring = Keyring::open(Arc::new(store), &roots, options).await.map_err(|error| fault(&error))?;
-    let rights = Rights::open(keyring.clone(), ledger).await.map_err(|error| fault(&error))?;
+    let rights = Rights::open(keyring.clone(), ledger, key).await.map_err(|error| fault(&error))?;
     set_policy(&rights, &config.policy);
     let door = Door::new(keyring.clone(), config.policy.clone()).map_err(AppError::failed)?;
     Ok(Opened { keyring, door, rights })
@@ -97,7 +98,7 @@ impl Subjects for People {
     async fn erase(&self, request: admin::Erasure) -> Result<Option<serde_json::Value>, SubjectsError> {
         let ground = request.ground.as_deref().unwrap_or("not stated");
         match self.rights.erase(&request.subject, ground).await {
-            Ok(erasure) => answer(&erasure).map(Some),
+            Ok(erasure) => answer(erasure).map(Some),
             Err(RightsError::NotFound) => Ok(None),
             Err(error) => Err(unavailable(&error)),
         }
@@ -108,12 +109,8 @@ impl Subjects for People {
     }
 }
 
-/// The receipt, with the salt of its commitment beside its own keys.
-fn answer(erasure: &crate::rights::Erasure) -> Result<serde_json::Value, SubjectsError> {
-    let mut body = serde_json::to_value(&erasure.receipt)
-        .map_err(|_| SubjectsError::Unavailable("the receipt can't be written".into()))?;
-    if let (Some(object), Some(salt)) = (body.as_object_mut(), &erasure.salt) {
-        object.insert("salt".into(), salt.clone().into());
-    }
-    Ok(body)
+/// The receipt, with the salt of its commitment in it.
+fn answer(erasure: rights::Erasure) -> Result<serde_json::Value, SubjectsError> {
+    let told = rights::Receipt { salt: erasure.salt, ..erasure.receipt };
+    serde_json::to_value(&told).map_err(|_| SubjectsError::Unavailable("the receipt can't be written".into()))
 }

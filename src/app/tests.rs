@@ -3,6 +3,7 @@
 use super::*;
 use crate::admin::client::Client;
 use crate::admin::tokens::{Role, TokenFile};
+use crate::rights;
 use crate::roots::FileRoots;
 use hyper::Method;
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ impl Home {
         let home = Self { dir: tempfile::tempdir().unwrap() };
         home.write(FILE);
         FileRoots::generate(home.path("keys")).unwrap();
+        rights::key::generate(&home.path("receipt.key")).unwrap();
         home
     }
 
@@ -139,6 +141,15 @@ async fn an_unknown_subject_is_unknown_to_the_real_keystore() {
 async fn without_a_root_key_nothing_starts_and_the_way_out_is_told() {
     let home = Home::new();
     std::fs::remove_file(home.path("keys")).unwrap();
+    let error = Gateway::start(home.config()).await.err().unwrap();
+    assert!(error.to_string().contains("paravent keys generate"), "{error}");
+    assert_eq!(error.exit(), Exit::Usage);
+}
+
+#[tokio::test]
+async fn without_a_key_to_sign_receipts_nothing_starts_and_the_way_out_is_told() {
+    let home = Home::new();
+    std::fs::remove_file(home.path("receipt.key")).unwrap();
     let error = Gateway::start(home.config()).await.err().unwrap();
     assert!(error.to_string().contains("paravent keys generate"), "{error}");
     assert_eq!(error.exit(), Exit::Usage);

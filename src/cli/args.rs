@@ -31,6 +31,9 @@ pub(super) enum Command {
     /// One person's data, through a running gateway's admin API
     #[command(subcommand)]
     Subject(SubjectCommand),
+    /// Receipts of erasures
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// The admin API's tokens
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -101,6 +104,32 @@ pub(super) struct SubjectArgs {
     /// PEM file of the certificate that signed an https listener's
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReceiptCommand {
+    /// Check a receipt's signature, without a gateway; exit code 1 when it doesn't hold
+    Verify {
+        /// The receipt, as the gateway gave it (- for standard input)
+        file: PathBuf,
+        /// The public key that you trust: a PEM file, or 64 hexadecimal digits
+        #[arg(long, value_name = "PUB")]
+        key: String,
+        /// Check also that it is about this subject, with the salt in the receipt or in --salt
+        #[arg(long, num_args = 2, value_names = ["CLASS", "ID"])]
+        subject: Option<Vec<String>>,
+        /// The salt that came with the erasure's answer, where the receipt is a later copy
+        #[arg(long, value_name = "HEX", requires = "subject")]
+        salt: Option<String>,
+    },
+    /// Print the public key that this gateway's receipts verify with
+    Key {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// As PEM, for other tools
+        #[arg(long)]
+        pem: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

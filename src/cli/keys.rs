@@ -3,14 +3,25 @@
 use super::args::KeysCommand;
 use super::{Stop, load, say};
 use crate::fault::{Exit, Fault};
-use crate::roots::{FileRoots, RootError, RootProvider};
+use crate::rights;
+use crate::roots::{FileRoots, RootProvider};
 
 pub(super) fn run(command: &KeysCommand) -> Result<Exit, Stop> {
     match command {
         KeysCommand::Generate(file) => {
-            let path = load(&file.path)?.keys.root;
-            FileRoots::generate(&path).map_err(|error| stop(&error))?;
-            say(&format!("made {}: keep a copy where the database's backups are not", path.display()))?;
+            let keys = load(&file.path)?.keys;
+            // Where the root key is there and the other is not, only the other is made.
+            let both = keys.receipt_key.exists();
+            if both || !keys.root.exists() {
+                FileRoots::generate(&keys.root).map_err(|error| stop(&error))?;
+                let path = keys.root.display();
+                say(&format!("made {path}: keep a copy where the database's backups are not"))?;
+            }
+            if !both {
+                let key = rights::key::generate(&keys.receipt_key).map_err(|error| stop(&error))?;
+                let path = keys.receipt_key.display();
+                say(&format!("made {path}: it signs receipts; they verify with {}", key.public().to_hex()))?;
+            }
         }
         KeysCommand::List(file) => {
             let roots = FileRoots::open(load(&file.path)?.keys.root).map_err(|error| stop(&error))?;
@@ -23,7 +34,7 @@ pub(super) fn run(command: &KeysCommand) -> Result<Exit, Stop> {
 }
 
 /// What went wrong with the key file, and what to do.
-fn stop(error: &RootError) -> Stop {
+pub(super) fn stop(error: &dyn Fault) -> Stop {
     let message = match error.advice() {
         advice if advice.is_empty() => error.to_string(),
         advice => format!("{error}; {advice}"),

@@ -6,6 +6,7 @@ mod admin;
 mod args;
 mod check;
 mod keys;
+mod receipt;
 mod serve;
 mod subject;
 
@@ -64,6 +65,7 @@ fn short(command: Command) -> Result<Exit, Stop> {
         Command::Check(check) => check::run(&check),
         Command::Keys(command) => keys::run(&command),
         Command::Subject(command) => subject::run(command),
+        Command::Receipt(command) => receipt::run(&command),
         Command::Admin(AdminCommand::Token(token)) => admin::token(&token),
         Command::Serve(_) | Command::Demo { .. } => Err(Stop::failed("not a short command")),
     }

@@ -36,7 +36,7 @@ pub struct Config {
     pub policy: Arc<Policy>,
 }
 
-/// `[keys]`: where keys live. All three are files in this version (`file:path`).
+/// `[keys]`: where keys live. All are files in this version (`file:path`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     /// `root`: the file of root keys.
@@ -45,6 +45,8 @@ pub struct Keys {
     pub store: PathBuf,
     /// `ledger`: the record of destructions (default `paravent.ledger`).
     pub ledger: PathBuf,
+    /// `receipt_key`: the key that signs receipts (default `receipt.key`).
+    pub receipt_key: PathBuf,
     /// `cache`: user keys held in memory at once. Default 100000.
     pub cache: usize,
     /// `lease_seconds`: how long keys may be used without the keystore's word. Default 30 s.

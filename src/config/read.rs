@@ -120,14 +120,19 @@ impl Reader<'_> {
         let store = self.file(&mut section, "store", Some("paravent.keystore"), &["postgres", "postgresql"]);
         let ledger =
             self.file(&mut section, "ledger", Some("paravent.ledger"), &["postgres", "postgresql", "s3"]);
+        let receipt_key = self.file(&mut section, "receipt_key", Some("receipt.key"), &["pkcs11", "aws-kms"]);
         let cache = section.number("cache", 16..=100_000_000, &mut self.problems).unwrap_or(100_000);
         let lease = section.number("lease_seconds", 1..=3600, &mut self.problems).unwrap_or(30);
         section.finish(&["rotate", "rotation", "generation", "backup"], &mut self.problems);
-        let (root, store, ledger) = (root?, store?, ledger?);
-        if root == store || root == ledger || store == ledger {
-            return self.problems.none(entry.at, "[keys]: root, store and ledger are three different files");
+        let (root, store, ledger, receipt_key) = (root?, store?, ledger?, receipt_key?);
+        let files = [&root, &store, &ledger, &receipt_key];
+        if files.iter().enumerate().any(|(n, file)| files[..n].contains(file)) {
+            return self
+                .problems
+                .none(entry.at, "[keys]: root, store, ledger and receipt_key are four different files");
         }
-        Some(Keys { root, store, ledger, cache: cache as usize, lease: Duration::from_secs(lease.into()) })
+        let (cache, lease) = (cache as usize, Duration::from_secs(lease.into()));
+        Some(Keys { root, store, ledger, receipt_key, cache, lease })
     }
 
     /// A `file:…` address; other schemes are refused, those of later versions by name.

@@ -1,4 +1,4 @@
-//! The only place that calls an AEAD, HKDF, HMAC, SHA-256 or a random number generator.
+//! The only place that calls an AEAD, HKDF, HMAC, SHA-256, a signature or a random number generator.
 //!
 //! Everything is infallible but what an attacker can make fail: [`NotAuthentic`], and a size that the
 //! algorithm excludes ([`TooLong`]).
@@ -6,7 +6,9 @@
 pub mod aead;
 pub mod kdf;
 pub mod random;
+pub mod sign;
 
 pub use aead::{NONCE_LEN, NotAuthentic, TAG_LEN, TooLong, open_append, seal_in_place};
 pub use kdf::{expand, hmac_sha256, sha256};
 pub use random::{random, random_secret};
+pub use sign::{PublicKey, SigningKey};

@@ -1,7 +1,7 @@
 //! Erasing a subject.
 
-use super::receipt::METHOD;
-use super::{Inner, NOT_COVERED, Receipt, Rights, RightsError, Stage, Times, What, commitment};
+use super::receipt::{METHOD, TYPE, not_covered};
+use super::{Inner, Receipt, Replicas, Rights, RightsError, Stage, Times, What, commitment};
 use crate::clock::rfc3339;
 use crate::crypto::random;
 use crate::ids::Subject;
@@ -46,7 +46,7 @@ impl Rights {
             let footprint = store.footprint(subject).await?;
             if footprint.keys.is_empty() {
                 let before = store.marked(&mark).await?.ok_or(RightsError::NotFound)?;
-                return Ok(self.repeated(id, subject, ground, before.into()));
+                return self.repeated(id, subject, ground, before.into());
             }
             let mark = self.refuses(&subject.class).then_some(mark);
             let intent_at = inner.now();
@@ -72,7 +72,7 @@ impl Rights {
                 tokens_living_on: erased.surviving.len(),
                 ..self.blank(id, &subject.class, ground, intent_at)
             };
-            inner.close(&receipt).await?;
+            let receipt = inner.close(receipt).await?;
             tracing::info!(target: "audit", receipt = %receipt.id, keys = receipt.keys.len(), "subject erased");
             return Ok(Erasure { receipt, salt: Some(hex::encode(salt)) });
         }
@@ -82,31 +82,49 @@ impl Rights {
     /// A receipt with nothing destroyed yet.
     pub(super) fn blank(&self, id: String, class: &str, ground: &str, intent: String) -> Receipt {
         Receipt {
+            kind: TYPE.to_owned(),
             id,
+            revision: 0,
+            issued: String::new(),
             stage: Stage::Live,
+            finality: None,
             subject_commitment: None,
             class: class.to_owned(),
             ground: ground.to_owned(),
-            times: Times { intent, live: self.inner.now() },
+            times: Times { intent, live: self.inner.now(), swept: None, fin: None },
             keys: Vec::new(),
+            generation: self.inner.keyring.generation().0,
+            generations_destroyed: Vec::new(),
             tokens_destroyed: 0,
             tokens_living_on: 0,
             method: METHOD.to_owned(),
-            not_covered: NOT_COVERED.map(str::to_owned).to_vec(),
+            // The embedded keystore has one replica: this one, whose caches are purged.
+            replicas: Replicas { heard: 1, outwaited: 0 },
+            swept: Vec::new(),
+            not_covered: not_covered(),
             policy: self.inner.policy.read().1.as_deref().map(str::to_owned),
+            audit: None,
             repeats: None,
+            salt: None,
+            signature: None,
         }
     }
 
     /// Nothing was left to destroy. Not kept: it is evidence of nothing new.
-    fn repeated(&self, id: String, subject: &Subject, ground: &str, before: String) -> Erasure {
+    fn repeated(
+        &self,
+        id: String,
+        subject: &Subject,
+        ground: &str,
+        before: String,
+    ) -> Result<Erasure, RightsError> {
         let salt = random::<32>();
         let receipt = Receipt {
             subject_commitment: Some(commitment(&salt, subject)),
             repeats: Some(before),
             ..self.blank(id, &subject.class, ground, self.inner.now())
         };
-        Erasure { receipt, salt: Some(hex::encode(salt)) }
+        Ok(Erasure { receipt: self.inner.receipts.signed(receipt)?, salt: Some(hex::encode(salt)) })
     }
 }
 
@@ -135,10 +153,9 @@ impl Inner {
     }
 
     /// Keeps the receipt, then says done.
-    pub(super) async fn close(&self, receipt: &Receipt) -> Result<(), RightsError> {
-        let document = serde_json::to_string(receipt).map_err(|_| RightsError::Receipt)?;
-        self.keyring.store().keep_receipt(&receipt.id, &document).await?;
+    pub(super) async fn close(&self, receipt: Receipt) -> Result<Receipt, RightsError> {
+        let receipt = self.receipts.issue(receipt).await?;
         self.append(self.now(), What::Done { receipt: receipt.id.clone() }).await?;
-        Ok(())
+        Ok(receipt)
     }
 }

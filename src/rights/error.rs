@@ -34,6 +34,9 @@ pub enum RightsError {
     /// A receipt that doesn't read.
     #[error("a receipt in the keystore is damaged")]
     Receipt,
+    /// A step of a receipt that says more than what is known to have happened.
+    #[error("the receipt would be ahead of the fact: {0}")]
+    Premature(&'static str),
     /// The erasure's task was stopped.
     #[error("the erasure was interrupted; it will be completed at the next start")]
     Interrupted,

@@ -6,9 +6,12 @@
 
 mod erase;
 mod error;
+pub mod key;
 mod ledger;
 mod receipt;
+mod receipts;
 mod replay;
+pub mod signed;
 
 #[cfg(test)]
 mod tests;
@@ -16,8 +19,12 @@ mod tests;
 pub use erase::Erasure;
 pub use error::{LedgerError, RightsError};
 pub use ledger::{Entry, Ledger, What};
-pub use receipt::{NOT_COVERED, Receipt, Stage, Times, commitment};
+pub use receipt::{
+    AuditHead, Finality, GenerationGone, NotCovered, Receipt, Replicas, Stage, Swept, TYPE, Times, commitment,
+};
+pub use receipts::{Receipts, Step};
 
+use crate::crypto::SigningKey;
 use crate::ids::Subject;
 use crate::keyring::Keyring;
 use crate::policy::model::{AfterErasure, Policy};
@@ -33,6 +40,7 @@ pub struct Rights {
 struct Inner {
     keyring: Keyring,
     ledger: Arc<Ledger>,
+    receipts: Receipts,
     policy: RwLock<(Arc<Policy>, Option<Box<str>>)>,
     /// One erasure at a time: the ledger's order is the order in which they happened.
     turn: tokio::sync::Mutex<()>,
@@ -51,12 +59,14 @@ pub enum SubjectState {
 }
 
 impl Rights {
-    /// Brings the keystore up to the ledger, then serves. Call [`Rights::set_policy`] next.
+    /// Brings the keystore up to the ledger, then serves; receipts are signed with `key`. Call
+    /// [`Rights::set_policy`] next.
     ///
     /// # Errors
     /// [`RightsError::Behind`] when the ledger is not this keystore's, or lacks entries that it has seen.
-    pub async fn open(keyring: Keyring, ledger: Ledger) -> Result<Self, RightsError> {
+    pub async fn open(keyring: Keyring, ledger: Ledger, key: SigningKey) -> Result<Self, RightsError> {
         let inner = Inner {
+            receipts: Receipts::new(keyring.clone(), key),
             keyring,
             ledger: Arc::new(ledger),
             policy: RwLock::default(),
@@ -95,10 +105,14 @@ impl Rights {
     /// A receipt, by its id.
     ///
     /// # Errors
-    /// [`RightsError::NotFound`], [`RightsError::Keys`].
+    /// As [`Receipts::get`].
     pub async fn receipt(&self, id: &str) -> Result<Receipt, RightsError> {
-        let document = self.inner.keyring.store().receipt(id).await?.ok_or(RightsError::NotFound)?;
-        serde_json::from_str(&document).map_err(|_| RightsError::Receipt)
+        self.inner.receipts.get(id).await
+    }
+
+    /// What issues receipts and moves them on.
+    pub fn issuer(&self) -> &Receipts {
+        &self.inner.receipts
     }
 
     /// The ids of all receipts, oldest first.

@@ -42,8 +42,7 @@ impl Rights {
                     tokens_living_on: erased.surviving.len(),
                     ..self.blank(receipt.clone(), &class, &ground, entry.time)
                 };
-                let text = serde_json::to_string(&document).map_err(|_| RightsError::Receipt)?;
-                self.inner.keyring.store().keep_receipt(&receipt, &text).await?;
+                self.inner.receipts.issue(document).await?;
             }
             if !done.contains(&receipt) {
                 closed.insert(receipt);

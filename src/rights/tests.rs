@@ -149,7 +149,7 @@ async fn a_ledger_behind_the_keystore_is_refused() {
     drop((door, rights));
     std::fs::remove_file(folder.path().join("test.ledger")).unwrap();
     let ledger = Ledger::open(&folder.path().join("test.ledger")).unwrap();
-    let opened = Rights::open(keyring, ledger).await;
+    let opened = Rights::open(keyring, ledger, SigningKey::generate().unwrap()).await;
     assert!(matches!(opened, Err(RightsError::Behind { found: 0, seen: 1 })));
     drop(store);
 }

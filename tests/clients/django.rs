@@ -4,10 +4,8 @@ use crate::support::canary::assert_absent;
 use crate::support::gateway::Setup;
 use crate::support::postgres::Options;
 use crate::support::{Gateway, Postgres};
-use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 
 const FIELDS: &str = r#"
 [fields]
@@ -52,25 +50,10 @@ fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/django")
 }
 
-/// A virtual environment with the project's requirements, kept between runs until they change.
+/// Python with the project's requirements.
 fn python() -> PathBuf {
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _one = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let requirements = project().join("requirements.txt");
-    let digest = hex::encode(Sha256::digest(std::fs::read(&requirements).unwrap()));
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("django-{}", &digest[..16]));
-    let python = kept.join("bin/python");
-    if kept.join("complete").exists() {
-        return python;
-    }
-    let run = |program: &Path, args: &[&str]| {
-        let out = Command::new(program).args(args).output().expect("python3 is installed (`make deps`)");
-        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    };
-    run(Path::new("python3"), &["-m", "venv", "--clear", kept.to_str().unwrap()]);
-    run(&python, &["-m", "pip", "install", "--quiet", "-r", requirements.to_str().unwrap()]);
-    std::fs::write(kept.join("complete"), "").unwrap();
-    python
+    let requirements = std::fs::read_to_string(project().join("requirements.txt")).unwrap();
+    crate::support::python::python("django", &requirements)
 }
 
 /// Runs a story of `drive.py`; what it saw.

@@ -1,7 +1,7 @@
 //! Killed at any point: every acknowledged value opens, every acknowledged erasure stays.
 
 use paravent::clear::Clear;
-use paravent::crypto::random;
+use paravent::crypto::{SigningKey, random};
 use paravent::envelope::{EnvelopeRef, field_tag};
 use paravent::ids::{FieldId, Subject};
 use paravent::keyring::{Keyring, Options};
@@ -42,8 +42,8 @@ async fn open(folder: &Path) -> House {
     let store = Arc::new(Embedded::open(&folder.join("test.keystore")).unwrap());
     let roots = FileRoots::open(folder.join("keys")).unwrap();
     let keyring = Keyring::open(store, &roots, Options::default()).await.unwrap();
-    let rights =
-        Rights::open(keyring.clone(), Ledger::open(&folder.join("test.ledger")).unwrap()).await.unwrap();
+    let ledger = Ledger::open(&folder.join("test.ledger")).unwrap();
+    let rights = Rights::open(keyring.clone(), ledger, SigningKey::generate().unwrap()).await.unwrap();
     let email = Protect::Pseudonym { domain: "email".into(), kind: TokenKind::Email, normalise: false };
     let policy = Policy {
         fields: vec![field(0, "name", Protect::Encrypt), field(1, "email", email)],

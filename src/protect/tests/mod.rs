@@ -71,7 +71,8 @@ impl House {
         let roots = FileRoots::open(path.join("keys")).unwrap();
         let keyring = Keyring::open(store.clone(), &roots, Options::default()).await.unwrap();
         let ledger = Ledger::open(&path.join("test.ledger")).unwrap();
-        let rights = Rights::open(keyring.clone(), ledger).await.unwrap();
+        let key = crate::crypto::SigningKey::generate().unwrap();
+        let rights = Rights::open(keyring.clone(), ledger, key).await.unwrap();
         let door = Door::new(keyring, policy()).unwrap();
         rights.set_policy(door.policy().clone(), None);
         Self { folder, store, door, rights }
