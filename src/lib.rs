@@ -17,6 +17,7 @@ pub mod crypto;
 pub mod demo;
 pub mod envelope;
 pub mod fault;
+pub mod http;
 pub mod ids;
 pub mod keyring;
 pub mod keys;

@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["clear", "policy", "keyring", "keystore", "keys", "envelope", "pseudonym", "crypto", "telemetry"],
     ),
     ("pg", &["protect", "policy", "clear", "telemetry", "config"]),
+    ("http", &["protect", "policy", "clear", "telemetry", "config"]),
     ("rights", &["policy", "keyring", "keystore", "keys", "crypto", "protect", "telemetry"]),
     ("config", &["policy"]),
     ("admin", &["config", "telemetry", "crypto", "policy", "rights"]),
@@ -39,6 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "admin",
             "config",
+            "http",
             "keyring",
             "keystore",
             "pg",
@@ -210,7 +212,7 @@ fn every_refusal_and_problem_has_its_place_in_the_documentation() {
     let docs = fs::read_to_string(root.join("docs/errors.md")).unwrap();
     let known: BTreeSet<&str> = docs.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     let mut used = BTreeMap::new();
-    for path in sources(&root.join("src/pg")).into_iter().chain(sources(&root.join("src/admin"))) {
+    for path in sources(&root.join("src/pg")).into_iter().chain(sources(&root.join("src/admin"))).chain(sources(&root.join("src/http"))) {
         let text = fs::read_to_string(&path).unwrap();
         let code = code(&text);
         for marker in ["refusal(", "anchor: ", "StatusCode::NOT_FOUND,", "StatusCode::FORBIDDEN,"] {

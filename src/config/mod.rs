@@ -1,6 +1,7 @@
 //! The configuration file, `paravent.toml`: what the process runs with, and the policy that it applies.
 
 mod error;
+mod http;
 mod listen;
 mod policy;
 mod read;
@@ -10,6 +11,7 @@ mod tests;
 mod upstream;
 
 pub use error::ConfigError;
+pub use self::http::{HttpAddress, HttpListener, HttpUpstream, Jwt};
 pub use listen::Listen;
 pub use read::{Env, load, parse, policy_only};
 pub use upstream::{Address, Password, SslMode, Upstream};
@@ -28,8 +30,10 @@ pub struct Config {
     pub keys: Keys,
     /// `[admin]`; without it there is no admin listener.
     pub admin: Option<Admin>,
-    /// `[[postgres]]`, in file order; at least one.
+    /// `[[postgres]]`, in file order.
     pub postgres: Vec<PostgresConfig>,
+    /// `[[http]]`, in file order. There is at least one section of either.
+    pub http: Vec<HttpListener>,
     /// `[limits]`.
     pub limits: Limits,
     /// `[fields]`, `[classes]` and every table, compiled.

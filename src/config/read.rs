@@ -14,7 +14,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const LATER: &[&str] = &[
-    "http",
     "purposes",
     "retention",
     "audit",
@@ -45,11 +44,11 @@ const LATER_POSTGRES: &[&str] = &[
 /// What the environment supplies.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-struct Reader<'e> {
-    base: PathBuf,
+pub(super) struct Reader<'e> {
+    pub(super) base: PathBuf,
     env: Env<'e>,
-    problems: Problems,
-    raw: RawPolicy,
+    pub(super) problems: Problems,
+    pub(super) raw: RawPolicy,
 }
 
 /// Reads a file's text. `path` is where it came from: messages name it, and paths in it are taken
@@ -89,6 +88,10 @@ impl Reader<'_> {
             self.raw.classes = policy::classes(table, &mut self.problems);
         }
         let postgres = self.listeners(&mut top, &limits);
+        let http = self.http(&mut top, &limits);
+        if self.raw.postgres.is_empty() && self.raw.http.is_empty() && self.problems.0.is_empty() {
+            self.problems.add(0, "the file needs a [[postgres]] or [[http]] section: there is nothing to listen for");
+        }
         top.finish(LATER, &mut self.problems);
         let policy = compile(&self.raw, &mut self.problems);
         Some(Config {
@@ -96,6 +99,7 @@ impl Reader<'_> {
             keys: keys?,
             admin,
             postgres,
+            http,
             limits,
             policy: Arc::new(policy),
         })
@@ -136,7 +140,7 @@ impl Reader<'_> {
     }
 
     /// A `file:…` address; other schemes are refused, those of later versions by name.
-    fn file(
+    pub(super) fn file(
         &mut self,
         section: &mut Section<'_>,
         key: &'static str,
@@ -206,10 +210,7 @@ impl Reader<'_> {
 
     fn listeners(&mut self, top: &mut Section<'_>, limits: &Limits) -> Vec<PostgresConfig> {
         let sections = match top.take("postgres").map(|entry| (entry.at, entry.value.get_ref())) {
-            None => {
-                self.problems.add(0, "the file needs a [[postgres]] section: there is nothing to listen for");
-                return Vec::new();
-            }
+            None => return Vec::new(),
             Some((_, DeValue::Array(sections))) => sections,
             Some((at, _)) => {
                 self.problems.add(at, "postgres is a list: write [[postgres]], with two brackets");
@@ -260,7 +261,7 @@ impl Reader<'_> {
         Some((PostgresConfig { listen, upstream, tls, tables, limits: limits.clone() }, at))
     }
 
-    fn listen(&mut self, section: &mut Section<'_>) -> Option<(usize, Listen)> {
+    pub(super) fn listen(&mut self, section: &mut Section<'_>) -> Option<(usize, Listen)> {
         let text = section.required("listen", &mut self.problems)?;
         match Listen::parse(&text.value, &self.base) {
             Ok(listen) => Some((text.at, listen)),
@@ -282,7 +283,7 @@ impl Reader<'_> {
         }
     }
 
-    fn tls(&mut self, section: &mut Section<'_>) -> Option<TlsFiles> {
+    pub(super) fn tls(&mut self, section: &mut Section<'_>) -> Option<TlsFiles> {
         let (at, table) = section.table("tls", &mut self.problems)?;
         let mut inner = Section::new(format!("{}: tls", section.what), at, table);
         let cert = inner.required("cert", &mut self.problems);
@@ -309,7 +310,7 @@ pub fn load(path: &Path, env: Env<'_>) -> Result<Config, ConfigError> {
 }
 
 /// A policy alone, from the text of a file without `[keys]`, `listen` and `upstream`: for tests of
-/// the rooms that take a compiled policy. `[[postgres]]` holds tables only.
+/// the rooms that take a compiled policy. `[[postgres]]` holds tables only, `[[http]]` routes.
 ///
 /// # Errors
 /// As [`parse`].
@@ -335,8 +336,18 @@ pub fn policy_only(text: &str) -> Result<crate::policy::model::Policy, ConfigErr
                     section.finish(&[], &mut problems);
                 }
             }
+            ("http", DeValue::Array(sections)) => {
+                for section in sections.iter() {
+                    let DeValue::Table(table) = section.get_ref() else { continue };
+                    let mut section = Section::new("[[http]]", section.span().start, table);
+                    let places = super::http::places(&mut section, &mut problems);
+                    section.take("jwt");
+                    raw.http.push(places);
+                    section.finish(&[], &mut problems);
+                }
+            }
             (key, _) => {
-                let hint = suggest(key, &["fields", "classes", "postgres"]);
+                let hint = suggest(key, &["fields", "classes", "postgres", "http"]);
                 problems.add(entry.at, format!("unknown section \"{key}\"{hint}"));
             }
         }

@@ -13,6 +13,7 @@ pub(super) struct Section<'a> {
     pub(super) at: usize,
     left: Vec<Entry<'a>>,
     asked: Vec<&'static str>,
+    taken: Vec<&'static str>,
 }
 
 /// A key and its value.
@@ -28,13 +29,14 @@ pub(super) struct Entry<'a> {
 
 impl<'a> Section<'a> {
     pub(super) fn new(what: impl Into<String>, at: usize, table: &'a DeTable<'a>) -> Self {
-        Self { what: what.into(), at, left: entries(table), asked: Vec::new() }
+        Self { what: what.into(), at, left: entries(table), asked: Vec::new(), taken: Vec::new() }
     }
 
     /// The entry of that key, if it is there.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Entry<'a>> {
         self.asked.push(key);
         let position = self.left.iter().position(|entry| entry.key == key)?;
+        self.taken.push(key);
         Some(self.left.remove(position))
     }
 
@@ -46,6 +48,34 @@ impl<'a> Section<'a> {
                 problems.none(entry.at, format!("{}: {key} is a string, not {}", self.what, kind(other)))
             }
         }
+    }
+
+    /// One string, or a list of them.
+    pub(super) fn strings(&mut self, key: &'static str, problems: &mut Problems) -> Vec<At<String>> {
+        let Some(entry) = self.take(key) else { return Vec::new() };
+        let list = match entry.value.get_ref() {
+            DeValue::String(text) => return vec![entry.with(text.to_string())],
+            DeValue::Array(list) => list,
+            other => {
+                let message = format!("{}: {key} is a string or a list of them, not {}", self.what, kind(other));
+                problems.add(entry.at, message);
+                return Vec::new();
+            }
+        };
+        let mut texts = Vec::new();
+        for item in list.iter() {
+            let at = item.span().start;
+            match item.get_ref() {
+                DeValue::String(text) => texts.push(At { at, value: text.to_string() }),
+                other => problems.add(at, format!("{}: {key} lists strings, not {}", self.what, kind(other))),
+            }
+        }
+        texts
+    }
+
+    /// Whether the key is there, taken or not.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.taken.contains(&key) || self.left.iter().any(|entry| entry.key == key)
     }
 
     pub(super) fn required(&mut self, key: &'static str, problems: &mut Problems) -> Option<At<String>> {

@@ -1,5 +1,6 @@
 //! Raw policy → [`Policy`], with every problem at once. Pure.
 
+use super::http::Routes;
 use super::model::{
     AfterErasure, Class, Declared, Field, Placed, Policy, Protect, Table, TableSubject, TokenKind,
 };
@@ -13,12 +14,14 @@ use std::sync::Arc;
 /// Checks a policy as written. What could be compiled is returned even when there are problems, so
 /// that a caller can go on looking for more; it must not be used if any was added.
 pub fn compile(raw: &RawPolicy, problems: &mut Problems) -> Policy {
-    let fields = compile_fields(&raw.fields, problems);
+    let mut fields = compile_fields(&raw.fields, problems);
     let declared: Vec<&str> = raw.fields.iter().map(|field| field.name.value.as_str()).collect();
     let mut classes = compile_classes(&raw.classes, problems);
     let mut tables = Tables { fields: &fields, declared: &declared, classes: &mut classes };
     let postgres = raw.postgres.iter().map(|section| tables.section(section, problems)).collect();
-    Policy { fields, classes, postgres }
+    let mut routes = Routes { fields: &mut fields, declared: &declared, classes: &mut classes };
+    let http = raw.http.iter().map(|section| routes.section(section, problems)).collect();
+    Policy { fields, classes, postgres, http }
 }
 
 /// The four bytes by which an envelope names its field (design.md §4).
@@ -216,7 +219,7 @@ fn compile_classes(raw: &[RawClass], problems: &mut Problems) -> Vec<Class> {
 }
 
 /// The class of that name, with the default when no section declares it.
-fn name_class(classes: &mut Vec<Class>, name: &str) -> Arc<str> {
+pub(super) fn name_class(classes: &mut Vec<Class>, name: &str) -> Arc<str> {
     if let Some(class) = classes.iter().find(|class| &*class.name == name) {
         return class.name.clone();
     }
@@ -360,7 +363,7 @@ fn check_name(what: &str, name: &At<String>, problems: &mut Problems) -> bool {
 }
 
 /// A name of ours: it goes into key derivation, addresses and metrics.
-fn check_word(what: &str, word: &At<String>, problems: &mut Problems) {
+pub(super) fn check_word(what: &str, word: &At<String>, problems: &mut Problems) {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if !(1..=63).contains(&word.value.len()) || !word.value.chars().all(plain) {
         problems.add(

@@ -1,6 +1,9 @@
 //! The policy's hash: names one policy in logs, receipts and `/readyz`.
 
-use super::model::{AfterErasure, Policy, Protect, TokenKind, WhenValue};
+use super::model::{
+    AfterErasure, Policy, Protect, Route, RouteOwner, RouteSubject, Spot, TokenKind, WhenValue,
+};
+use crate::ids::FieldId;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of a canonical form: what the policy means, not how its file was laid out. Two files with
@@ -50,8 +53,65 @@ fn canonical(policy: &Policy) -> Vec<String> {
         tables.sort_by_key(ToString::to_string);
         facts.push(serde_json::json!(["postgres", tables]).to_string());
     }
+    for section in &policy.http {
+        let mut routes: Vec<String> = section.iter().map(|route| route_fact(policy, route).to_string()).collect();
+        routes.sort();
+        facts.push(serde_json::json!(["http", routes]).to_string());
+    }
     facts.sort();
     facts
+}
+
+fn route_fact(policy: &Policy, route: &Route) -> serde_json::Value {
+    let methods: Vec<&str> = route.methods.iter().map(|method| &**method).collect();
+    let mut places: Vec<String> = route
+        .places
+        .iter()
+        .map(|place| {
+            let spot = match &place.spot {
+                Spot::Json(pointer) => format!("json:{pointer}"),
+                Spot::Form(name) => format!("form:{name}"),
+                Spot::Query(name) => format!("query:{name}"),
+                Spot::Path(name) => format!("path:{name}"),
+                Spot::Header(name) => format!("header:{name}"),
+            };
+            serde_json::json!([spot, field_fact(policy, place.field), owner_fact(&place.owner), place.find]).to_string()
+        })
+        .collect();
+    places.sort();
+    let body = route.body.as_ref().map(|body| serde_json::json!([field_fact(policy, body.field), owner_fact(&body.owner)]));
+    let mut links: Vec<String> = route.links.iter().map(ToString::to_string).collect();
+    links.sort();
+    serde_json::json!([&*route.path, methods, places, body, links, route.location, route.depth, route.item_bytes])
+}
+
+/// A field is told by its name and, where it has one, its domain.
+fn field_fact(policy: &Policy, field: FieldId) -> serde_json::Value {
+    let field = policy.field(field);
+    let domain = match &field.protect {
+        Protect::Encrypt => None,
+        Protect::Pseudonym { domain, .. } => Some(&**domain),
+    };
+    serde_json::json!([&*field.name, domain])
+}
+
+/// The order of sources counts.
+fn owner_fact(owner: &RouteOwner) -> serde_json::Value {
+    let sources: Vec<String> = owner
+        .sources
+        .iter()
+        .map(|source| match source {
+            RouteSubject::Path(name) => format!("path:{name}"),
+            RouteSubject::Header(name) => format!("header:{name}"),
+            RouteSubject::Query(name) => format!("query:{name}"),
+            RouteSubject::Form(name) => format!("form:{name}"),
+            RouteSubject::Jwt(name) => format!("jwt:{name}"),
+            RouteSubject::Json(pointer) => format!("json:{pointer}"),
+            RouteSubject::Response(pointer) => format!("response:{pointer}"),
+            RouteSubject::ResponseLocation => "response:Location".to_owned(),
+        })
+        .collect();
+    serde_json::json!([&*owner.class, sources])
 }
 
 fn table_fact(policy: &Policy, table: &super::model::Table) -> serde_json::Value {

@@ -5,7 +5,9 @@
 
 pub mod compile;
 pub mod hash;
+mod http;
 pub mod model;
+mod pointer;
 pub mod raw;
 mod suggest;
 mod types;

@@ -7,12 +7,15 @@ use std::sync::Arc;
 /// The whole policy, compiled. Shared read-only behind an `Arc`; a reload makes a new one.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// Every declared field, in order of declaration; [`FieldId`] indexes it.
+    /// Every declared field, in order of declaration, then those that routes hold in a domain of their own;
+    /// [`FieldId`] indexes it.
     pub fields: Vec<Field>,
     /// Subject classes that the policy names (always holds `person`).
     pub classes: Vec<Class>,
     /// Protected tables, one list per `[[postgres]]` section, in file order.
     pub postgres: Vec<Vec<Table>>,
+    /// Declared routes, one list per `[[http]]` section, in file order.
+    pub http: Vec<Vec<Route>>,
 }
 
 impl Policy {
@@ -168,4 +171,118 @@ pub struct Placed {
     pub column: Arc<str>,
     /// What it holds.
     pub field: FieldId,
+}
+
+/// Requests and answers that hold protected places.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// As written: `/people/{id}`.
+    pub path: Arc<str>,
+    /// The same, in parts.
+    pub segments: Vec<Segment>,
+    /// Upper case; empty: all. GET covers HEAD.
+    pub methods: Vec<Arc<str>>,
+    /// Its protected places.
+    pub places: Vec<RoutePlace>,
+    /// Whose a whole body is, and as which field it is sealed.
+    pub body: Option<RouteBody>,
+    /// Members of answers that hold addresses of this listener.
+    pub links: Vec<Pointer>,
+    /// Whether the address in an answer's `Location` is turned around.
+    pub location: bool,
+    /// How deep JSON may nest.
+    pub depth: u16,
+    /// Bytes of JSON that are held until the person they are about is known.
+    pub item_bytes: u32,
+}
+
+/// A part of a route's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// These characters, unescaped.
+    Literal(Arc<str>),
+    /// `{name}`: one segment.
+    Param(Arc<str>),
+    /// `{*name}`: all that is left.
+    Rest(Arc<str>),
+}
+
+/// A field at a place of a request or answer.
+#[derive(Debug, Clone)]
+pub struct RoutePlace {
+    /// Where.
+    pub spot: Spot,
+    /// What stands there.
+    pub field: FieldId,
+    /// Whose it is.
+    pub owner: RouteOwner,
+    /// Compared with, never stored.
+    pub find: bool,
+}
+
+/// A whole body as one field.
+#[derive(Debug, Clone)]
+pub struct RouteBody {
+    /// The field.
+    pub field: FieldId,
+    /// Whose it is.
+    pub owner: RouteOwner,
+}
+
+/// Where the person that a value is about is told.
+#[derive(Debug, Clone)]
+pub struct RouteOwner {
+    /// The subject's class.
+    pub class: Arc<str>,
+    /// The first that is there counts.
+    pub sources: Vec<RouteSubject>,
+}
+
+/// A source of a subject's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteSubject {
+    /// A segment of the path.
+    Path(Arc<str>),
+    /// A request header (lower case).
+    Header(Arc<str>),
+    /// A query parameter.
+    Query(Arc<str>),
+    /// A control of the form.
+    Form(Arc<str>),
+    /// A claim of the request's verified token.
+    Jwt(Arc<str>),
+    /// A member of the body. Without `*` it is sought from the item that the value stands in.
+    Json(Pointer),
+    /// A member of the answer to a creation.
+    Response(Pointer),
+    /// The last segment of the answer's `Location`.
+    ResponseLocation,
+}
+
+/// A place in a request or answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spot {
+    /// A JSON member or item.
+    Json(Pointer),
+    /// A form's control: urlencoded or multipart.
+    Form(Arc<str>),
+    /// A query parameter.
+    Query(Arc<str>),
+    /// A segment of the path.
+    Path(Arc<str>),
+    /// A header (lower case).
+    Header(Arc<str>),
+}
+
+/// A JSON pointer (RFC 6901) with `*` for every item of an array.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pointer(pub Vec<Step>);
+
+/// One reference of a pointer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A member of that name; of an array, the item of that number.
+    Key(Arc<str>),
+    /// `*`: every item of an array.
+    Each,
 }

@@ -35,7 +35,7 @@ impl Problems {
     }
 }
 
-/// `[fields]`, `[classes.…]` and the tables of every `[[postgres]]`.
+/// `[fields]`, `[classes.…]`, the tables of every `[[postgres]]` and the routes of every `[[http]]`.
 #[derive(Debug, Clone, Default)]
 pub struct RawPolicy {
     /// In file order.
@@ -44,6 +44,8 @@ pub struct RawPolicy {
     pub classes: Vec<RawClass>,
     /// One list per `[[postgres]]` section, in file order.
     pub postgres: Vec<Vec<RawTable>>,
+    /// One per `[[http]]` section, in file order.
+    pub http: Vec<RawHttp>,
 }
 
 /// One entry of `[fields]`.
@@ -96,4 +98,70 @@ pub struct RawSubject {
     pub class: Option<At<String>>,
     /// `when`.
     pub when: Option<At<String>>,
+}
+
+/// What one `[[http]]` section says about protection.
+#[derive(Debug, Clone, Default)]
+pub struct RawHttp {
+    /// `class` of every route that names none.
+    pub class: Option<At<String>>,
+    /// `domain` of every route that names none.
+    pub domain: Option<At<String>>,
+    /// Whether the section can verify tokens (`jwt`).
+    pub jwt: bool,
+    /// `depth` and `item_bytes` of every route that names none.
+    pub bounds: RawBounds,
+    /// `[[http.routes]]`, in file order.
+    pub routes: Vec<RawRoute>,
+}
+
+/// What a JSON body may ask of memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RawBounds {
+    /// `depth`: nested arrays and objects.
+    pub depth: Option<u32>,
+    /// `item_bytes`: what is held until the person it is about is known.
+    pub item_bytes: Option<u32>,
+}
+
+/// One `[[http.routes]]`.
+#[derive(Debug, Clone)]
+pub struct RawRoute {
+    /// Where it begins.
+    pub at: usize,
+    /// `path`; `None` when missing or unreadable (already told).
+    pub path: Option<At<String>>,
+    /// `methods`; empty: all.
+    pub methods: Vec<At<String>>,
+    /// `subject`: sources, the first that is there counts.
+    pub subjects: Vec<At<String>>,
+    /// `class`.
+    pub class: Option<At<String>>,
+    /// `domain`.
+    pub domain: Option<At<String>>,
+    /// `fields`, in file order.
+    pub places: Vec<RawPlace>,
+    /// `body`: the field that a whole body is.
+    pub body: Option<At<String>>,
+    /// `links`: members of answers that hold addresses.
+    pub links: Vec<At<String>>,
+    /// `location`: whether that header's address is turned around.
+    pub location: Option<At<bool>>,
+    /// `depth` and `item_bytes`.
+    pub bounds: RawBounds,
+}
+
+/// One entry of a route's `fields`.
+#[derive(Debug, Clone)]
+pub struct RawPlace {
+    /// Its key: `/profile/email`, `query:email`.
+    pub at: At<String>,
+    /// The field there.
+    pub field: At<String>,
+    /// Its own subject sources, in place of the route's.
+    pub subjects: Vec<At<String>>,
+    /// `class` of its own subjects.
+    pub class: Option<At<String>>,
+    /// Compared with, never stored: an unknown identifier finds nobody.
+    pub find: bool,
 }

@@ -49,6 +49,7 @@ async fn open(folder: &Path) -> House {
         fields: vec![field(0, "name", Protect::Encrypt), field(1, "email", email)],
         classes: vec![Class { name: "person".into(), after_erasure: AfterErasure::Refuse }],
         postgres: Vec::new(),
+        http: Vec::new(),
     };
     House { door: Door::new(keyring, Arc::new(policy)).unwrap(), rights }
 }

@@ -47,7 +47,7 @@ pub(crate) fn policy() -> Arc<Policy> {
         Class { name: "person".into(), after_erasure: AfterErasure::Refuse },
         Class { name: "guest".into(), after_erasure: AfterErasure::New },
     ];
-    Arc::new(Policy { fields, classes, postgres: Vec::new() })
+    Arc::new(Policy { fields, classes, postgres: Vec::new(), http: Vec::new() })
 }
 
 /// A gateway's keys, in a directory of its own.

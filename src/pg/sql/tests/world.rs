@@ -159,6 +159,7 @@ pub(in crate::pg::sql) fn world() -> World {
         ],
         classes: vec![Class { name: "person".into(), after_erasure: AfterErasure::Refuse }],
         postgres: Vec::new(),
+        http: Vec::new(),
     };
     let mut log = table("admin_log", "object_id", &[("object_repr", 5)]);
     log.subject.when = Some(When {
