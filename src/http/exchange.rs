@@ -31,7 +31,6 @@ pub(crate) struct Gate {
 }
 
 struct Inner {
-    #[expect(dead_code)]
     door: Door,
 }
 

@@ -5,4 +5,5 @@
 //! everything else keeps its bytes. What can't be understood on a declared route is refused (RFC 9457).
 
 pub(crate) mod exchange;
+mod json;
 pub(crate) mod problem;

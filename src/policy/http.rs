@@ -326,7 +326,7 @@ fn segments(path: &At<String>, problems: &mut Problems) -> Option<Vec<Segment>> 
             None if part.contains(['{', '}']) => {
                 return problems.none(path.at, format!("route \"{text}\": {{name}} is a whole segment"));
             }
-            None if matches!(part, "." | "..") || (part.is_empty() && !(last && i == 0)) => {
+            None if matches!(part, "." | "..") || (part.is_empty() && !last) => {
                 return problems.none(path.at, format!("route \"{text}\": empty and dot segments match nothing"));
             }
             None => Segment::Literal(part.into()),
@@ -439,15 +439,9 @@ fn subject(raw: &At<String>, frame: &Frame<'_>, base: Option<&Pointer>, problems
     }
 }
 
-/// Where a subject's pointer leads from the value at `base`.
+/// Where a subject's pointer leads from the value at `base`. A value outside JSON has left before the body is read.
 fn within(pointer: Pointer, base: Option<&Pointer>, at: usize, frame: &Frame<'_>, problems: &mut Problems) -> Option<Pointer> {
-    // For a value that stands outside JSON, only one without items is one person's.
-    let Some(base) = base else {
-        if pointer.stars() == 0 {
-            return Some(pointer);
-        }
-        return problems.none(at, format!("route \"{}\": a subject in an array is for values in its items", frame.path));
-    };
+    let base = base?;
     if pointer.stars() == 0 {
         let mut steps = base.item().to_vec();
         steps.extend(pointer.0);

@@ -1,0 +1,368 @@
+//! From scanned places to edits, each with the person it is about; and the bytes that may go on meanwhile.
+
+use super::scan::{Scanner, Settings, Sink, Wrong};
+use super::tree::{Leaf, Tree};
+use std::sync::Arc;
+
+/// What a route declares in bodies of one direction.
+#[derive(Debug, Default)]
+pub(in crate::http) struct Layout {
+    pub(in crate::http) tree: Arc<Tree>,
+    /// By place: the subjects that may tell whose it is, in the order in which they count.
+    pub(in crate::http) slots: Vec<Vec<u16>>,
+    /// By subject: how many arrays it lies in.
+    pub(in crate::http) depths: Vec<u16>,
+}
+
+/// Whose a value is, as far as the body tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) enum Told {
+    /// Not yet.
+    Open,
+    /// The raw value of its subject's member.
+    Here(Arc<[u8]>),
+    /// The body tells nothing.
+    Nothing,
+}
+
+/// A value to be replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::http) struct Edit {
+    pub(in crate::http) start: usize,
+    pub(in crate::http) end: usize,
+    /// A place, or an address that is turned around.
+    pub(in crate::http) place: Option<u16>,
+    pub(in crate::http) told: Told,
+    /// The number of the outermost item that it stands in, or of the line.
+    pub(in crate::http) item: u32,
+}
+
+/// A body on its way: what came in and may not go out yet.
+#[derive(Debug)]
+pub(in crate::http) struct Splicer {
+    scanner: Scanner,
+    buf: Vec<u8>,
+    scanned: usize,
+    found: Found,
+    started: bool,
+    limit: usize,
+}
+
+/// What the scanner tells.
+#[derive(Debug)]
+struct Found {
+    layout: Arc<Layout>,
+    /// By place: so many of its subjects count, before another source does.
+    counts: Vec<u8>,
+    edits: Vec<Edit>,
+    /// Edits before this one are decided.
+    open: usize,
+    /// By subject: its raw value, while its item lasts.
+    subjects: Vec<Option<Arc<[u8]>>>,
+    /// Where the edits of each open item begin.
+    items: Vec<usize>,
+    /// Outermost items so far.
+    outer: u32,
+    /// A subject whose every value is kept, in order.
+    watch: Option<u16>,
+    watched: Vec<Arc<[u8]>>,
+    /// Every value of a document waits for its end.
+    whole: bool,
+    documents: u32,
+}
+
+/// Why a body is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Stop {
+    Wrong(Wrong),
+    /// More than the limit would have to be held.
+    TooLong,
+}
+
+impl From<Wrong> for Stop {
+    fn from(wrong: Wrong) -> Self {
+        Self::Wrong(wrong)
+    }
+}
+
+impl Splicer {
+    /// `whole`: nothing goes on before the body's end.
+    /// `counts`: by place, how many of its subjects are asked before a source elsewhere is.
+    pub(in crate::http) fn new(
+        layout: Arc<Layout>,
+        counts: Vec<u8>,
+        settings: Settings,
+        limit: usize,
+        whole: bool,
+    ) -> Self {
+        let subjects = vec![None; layout.depths.len()];
+        Self {
+            scanner: Scanner::new(Arc::clone(&layout.tree), settings),
+            buf: Vec::new(),
+            scanned: 0,
+            found: Found {
+                layout,
+                counts,
+                edits: Vec::new(),
+                open: 0,
+                subjects,
+                items: Vec::new(),
+                outer: 0,
+                watch: None,
+                watched: Vec::new(),
+                whole,
+                documents: 0,
+            },
+            started: false,
+            limit,
+        }
+    }
+
+    /// Takes a chunk in and reads it.
+    pub(in crate::http) fn feed(&mut self, chunk: &[u8]) -> Result<(), Stop> {
+        self.buf.extend_from_slice(chunk);
+        if !self.started {
+            const BOM: &[u8] = b"\xEF\xBB\xBF";
+            if self.buf.len() < BOM.len() && BOM.starts_with(&self.buf) {
+                return Ok(());
+            }
+            self.started = true;
+            if self.buf.starts_with(BOM) {
+                self.scanned = BOM.len();
+            }
+        }
+        self.scan()
+    }
+
+    fn scan(&mut self) -> Result<(), Stop> {
+        let end = whole_characters(&self.buf, self.scanned)?;
+        let mut sink = At { found: &mut self.found, buf: &self.buf };
+        self.scanner.run(&self.buf[..end], self.scanned, &mut sink)?;
+        self.scanned = end;
+        if self.buf.len() - self.ready() > self.limit {
+            return Err(Stop::TooLong);
+        }
+        Ok(())
+    }
+
+    /// The body has ended.
+    pub(in crate::http) fn finish(&mut self) -> Result<(), Stop> {
+        if !self.started && !self.buf.is_empty() {
+            return Err(Wrong::Syntax.into());
+        }
+        if self.scanned != self.buf.len() {
+            // Half a character.
+            return Err(Wrong::Syntax.into());
+        }
+        let mut sink = At { found: &mut self.found, buf: &self.buf };
+        self.scanner.finish(self.buf.len(), &mut sink)?;
+        self.found.whole = false;
+        self.found.decide(0, 0);
+        Ok(())
+    }
+
+    /// How many bytes may go on, edits in them applied.
+    pub(in crate::http) fn ready(&self) -> usize {
+        if self.found.whole {
+            return 0;
+        }
+        let open = self.found.edits.get(self.found.open..).unwrap_or_default();
+        let open = open.iter().find(|edit| edit.told == Told::Open).map(|edit| edit.start);
+        let held = self.scanner.hold();
+        [open, held].into_iter().flatten().fold(self.scanned, usize::min)
+    }
+
+    /// The edits that may be applied now, with their raw values.
+    pub(in crate::http) fn edits(&self) -> impl Iterator<Item = (&Edit, &[u8])> {
+        let ready = self.ready();
+        self.found.edits.iter().take_while(move |edit| edit.end <= ready).map(|edit| {
+            (edit, self.buf.get(edit.start..edit.end).unwrap_or_default())
+        })
+    }
+
+    /// Keeps every value of a subject, in the order of the body.
+    pub(in crate::http) fn watch(&mut self, slot: u16) {
+        self.found.watch = Some(slot);
+    }
+
+    /// Raw values of the subject that is watched.
+    pub(in crate::http) fn watched(&self) -> &[Arc<[u8]>] {
+        &self.found.watched
+    }
+
+    /// Appends what may go on to `out`: for each of [`Splicer::edits`] its replacement, or itself.
+    pub(in crate::http) fn splice(&mut self, replacements: &[Option<Vec<u8>>], out: &mut Vec<u8>) {
+        let ready = self.ready();
+        let mut from = 0;
+        for (edit, replacement) in self.found.edits.iter().zip(replacements) {
+            if let Some(replacement) = replacement {
+                out.extend_from_slice(&self.buf[from..edit.start]);
+                out.extend_from_slice(replacement);
+                from = edit.end;
+            }
+        }
+        out.extend_from_slice(&self.buf[from..ready]);
+        self.take(replacements.len(), ready);
+    }
+
+    /// Forgets what went on.
+    fn take(&mut self, edits: usize, bytes: usize) {
+        self.found.edits.drain(..edits);
+        for edit in &mut self.found.edits {
+            edit.start -= bytes;
+            edit.end -= bytes;
+        }
+        self.found.open = self.found.open.saturating_sub(edits);
+        for item in &mut self.found.items {
+            *item = item.saturating_sub(edits);
+        }
+        self.scanner.shift(bytes);
+        self.scanned -= bytes;
+        let left = self.buf.len() - bytes;
+        self.buf.copy_within(bytes.., 0);
+        self.buf.truncate(left);
+    }
+}
+
+/// A sink that can read the buffer.
+struct At<'a> {
+    found: &'a mut Found,
+    buf: &'a [u8],
+}
+
+impl Sink for At<'_> {
+    fn leaf(&mut self, leaf: Leaf, start: usize, end: usize) {
+        let found = &mut *self.found;
+        match leaf {
+            Leaf::Place(place) => {
+                let told = found.told(place);
+                if told != Told::Open && found.open == found.edits.len() {
+                    found.open += 1;
+                }
+                let item = found.number();
+                found.edits.push(Edit { start, end, place: Some(place), told, item });
+            }
+            Leaf::Link => {
+                if found.open == found.edits.len() {
+                    found.open += 1;
+                }
+                found.edits.push(Edit { start, end, place: None, told: Told::Nothing, item: 0 });
+            }
+            Leaf::Subject(slot) => {
+                let raw: Arc<[u8]> = self.buf.get(start..end).unwrap_or_default().into();
+                found.subject(slot, raw);
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        self.found.items.push(self.found.edits.len());
+    }
+
+    fn end(&mut self) {
+        let found = &mut *self.found;
+        let depth = found.items.len();
+        let from = found.items.pop().unwrap_or(0);
+        found.decide(depth, from);
+        if depth == 1 {
+            found.outer = found.outer.saturating_add(1);
+        }
+    }
+
+    fn done(&mut self) {
+        self.found.decide(0, 0);
+        self.found.documents = self.found.documents.saturating_add(1);
+    }
+}
+
+impl Found {
+    fn number(&self) -> u32 {
+        if self.items.is_empty() { self.documents } else { self.outer }
+    }
+
+    /// The subjects that count for a place.
+    fn slots(&self, place: Option<u16>) -> &[u16] {
+        let Some(place) = place.map(usize::from) else { return &[] };
+        let slots = self.layout.slots.get(place).map(Vec::as_slice).unwrap_or_default();
+        let count = self.counts.get(place).copied().unwrap_or(0);
+        slots.get(..usize::from(count)).unwrap_or(slots)
+    }
+
+    fn told(&self, place: u16) -> Told {
+        match self.slots(Some(place)).first() {
+            None => Told::Nothing,
+            Some(slot) => match self.subjects.get(usize::from(*slot)) {
+                Some(Some(raw)) => Told::Here(Arc::clone(raw)),
+                _ => Told::Open,
+            },
+        }
+    }
+
+    /// A subject is told: what waited for it first of all is decided.
+    fn subject(&mut self, slot: u16, raw: Arc<[u8]>) {
+        let depth = usize::from(self.layout.depths.get(usize::from(slot)).copied().unwrap_or(0));
+        // null names nobody: the next source counts.
+        if &*raw == b"null" {
+            return;
+        }
+        let from = if depth == 0 { 0 } else { self.items.get(depth - 1).copied().unwrap_or(0) };
+        for at in from..self.edits.len() {
+            let first = self.slots(self.edits[at].place).first() == Some(&slot);
+            if first && self.edits[at].told == Told::Open {
+                self.edits[at].told = Told::Here(Arc::clone(&raw));
+            }
+        }
+        if self.watch == Some(slot) {
+            self.watched.push(Arc::clone(&raw));
+        }
+        if let Some(place) = self.subjects.get_mut(usize::from(slot)) {
+            *place = Some(raw);
+        }
+        self.advance();
+    }
+
+    /// An item of that depth has ended (0: the document): its subjects are all told.
+    fn decide(&mut self, depth: usize, from: usize) {
+        for at in from..self.edits.len() {
+            if self.edits[at].told == Told::Open {
+                self.edits[at].told = self.decided(self.edits[at].place, depth);
+            }
+        }
+        for (subject, own) in self.subjects.iter_mut().zip(&self.layout.depths) {
+            if usize::from(*own) >= depth {
+                *subject = None;
+            }
+        }
+        self.advance();
+    }
+
+    /// Whose a value is at the end of an item of that depth.
+    fn decided(&self, place: Option<u16>, depth: usize) -> Told {
+        for slot in self.slots(place) {
+            let slot = usize::from(*slot);
+            if let Some(Some(raw)) = self.subjects.get(slot) {
+                return Told::Here(Arc::clone(raw));
+            }
+            if usize::from(self.layout.depths.get(slot).copied().unwrap_or(0)) < depth {
+                return Told::Open;
+            }
+        }
+        Told::Nothing
+    }
+
+    fn advance(&mut self) {
+        while self.edits.get(self.open).is_some_and(|edit| edit.told != Told::Open) {
+            self.open += 1;
+        }
+    }
+}
+
+/// Where the last whole character ends; an error where the bytes are no UTF-8.
+fn whole_characters(buf: &[u8], from: usize) -> Result<usize, Wrong> {
+    let fresh = buf.get(from..).unwrap_or_default();
+    match std::str::from_utf8(fresh) {
+        Ok(_) => Ok(buf.len()),
+        Err(error) if error.error_len().is_none() => Ok(from + error.valid_up_to()),
+        Err(_) => Err(Wrong::Syntax),
+    }
+}

@@ -1,0 +1,187 @@
+//! A route, ready to be applied: its places by where they stand.
+
+use super::json::splice::Layout;
+use super::json::tree::{Leaf, Tree};
+use crate::ids::FieldId;
+use crate::policy::model::{Pointer, Route, RouteBody, RouteOwner, RouteSubject, Segment, Spot};
+use std::sync::Arc;
+
+/// A route, ready to be applied.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// As the policy writes its path, for messages.
+    pub(super) path: Arc<str>,
+    /// By position in the path.
+    pub(super) params: Vec<Option<Arc<str>>>,
+    /// Every place; layouts and lists below name them by number.
+    pub(super) places: Vec<Place>,
+    /// JSON of requests.
+    pub(super) request: Arc<Layout>,
+    /// JSON of answers.
+    pub(super) answer: Arc<Layout>,
+    /// Where the answer to a creation tells whose it is: its number among the answer's subjects.
+    pub(super) created: Option<u16>,
+    /// The same, in `Location`.
+    pub(super) created_location: bool,
+    pub(super) form: Vec<(Arc<str>, u16)>,
+    pub(super) query: Vec<(Arc<str>, u16)>,
+    /// Position in the path.
+    pub(super) segments: Vec<(usize, u16)>,
+    pub(super) headers: Vec<(Arc<str>, u16)>,
+    pub(super) body: Option<RouteBody>,
+    pub(super) links: bool,
+    pub(super) location: bool,
+    pub(super) depth: usize,
+    pub(super) item_bytes: usize,
+}
+
+/// A protected place.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) field: FieldId,
+    pub(super) owner: RouteOwner,
+    /// Compared with, never stored.
+    pub(super) find: bool,
+}
+
+impl Plan {
+    pub(super) fn new(route: &Route) -> Self {
+        let params: Vec<Option<Arc<str>>> = route
+            .segments
+            .iter()
+            .filter_map(|segment| match segment {
+                Segment::Literal(_) => None,
+                Segment::Param(name) | Segment::Rest(name) => Some(Some(name.clone())),
+            })
+            .collect();
+        let places = route
+            .places
+            .iter()
+            .map(|place| Place { field: place.field, owner: place.owner.clone(), find: place.find })
+            .collect();
+        let mut answer = Builder::default();
+        let mut request = Builder::default();
+        let (mut form, mut query, mut segments, mut headers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut created_location = false;
+        for (number, place) in route.places.iter().enumerate() {
+            let number = u16::try_from(number).unwrap_or(u16::MAX);
+            created_location |= place.owner.sources.contains(&RouteSubject::ResponseLocation);
+            match &place.spot {
+                Spot::Json(pointer) => {
+                    request.place(number, pointer, &place.owner, false);
+                    if !place.find {
+                        answer.place(number, pointer, &place.owner, true);
+                    }
+                }
+                Spot::Form(name) => form.push((name.clone(), number)),
+                Spot::Query(name) => query.push((name.clone(), number)),
+                Spot::Path(name) => {
+                    let position = params.iter().position(|p| p.as_deref() == Some(&**name));
+                    segments.extend(position.map(|position| (position, number)));
+                }
+                Spot::Header(name) => headers.push((name.clone(), number)),
+            }
+        }
+        for link in &route.links {
+            answer.tree.add(link, Leaf::Link);
+        }
+        let owners = route.places.iter().map(|place| &place.owner).chain(route.body.iter().map(|body| &body.owner));
+        let mut created = None;
+        for source in owners.flat_map(|owner| &owner.sources) {
+            match source {
+                RouteSubject::Response(pointer) => created = Some(answer.slot(pointer)),
+                RouteSubject::ResponseLocation => created_location = true,
+                _ => {}
+            }
+        }
+        Self {
+            path: route.path.clone(),
+            params,
+            places,
+            request: request.layout(),
+            answer: answer.layout(),
+            created,
+            created_location,
+            form,
+            query,
+            segments,
+            headers,
+            body: route.body.clone(),
+            links: !route.links.is_empty(),
+            location: route.location,
+            depth: usize::from(route.depth),
+            item_bytes: route.item_bytes as usize,
+        }
+    }
+
+    /// Whether a request's JSON body holds anything declared.
+    pub(super) fn json(&self) -> bool {
+        !self.request.tree.is_empty()
+    }
+
+    /// Whether a creation's answer tells whose it is.
+    pub(super) fn creates(&self) -> bool {
+        self.created.is_some() || self.created_location
+    }
+}
+
+/// A layout in the making.
+#[derive(Default)]
+struct Builder {
+    tree: Tree,
+    slots: Vec<Vec<u16>>,
+    depths: Vec<u16>,
+    subjects: Vec<Pointer>,
+}
+
+impl Builder {
+    fn place(&mut self, number: u16, pointer: &Pointer, owner: &RouteOwner, answer: bool) {
+        self.tree.add(pointer, Leaf::Place(number));
+        let mut slots = Vec::new();
+        for source in &owner.sources {
+            match source {
+                RouteSubject::Json(subject) => slots.push(self.slot(subject)),
+                // In an answer it is a member like another, of the items that it stands in.
+                RouteSubject::Response(subject) if answer && pointer.0.starts_with(subject.item()) => {
+                    slots.push(self.slot(subject));
+                }
+                _ => {}
+            }
+        }
+        let at = usize::from(number);
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, Vec::new);
+        }
+        self.slots[at] = slots;
+    }
+
+    fn slot(&mut self, pointer: &Pointer) -> u16 {
+        let at = match self.subjects.iter().position(|known| known == pointer) {
+            Some(at) => at,
+            None => {
+                self.subjects.push(pointer.clone());
+                self.depths.push(u16::try_from(pointer.stars()).unwrap_or(u16::MAX));
+                self.subjects.len() - 1
+            }
+        };
+        let at = u16::try_from(at).unwrap_or(u16::MAX);
+        self.tree.add(pointer, Leaf::Subject(at));
+        at
+    }
+
+    fn layout(self) -> Arc<Layout> {
+        Arc::new(Layout { tree: Arc::new(self.tree), slots: self.slots, depths: self.depths })
+    }
+}
+
+/// How many of a place's subjects within a body count, given how many of its sources come before one that is known:
+/// sources are asked in order.
+pub(super) fn within(owner: &RouteOwner, before: usize, answer: bool) -> u8 {
+    let inside = |source: &&RouteSubject| match source {
+        RouteSubject::Json(_) => true,
+        RouteSubject::Response(_) => answer,
+        _ => false,
+    };
+    let count = owner.sources.iter().take(before).filter(inside).count();
+    u8::try_from(count).unwrap_or(u8::MAX)
+}

@@ -1,0 +1,170 @@
+//! Which route a request belongs to.
+
+use crate::policy::model::{Route, Segment};
+use http::Method;
+use matchit::Router;
+use std::io;
+use std::sync::Arc;
+
+/// A listener's routes, by path.
+#[derive(Default)]
+pub(super) struct Routes {
+    exact: Router<Vec<Choice>>,
+    /// In lower case, for paths that a lenient service takes for a declared one.
+    loose: Router<()>,
+    any: bool,
+}
+
+/// A route of a path.
+#[derive(Clone)]
+struct Choice {
+    methods: Vec<Arc<str>>,
+    route: usize,
+}
+
+/// What a path belongs to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Match<'p> {
+    /// The route of that number, and its segments' raw values in order.
+    Route(usize, Vec<&'p str>),
+    /// Nothing is declared.
+    Nothing,
+    /// A service that is lenient about paths would take it for a declared one.
+    Spelling,
+}
+
+impl Routes {
+    pub(super) fn new(routes: &[Route]) -> io::Result<Self> {
+        let mut patterns: Vec<(String, Vec<Choice>)> = Vec::new();
+        for (number, route) in routes.iter().enumerate() {
+            let pattern = pattern(route, false);
+            let choice = Choice { methods: route.methods.clone(), route: number };
+            match patterns.iter_mut().find(|(known, _)| *known == pattern) {
+                Some((_, choices)) => choices.push(choice),
+                None => patterns.push((pattern, vec![choice])),
+            }
+        }
+        let mut this = Self { any: !routes.is_empty(), ..Self::default() };
+        for (pattern, choices) in patterns {
+            this.exact.insert(pattern, choices).map_err(io::Error::other)?;
+        }
+        for route in routes {
+            // A second insertion of one pattern changes nothing.
+            let _ = this.loose.insert(pattern(route, true), ());
+        }
+        Ok(this)
+    }
+
+    /// The route of a raw path.
+    pub(super) fn find<'p>(&self, method: &Method, path: &'p str) -> Match<'p> {
+        if !self.any {
+            return Match::Nothing;
+        }
+        if let Ok(found) = self.exact.at(path) {
+            let takes = |choice: &&Choice| {
+                choice.methods.is_empty()
+                    || choice.methods.iter().any(|m| **m == *method.as_str() || (&**m == "GET" && method == Method::HEAD))
+            };
+            return match found.value.iter().find(takes) {
+                Some(choice) => Match::Route(choice.route, found.params.iter().map(|(_, value)| value).collect()),
+                None => Match::Nothing,
+            };
+        }
+        if is_plain(path) {
+            return Match::Nothing;
+        }
+        match self.loose.at(&loosened(path)) {
+            Ok(_) => Match::Spelling,
+            Err(_) => Match::Nothing,
+        }
+    }
+
+    /// The route that an address of this listener belongs to, whatever its method.
+    pub(super) fn address<'p>(&self, path: &'p str) -> impl Iterator<Item = usize> + use<'_, 'p> {
+        let found = self.exact.at(path).ok();
+        found.into_iter().flat_map(|found| found.value.iter().map(|choice| choice.route))
+    }
+}
+
+/// Lower case, without escapes, empty or dot segments: nothing that a lenient service would read otherwise.
+fn is_plain(path: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_~!$&'()*+,=:@/.".contains(&b);
+    path.bytes().all(plain) && !path.contains("//") && !path.contains("/.") && !path.ends_with('/')
+}
+
+/// As the most lenient service reads a path: escapes decoded, backslashes turned, parameters after `;`, empty and dot
+/// segments taken out, in lower case.
+fn loosened(path: &str) -> String {
+    let mut text = path.to_owned();
+    // Some decode twice.
+    for _ in 0..2 {
+        text = percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned();
+    }
+    let text = text.replace('\\', "/").to_lowercase();
+    let mut parts: Vec<&str> = Vec::new();
+    for part in text.split('/') {
+        match part.split(';').next().unwrap_or_default().trim() {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// The router's form: parameters by position, so that routes which name them differently are one.
+fn pattern(route: &Route, loose: bool) -> String {
+    let mut pattern = String::new();
+    for (number, segment) in route.segments.iter().enumerate() {
+        if loose && *segment == Segment::Literal("".into()) {
+            continue;
+        }
+        pattern.push('/');
+        match segment {
+            Segment::Literal(text) if loose => pattern.push_str(&text.to_lowercase()),
+            Segment::Literal(text) => pattern.push_str(text),
+            Segment::Param(_) => pattern.push_str(&format!("{{p{number}}}")),
+            Segment::Rest(_) => pattern.push_str(&format!("{{*p{number}}}")),
+        }
+    }
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::policy_only;
+
+    fn routes() -> Routes {
+        let text = "[fields]\nemail = \"pseudonym\"\n[[http]]\n\
+            [[http.routes]]\npath = \"/people/{id}\"\nmethods = [\"GET\", \"PATCH\"]\nsubject = \"path:id\"\nfields = { \"/email\" = \"email\" }\n\
+            [[http.routes]]\npath = \"/people/{id}\"\nmethods = [\"DELETE\"]\nsubject = \"path:id\"\nfields = { \"/email\" = \"email\" }\n\
+            [[http.routes]]\npath = \"/people\"\nsubject = \"json:/id\"\nfields = { \"/email\" = \"email\" }\n";
+        Routes::new(&policy_only(text).unwrap().http[0]).unwrap()
+    }
+
+    #[test]
+    fn a_request_belongs_to_the_route_of_its_path_and_method() {
+        let routes = routes();
+        assert_eq!(routes.find(&Method::GET, "/people/42"), Match::Route(0, vec!["42"]));
+        assert_eq!(routes.find(&Method::HEAD, "/people/42"), Match::Route(0, vec!["42"]));
+        assert_eq!(routes.find(&Method::DELETE, "/people/4%32"), Match::Route(1, vec!["4%32"]));
+        assert_eq!(routes.find(&Method::POST, "/people"), Match::Route(2, vec![]));
+        assert_eq!(routes.find(&Method::PUT, "/people/42"), Match::Nothing);
+        assert_eq!(routes.find(&Method::GET, "/other/42"), Match::Nothing);
+        assert_eq!(routes.find(&Method::GET, "/people/42/x"), Match::Nothing);
+    }
+
+    #[test]
+    fn another_spelling_of_a_declared_path_is_noticed() {
+        let routes = routes();
+        for path in [
+            "/People/42", "/people//42", "//people/42", "/people/42/", "/people/", "/x/../people/42", "/./people",
+            "/p%65ople/42", "/p%2565ople/42", "/people%2F42", "/people;v=1/42", "/people\\42", "/people/%2e/42",
+        ] {
+            assert_eq!(routes.find(&Method::GET, path), Match::Spelling, "{path}");
+        }
+        assert_eq!(routes.find(&Method::GET, "/Other/42"), Match::Nothing);
+        assert_eq!(routes.find(&Method::GET, "/animals/"), Match::Nothing);
+    }
+}

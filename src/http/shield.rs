@@ -1,0 +1,274 @@
+//! Values through the door, in batches: sealed on their way in, opened on their way out.
+
+use super::json::text;
+use super::problem::Problem;
+use super::value::{self, ValueError};
+use crate::clear::Clear;
+use crate::ids::{FieldId, Subject};
+use crate::policy::model::{Field, Protect};
+use crate::protect::{Door, Item, Missing, OpenFault, Outcome, Owner, Row, Stored, Unit, armour};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use zeroize::Zeroize;
+
+/// So often what is missing is fetched before it is given up.
+const LOADS: usize = 8;
+
+/// Whose a value is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Whose {
+    Known(Arc<Subject>),
+    /// The answer tells; the number of its item.
+    Returned(u32),
+    Nobody,
+}
+
+/// A value to be stored or compared.
+pub(super) struct Write {
+    pub(super) field: FieldId,
+    pub(super) whose: Whose,
+    pub(super) find: bool,
+    pub(super) value: Clear,
+}
+
+/// A stored value to be shown.
+pub(super) struct Read<'a> {
+    pub(super) field: FieldId,
+    pub(super) whose: Whose,
+    /// An armoured envelope or a token.
+    pub(super) stored: &'a str,
+}
+
+/// What is shown for a stored value.
+pub(super) enum Shown {
+    Clear(Clear),
+    Erased,
+}
+
+/// What an exchange has written, until its outcome is known.
+#[derive(Default)]
+struct Work {
+    unit: Option<Unit>,
+    /// The request's body has been sent on whole.
+    sent: bool,
+    /// What the answer says about it.
+    outcome: Option<Ended>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Kept,
+    Undone,
+    Unclear,
+}
+
+/// The door, for one exchange.
+#[derive(Clone)]
+pub(super) struct Shield {
+    pub(super) door: Door,
+    work: Arc<Mutex<Work>>,
+    /// What the unit is kept under for recovery.
+    place: Arc<str>,
+}
+
+impl Shield {
+    pub(super) fn new(door: Door, place: Arc<str>) -> Self {
+        Self { door, work: Arc::default(), place }
+    }
+
+    pub(super) fn field(&self, id: FieldId) -> &Field {
+        self.door.policy().field(id)
+    }
+
+    /// Protects values; what is stored comes in their order.
+    ///
+    /// # Errors
+    /// Nothing of them must be sent on.
+    pub(super) async fn seal(&self, writes: &[Write]) -> Result<Vec<Stored>, Problem> {
+        let mut stored: Vec<Option<Stored>> = Vec::with_capacity(writes.len());
+        let mut items = Vec::new();
+        for write in writes {
+            if write.find {
+                let identifier = std::str::from_utf8(write.value.bytes()).map_err(|_| Problem::internal())?;
+                let token = self.door.find(write.field, identifier).await.map_err(|e| Problem::protect(&e))?;
+                stored.push(Some(Stored::Token(token)));
+                continue;
+            }
+            let owner = match &write.whose {
+                Whose::Known(subject) => Owner::Known(subject),
+                Whose::Returned(row) => Owner::Returned(*row),
+                Whose::Nobody => return Err(Problem::nobody(&self.field(write.field).name)),
+            };
+            items.push(Item { field: write.field, owner, value: &write.value });
+            stored.push(None);
+        }
+        if !items.is_empty() {
+            let mut unit = self.take();
+            let done = unit.protect(&items).await;
+            self.put(unit);
+            let mut done = done.map_err(|e| Problem::protect(&e))?.into_iter();
+            for slot in stored.iter_mut().filter(|slot| slot.is_none()) {
+                *slot = done.next();
+            }
+        }
+        stored.into_iter().collect::<Option<_>>().ok_or_else(Problem::internal)
+    }
+
+    /// Opens stored values, in their order.
+    ///
+    /// # Errors
+    /// One of them must not be shown.
+    pub(super) async fn open(&self, reads: &[Read<'_>]) -> Result<Vec<Shown>, Problem> {
+        self.door.lease().map_err(|e| Problem::protect(&e))?;
+        let mut shown: Vec<Option<Shown>> = Vec::new();
+        shown.resize_with(reads.len(), || None);
+        let mut envelope = Vec::new();
+        for _ in 0..LOADS {
+            let mut missing: Vec<Missing> = Vec::new();
+            for (slot, read) in shown.iter_mut().zip(reads).filter(|(slot, _)| slot.is_none()) {
+                let mut clear = Vec::new();
+                let row = match &read.whose {
+                    Whose::Known(subject) => Row::Of { class: &subject.class, id: &subject.id },
+                    Whose::Returned(_) | Whose::Nobody => Row::Unknown,
+                };
+                let field = self.field(read.field);
+                let outcome = match field.protect {
+                    Protect::Pseudonym { .. } => self.door.reveal(read.field, read.stored, row, &mut clear),
+                    Protect::Encrypt if armour::read(read.stored.as_bytes(), &mut envelope) => {
+                        self.door.open(read.field, &envelope, row, &mut clear)
+                    }
+                    Protect::Encrypt => Outcome::Fault(OpenFault::InClear),
+                };
+                match outcome {
+                    Outcome::Opened(kind) => *slot = Some(Shown::Clear(Clear::new(kind, clear))),
+                    Outcome::Erased => *slot = Some(Shown::Erased),
+                    Outcome::Missing(what) => {
+                        clear.zeroize();
+                        if !missing.contains(&what) {
+                            missing.push(what);
+                        }
+                    }
+                    Outcome::Fault(why) => return Err(Problem::open(why, &field.name)),
+                }
+            }
+            if missing.is_empty() {
+                // Released only while the lease runs.
+                self.door.lease().map_err(|e| Problem::protect(&e))?;
+                return shown.into_iter().collect::<Option<_>>().ok_or_else(Problem::internal);
+            }
+            self.door.load(&missing).await.map_err(|e| Problem::protect(&e))?;
+        }
+        Err(Problem::internal())
+    }
+
+    fn take(&self) -> Unit {
+        let unit = self.work.lock().unit.take();
+        unit.unwrap_or_else(|| self.door.unit(&self.place))
+    }
+
+    fn put(&self, unit: Unit) {
+        self.work.lock().unit = Some(unit);
+        self.end();
+    }
+
+    /// Something with the unit, if anything was written: binding rows.
+    pub(super) async fn bind(&self, rows: &[(u32, Subject)]) -> Result<(), Problem> {
+        let Some(mut unit) = self.work.lock().unit.take() else { return Ok(()) };
+        let done = unit.bind(rows).await;
+        self.put(unit);
+        done.map_err(|e| Problem::protect(&e))
+    }
+
+    /// The row that a stored value of the answer belongs to, if it was made for this request.
+    pub(super) fn row(&self, stored: &str) -> Option<u32> {
+        let mut work = self.work.lock();
+        let unit = work.unit.as_mut()?;
+        let mut envelope = Vec::new();
+        if armour::read(stored.as_bytes(), &mut envelope) {
+            return unit.row_of_envelope(&envelope);
+        }
+        unit.take_row_of_token(stored)
+    }
+
+    /// The request's body went on whole.
+    pub(super) fn sent(&self) {
+        self.work.lock().sent = true;
+        self.end();
+    }
+
+    /// The answer has told.
+    pub(super) fn outcome(&self, outcome: Ended) {
+        self.work.lock().outcome = Some(outcome);
+        self.end();
+    }
+
+    /// Ends the unit once both are known.
+    fn end(&self) {
+        let mut work = self.work.lock();
+        let (true, Some(outcome)) = (work.sent, work.outcome) else { return };
+        let Some(unit) = work.unit.take() else { return };
+        drop(work);
+        match outcome {
+            Ended::Kept => unit.commit(),
+            Ended::Undone => unit.rollback(),
+            // Its drop leaves it to recovery.
+            Ended::Unclear => drop(unit),
+        }
+    }
+}
+
+/// The raw JSON of what is stored. `number`: the value was one, and its token is too.
+pub(super) fn stored_json(stored: &Stored, number: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    match stored {
+        Stored::Token(token) if number => out.extend_from_slice(token.as_bytes()),
+        Stored::Token(token) => text::encode(token, &mut out),
+        Stored::Envelope(envelope) => text::encode(&armour::write(envelope), &mut out),
+    }
+    out
+}
+
+/// The text of what is stored.
+pub(super) fn stored_text(stored: Stored) -> String {
+    match stored {
+        Stored::Token(token) => token.into(),
+        Stored::Envelope(envelope) => armour::write(&envelope),
+    }
+}
+
+/// The raw JSON of what is shown. An erased value is null, or what its field declares.
+pub(super) fn shown_json(shown: &Shown, field: &Field, number: bool) -> Result<Vec<u8>, ValueError> {
+    let mut out = Vec::new();
+    match shown {
+        Shown::Clear(clear) if number => out.extend_from_slice(clear.bytes()),
+        Shown::Clear(clear) => value::to_json(clear.kind(), clear.bytes(), &mut out)?,
+        Shown::Erased => match field.erased.as_deref().filter(|text| !text.is_empty()) {
+            None => out.extend_from_slice(b"null"),
+            Some(text) => erased_json(text, field, &mut out)?,
+        },
+    }
+    Ok(out)
+}
+
+fn erased_json(text: &str, field: &Field, out: &mut Vec<u8>) -> Result<(), ValueError> {
+    use crate::policy::model::Declared::{Bigint, Boolean, Integer, Jsonb, Numeric};
+    match field.ty {
+        // What SQL reads as such is not always JSON: then it is a string.
+        Integer | Bigint | Numeric(_) | Boolean | Jsonb
+            if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() =>
+        {
+            out.extend_from_slice(text.as_bytes());
+        }
+        _ => text::encode(text, out),
+    }
+    Ok(())
+}
+
+/// The text of what is shown.
+pub(super) fn shown_text(shown: &Shown, field: &Field) -> Result<zeroize::Zeroizing<String>, ValueError> {
+    match shown {
+        Shown::Clear(clear) => value::to_text(clear.kind(), clear.bytes()),
+        Shown::Erased => Ok(field.erased.as_deref().unwrap_or_default().to_owned().into()),
+    }
+}
