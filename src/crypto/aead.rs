@@ -43,9 +43,48 @@ pub fn seal_in_place(
     Ok(())
 }
 
-/// Checks `tag`, then appends the plaintext to `out`, decrypting straight into it.
-///
-/// On failure `out` is as it was: no unauthenticated plaintext is ever written.
+/// A key made ready: its schedule is computed once for several values. Zeroised when dropped.
+pub struct Opener(Aes256Gcm);
+
+impl Opener {
+    /// Computes the schedule.
+    pub fn new(key: &Secret<32>) -> Self {
+        Self(cipher(key))
+    }
+
+    /// Checks `tag`, then appends the plaintext to `out`, decrypting straight into it.
+    ///
+    /// On failure `out` is as it was: no unauthenticated plaintext is ever written.
+    pub fn open_append(
+        &self,
+        nonce: &[u8; NONCE_LEN],
+        aad: &[u8],
+        ciphertext: &[u8],
+        tag: &[u8; TAG_LEN],
+        out: &mut Vec<u8>,
+    ) -> Result<(), NotAuthentic> {
+        let start = out.len();
+        out.resize(start + ciphertext.len(), 0);
+        let opened =
+            InOutBuf::new(ciphertext, &mut out[start..]).map_err(|_| NotAuthentic).and_then(|buffer| {
+                self.0
+                    .decrypt_inout_detached(<&Nonce<_>>::from(nonce), aad, buffer, <&Tag>::from(tag))
+                    .map_err(|_| NotAuthentic)
+            });
+        if opened.is_err() {
+            out.truncate(start);
+        }
+        opened
+    }
+}
+
+impl std::fmt::Debug for Opener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// [`Opener::open_append`] with a key that is used once.
 pub fn open_append(
     key: &Secret<32>,
     nonce: &[u8; NONCE_LEN],
@@ -54,17 +93,7 @@ pub fn open_append(
     tag: &[u8; TAG_LEN],
     out: &mut Vec<u8>,
 ) -> Result<(), NotAuthentic> {
-    let start = out.len();
-    out.resize(start + ciphertext.len(), 0);
-    let opened = InOutBuf::new(ciphertext, &mut out[start..]).map_err(|_| NotAuthentic).and_then(|buffer| {
-        cipher(key)
-            .decrypt_inout_detached(<&Nonce<_>>::from(nonce), aad, buffer, <&Tag>::from(tag))
-            .map_err(|_| NotAuthentic)
-    });
-    if opened.is_err() {
-        out.truncate(start);
-    }
-    opened
+    Opener::new(key).open_append(nonce, aad, ciphertext, tag, out)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ pub mod kdf;
 pub mod random;
 pub mod sign;
 
-pub use aead::{NONCE_LEN, NotAuthentic, TAG_LEN, TooLong, open_append, seal_in_place};
+pub use aead::{NONCE_LEN, NotAuthentic, Opener, TAG_LEN, TooLong, open_append, seal_in_place};
 pub use kdf::{expand, hmac_sha256, sha256};
 pub use random::{random, random_secret};
 pub use sign::{PublicKey, SigningKey};

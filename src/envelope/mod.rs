@@ -18,7 +18,7 @@ pub use canonical::{is_canonical, max_len as max_value_len};
 pub use field::{FieldName, FieldNameError, MAX_FIELD_NAME, field_tag};
 pub use parse::{EnvelopeRef, HEADER_LEN, LayoutError, MAX_LEN, MAX_PLAINTEXT, MIN_LEN, OVERHEAD, VERSION};
 pub use plaintext::{Padding, sealed_len};
-pub use seal::{OpenError, SealError, open, seal};
+pub use seal::{OpenError, Opener, SealError, open, seal};
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,9 @@ use super::field::{FieldName, MAX_FIELD_NAME};
 use super::parse::{EnvelopeRef, HEADER_LEN, LayoutError, OVERHEAD, VERSION};
 use super::plaintext::{Padding, plaintext_len, read, write};
 use crate::clear::Kind;
-use crate::crypto::{NONCE_LEN, open_append, random, seal_in_place};
+use crate::crypto::{self, NONCE_LEN, random, seal_in_place};
 use crate::fault::{Fault, sqlstate};
+use crate::ids::KeyId;
 use crate::keys::UserKey;
 use std::borrow::Cow;
 use zeroize::Zeroize;
@@ -175,27 +176,55 @@ fn header(key: &UserKey, field: FieldName<'_>, nonce: &[u8; NONCE_LEN]) -> [u8; 
     header
 }
 
-/// Opens `envelope` as `field` under `key`, and appends the canonical value to `out`, decrypting straight
-/// into it. On an error `out` is as it was.
-///
-/// The caller finds the key by [`EnvelopeRef::key_id`]; that they fit is checked here again.
+/// A user key made ready to open several envelopes. Zeroised when dropped.
+#[derive(Debug)]
+pub struct Opener {
+    id: KeyId,
+    key: crypto::Opener,
+}
+
+impl Opener {
+    /// Computes the key's schedule.
+    pub fn new(key: &UserKey) -> Self {
+        Self { id: key.id(), key: crypto::Opener::new(key.secret()) }
+    }
+
+    /// The id of its key.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// Opens an envelope of `field`, appending the value's canonical bytes to `out`, which is as it was after an
+    /// error.
+    pub fn open(
+        &self,
+        field: FieldName<'_>,
+        envelope: EnvelopeRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Kind, OpenError> {
+        if envelope.key_id() != self.id {
+            return Err(OpenError::WrongKey);
+        }
+        if envelope.field_tag() != field.tag() {
+            return Err(OpenError::WrongField);
+        }
+        let aad = Aad::new(envelope.header(), field);
+        let start = out.len();
+        self.key
+            .open_append(&envelope.nonce(), aad.bytes(), envelope.ciphertext(), envelope.tag(), out)
+            .map_err(|_| OpenError::NotAuthentic)?;
+        strip(out, start)
+    }
+}
+
+/// [`Opener::open`] with a key that is used once.
 pub fn open(
     key: &UserKey,
     field: FieldName<'_>,
     envelope: EnvelopeRef<'_>,
     out: &mut Vec<u8>,
 ) -> Result<Kind, OpenError> {
-    if envelope.key_id() != key.id() {
-        return Err(OpenError::WrongKey);
-    }
-    if envelope.field_tag() != field.tag() {
-        return Err(OpenError::WrongField);
-    }
-    let aad = Aad::new(envelope.header(), field);
-    let start = out.len();
-    open_append(key.secret(), &envelope.nonce(), aad.bytes(), envelope.ciphertext(), envelope.tag(), out)
-        .map_err(|_| OpenError::NotAuthentic)?;
-    strip(out, start)
+    Opener::new(key).open(field, envelope, out)
 }
 
 /// Turns the plaintext in `out[start..]` into its value alone. What is cut off is overwritten first.

@@ -1,9 +1,9 @@
 //! The door itself: opening, loading, and what units and lookups share.
 
 use super::tally::{Event, Tally};
-use super::{Missing, OpenFault, Outcome, ProtectError, Row};
+use super::{Memo, Missing, OpenFault, Outcome, ProtectError, Row};
 use crate::clear::Kind;
-use crate::envelope::{self, EnvelopeRef, FieldName, OpenError, VERSION};
+use crate::envelope::{EnvelopeRef, FieldName, OpenError, Opener, VERSION};
 use crate::ids::{FieldId, KeyId};
 use crate::keyring::{KeyAnswer, Keyring, KeyringError};
 use crate::keys::{Purpose, UserKey};
@@ -103,6 +103,18 @@ impl Door {
 
     /// Opens an envelope (raw bytes) that stood in `row`, appending its canonical bytes to `out`.
     pub fn open(&self, field: FieldId, envelope: &[u8], row: Row<'_>, out: &mut Vec<u8>) -> Outcome {
+        self.open_next(field, envelope, row, &mut Memo::default(), out)
+    }
+
+    /// [`Door::open`] for one of a batch of values, of which neighbours often have one key.
+    pub fn open_next(
+        &self,
+        field: FieldId,
+        envelope: &[u8],
+        row: Row<'_>,
+        memo: &mut Memo,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         let Ok(parsed) = EnvelopeRef::parse(envelope) else {
             let sealed_once = envelope.first() == Some(&VERSION);
             return Outcome::Fault(if sealed_once { OpenFault::NotAuthentic } else { OpenFault::InClear });
@@ -113,7 +125,7 @@ impl Door {
         if parsed.field_tag() != name.tag() {
             return Outcome::Fault(OpenFault::WrongField);
         }
-        let outcome = self.open_as(parsed, name, row, out);
+        let outcome = self.open_as(parsed, name, row, memo, out);
         if matches!(outcome, Outcome::Opened(_)) {
             self.inner.tally.count(Event::Opened);
         }
@@ -126,9 +138,14 @@ impl Door {
         envelope: EnvelopeRef<'_>,
         name: FieldName<'_>,
         row: Row<'_>,
+        memo: &mut Memo,
         out: &mut Vec<u8>,
     ) -> Outcome {
         let id = envelope.key_id();
+        if let Some(opener) = memo.opener(id, row) {
+            self.inner.tally.count(Event::Hit);
+            return opened(opener.open(name, envelope, out));
+        }
         let Some(answer) = self.inner.keyring.key(id, known(row)) else {
             self.inner.tally.count(Event::Miss);
             return Outcome::Missing(Missing::Key(id));
@@ -139,7 +156,8 @@ impl Door {
             KeyAnswer::Unknown => Outcome::Fault(OpenFault::NotAuthentic),
             KeyAnswer::WrongSubject => Outcome::Fault(OpenFault::WrongSubject),
             KeyAnswer::Open(secret) => {
-                opened(envelope::open(&UserKey::from_parts(id, secret), name, envelope, out))
+                let opener = Opener::new(&UserKey::from_parts(id, secret));
+                opened(memo.keep(opener, row).open(name, envelope, out))
             }
         }
     }

@@ -12,6 +12,7 @@ mod door;
 mod error;
 mod find;
 mod identifier;
+mod memo;
 mod recovery;
 mod reveal;
 mod statement;
@@ -19,6 +20,7 @@ mod tally;
 mod unit;
 
 pub use door::Door;
+pub use memo::Memo;
 pub use recovery::Unsettled;
 pub use unit::Unit;
 

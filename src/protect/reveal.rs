@@ -2,7 +2,7 @@
 
 use super::door::{known, name};
 use super::tally::Event;
-use super::{Door, Missing, OpenFault, Outcome, Row};
+use super::{Door, Memo, Missing, OpenFault, Outcome, Row};
 use crate::clear::Kind;
 use crate::envelope::{EnvelopeRef, FieldName};
 use crate::ids::{FieldId, FieldTag, Subject};
@@ -24,6 +24,18 @@ impl Door {
     /// Reveals the identifier behind a token (column text form) that stood in `row`, appending its canonical
     /// bytes to `out`. The empty string is no token and reveals as itself.
     pub fn reveal(&self, field: FieldId, token: &str, row: Row<'_>, out: &mut Vec<u8>) -> Outcome {
+        self.reveal_next(field, token, row, &mut Memo::default(), out)
+    }
+
+    /// [`Door::reveal`] for one of a batch of values, of which neighbours often have one key.
+    pub fn reveal_next(
+        &self,
+        field: FieldId,
+        token: &str,
+        row: Row<'_>,
+        memo: &mut Memo,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         if token.is_empty() {
             return Outcome::Opened(Kind::Text);
         }
@@ -39,16 +51,16 @@ impl Door {
             Some(Pick::Fault(fault)) => Outcome::Fault(fault),
             Some(Pick::Other) if self.erased(row) => Outcome::Erased,
             Some(Pick::Other) => Outcome::Fault(OpenFault::WrongSubject),
-            Some(Pick::Holder(sealed)) => self.show(pseudonym.domain, &sealed, row, out),
+            Some(Pick::Holder(sealed)) => self.show(pseudonym.domain, &sealed, row, memo, out),
         }
     }
 
-    fn show(&self, domain: &str, sealed: &[u8], row: Row<'_>, out: &mut Vec<u8>) -> Outcome {
+    fn show(&self, domain: &str, sealed: &[u8], row: Row<'_>, memo: &mut Memo, out: &mut Vec<u8>) -> Outcome {
         let Ok(parsed) = EnvelopeRef::parse(sealed) else { return Outcome::Fault(OpenFault::NotAuthentic) };
         let Some(name) = self.sealer(domain, parsed.field_tag()) else {
             return Outcome::Fault(OpenFault::WrongField);
         };
-        let outcome = self.open_as(parsed, name, row, out);
+        let outcome = self.open_as(parsed, name, row, memo, out);
         if matches!(outcome, Outcome::Opened(_)) {
             self.inner.tally.count(Event::Revealed);
         }

@@ -3,9 +3,8 @@
 //! Every answer is taken to the entry at the front, so that in a pipeline each is treated as its
 //! own statement's plan says, whatever was sent meanwhile.
 
+use super::running::Running;
 use super::units::Units;
-use crate::pg::plan::Plan;
-use crate::pg::value::Format;
 use crate::protect::Mark;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,8 +15,31 @@ pub(super) struct Expect {
     pub what: What,
     /// Whether the client sees the answer.
     pub show: Show,
-    /// More, where the answer is not just relayed.
+    /// The statement came as a simple Query: no ParseComplete, BindComplete, NoData for the client.
+    pub simple: bool,
+    /// The planned statement that it belongs to.
+    pub run: Option<Arc<Running>>,
+    /// What else hangs on it, which is rare.
     pub context: Option<Box<Context>>,
+}
+
+impl Expect {
+    /// The answer to a message of a planned statement.
+    pub(super) fn of(run: &Arc<Running>, what: What, show: Show) -> Self {
+        Self { what, show, simple: false, run: Some(Arc::clone(run)), context: None }
+    }
+
+    /// The same, where the client sent a simple Query.
+    pub(super) fn simple(mut self, simple: bool) -> Self {
+        self.simple = simple;
+        self
+    }
+
+    /// Hangs more on it.
+    pub(super) fn with(mut self, context: Context) -> Self {
+        self.context = Some(Box::new(context));
+        self
+    }
 }
 
 /// Which answer is due.
@@ -50,19 +72,11 @@ pub(super) enum Show {
     Hold,
 }
 
-/// What goes with an answer.
+/// What hangs on an answer.
 #[derive(Default)]
 pub(super) struct Context {
-    /// The plan that it belongs to.
-    pub plan: Option<Arc<Plan>>,
-    /// Parameter types that the client declared.
-    pub declared: Arc<[u32]>,
-    /// Formats of the result columns, as the client asked.
-    pub formats: Vec<Format>,
     /// The whole ErrorResponse that stands for the error which is due.
     pub refusal: Option<Vec<u8>>,
-    /// The statement came as a simple Query: no ParseComplete, BindComplete, NoData for the client.
-    pub simple: bool,
     /// What transactions that may end here have written.
     pub units: Units,
     /// The statement changes the schema.
@@ -81,13 +95,16 @@ pub(super) struct Expects {
 
 impl Expects {
     pub(super) fn push(&mut self, what: What, show: Show) {
-        self.sent += 1;
-        self.queue.push_back(Expect { what, show, context: None });
+        self.add(Expect { what, show, simple: false, run: None, context: None });
     }
 
     pub(super) fn push_with(&mut self, what: What, show: Show, context: Context) {
+        self.add(Expect { what, show, simple: false, run: None, context: Some(Box::new(context)) });
+    }
+
+    pub(super) fn add(&mut self, expect: Expect) {
         self.sent += 1;
-        self.queue.push_back(Expect { what, show, context: Some(Box::new(context)) });
+        self.queue.push_back(expect);
     }
 
     /// How many entries there have been.

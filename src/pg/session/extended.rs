@@ -1,15 +1,16 @@
 //! The extended protocol's messages: Parse, Bind, Describe, Execute, Close.
 
 use super::client::first_words;
-use super::expect::{Context, Show, What};
+use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::plan::Decision;
+use super::running::Running;
 use super::units::{Control, is_ddl};
-use super::{End, Portal, Prepared, Session};
-use crate::pg::value::Format;
+use super::{End, Made, Portal, Prepared, Session};
 use crate::pg::wire::frame::HEADER;
 use crate::pg::wire::simple::{self, Target};
 use crate::pg::wire::{bind, parse_msg};
+use std::sync::Arc;
 
 impl Session {
     pub(super) async fn parse(&mut self, total: usize) -> Result<(), End> {
@@ -78,15 +79,15 @@ impl Session {
 
     pub(super) async fn bind(&mut self, total: usize) -> Result<(), End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let message = bind::read(body)?;
-        let portal = message.portal.to_vec();
+        let names = bind::names(body)?;
+        let portal = names.portal.to_vec();
         self.portals.remove(&portal);
-        let Some(prepared) = self.statements.get(message.statement).cloned() else {
+        let Some(prepared) = self.statements.get(names.statement).cloned() else {
             self.forward(total, What::Complete);
             return Ok(());
         };
         let decided = match &prepared {
-            Prepared::Run { plan, made } => Some((made, Some(&**plan))),
+            Prepared::Run { run, made } => Some((made, Some(&*run.plan))),
             Prepared::Passed { made } => Some((made, None)),
             _ => None,
         };
@@ -114,7 +115,7 @@ impl Session {
                 self.refuse_extended(failure.response())
             }
             Prepared::Control(_) | Prepared::Ddl => {
-                self.portals.insert(portal, Portal { prepared, formats: Vec::new(), made: None, kept: None });
+                self.portals.insert(portal, Portal { prepared, made: None, kept: None });
                 self.forward(total, What::Complete);
                 Ok(())
             }
@@ -122,46 +123,68 @@ impl Session {
                 self.forward(total, What::Complete);
                 Ok(())
             }
-            Prepared::Run { plan, made: decided } => {
-                let body = self.take(total);
-                let message = bind::read(&body)?;
-                let formats: Result<Vec<Format>, _> =
-                    (0..message.results.len()).map(|i| message.results.at(i)).collect();
-                let params = (0..message.values.len()).all(|i| message.formats.at(i).is_ok());
-                let (Ok(formats), true) = (formats, params) else {
+            Prepared::Run { run, made } => self.bind_run(total, portal, run, made).await,
+        }
+    }
+
+    /// Bind of a planned statement.
+    async fn bind_run(
+        &mut self,
+        total: usize,
+        portal: Vec<u8>,
+        run: Arc<Running>,
+        decided: Arc<Made>,
+    ) -> Result<(), End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let results = bind::read_results(body)?;
+        let (run, another) = if run.serves(results) {
+            (run, None)
+        } else {
+            match Running::new(&run.plan, &decided.declared, results) {
+                Some(run) => (Arc::clone(&run), Some(run)),
+                None => {
+                    self.take(total);
                     return self.refuse_extended(Failure::format_code().response());
-                };
-                let formats = super::run::result_formats(&plan, &formats);
-                if self.bind_plan(&plan, &decided.declared, &message, &formats, Show::Relay).await? {
-                    let prepared = Prepared::Run { plan, made: decided };
-                    let made = self.made.take();
-                    self.portals.insert(portal, Portal { prepared, formats, made, kept: None });
                 }
-                Ok(())
+            }
+        };
+        if let Some(run) = another {
+            let name = bind::names(body)?.statement;
+            if let Some(Prepared::Run { run: kept, .. }) = self.statements.get_mut(name) {
+                *kept = run;
             }
         }
+        if run.binds_as_sent {
+            self.pipeline = true;
+            self.expects.add(Expect::of(&run, What::Complete, Show::Relay));
+            self.relay_client(total);
+        } else {
+            let body = self.take(total);
+            let message = bind::read(&body)?;
+            if (0..message.values.len()).any(|i| message.formats.at(i).is_err()) {
+                return self.refuse_extended(Failure::format_code().response());
+            }
+            if !self.bind_plan(&run, &message, false).await? {
+                return Ok(());
+            }
+        }
+        let made = self.made.take();
+        self.portals
+            .insert(portal, Portal { prepared: Prepared::Run { run, made: decided }, made, kept: None });
+        Ok(())
     }
 
     pub(super) fn describe(&mut self, total: usize) -> Result<(), End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let (prepared, formats) = match simple::read_target(body)? {
-            Target::Statement(name) => (self.statements.get(name), &[][..]),
-            Target::Portal(name) => match self.portals.get(name) {
-                Some(portal) => (Some(&portal.prepared), &portal.formats[..]),
-                None => (None, &[][..]),
-            },
+        let prepared = match simple::read_target(body)? {
+            Target::Statement(name) => self.statements.get(name),
+            Target::Portal(name) => self.portals.get(name).map(|portal| &portal.prepared),
         };
-        let Some(Prepared::Run { plan, made }) = prepared else {
+        let Some(Prepared::Run { run, .. }) = prepared else {
             self.forward(total, What::Describe);
             return Ok(());
         };
-        let context = Context {
-            plan: Some(plan.clone()),
-            declared: made.declared.clone(),
-            formats: formats.to_vec(),
-            ..Context::default()
-        };
-        self.expects.push_with(What::Describe, Show::Rewrite, context);
+        self.expects.add(Expect::of(run, What::Describe, Show::Rewrite));
         self.pipeline = true;
         self.relay_client(total);
         Ok(())
@@ -171,8 +194,7 @@ impl Session {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let (name, rows) = simple::read_execute(body)?;
         let name = name.to_vec();
-        let known = self.portals.get(&name).map(|p| (p.prepared.clone(), p.formats.clone()));
-        let Some((prepared, formats)) = known else {
+        let Some(prepared) = self.portals.get(&name).map(|portal| portal.prepared.clone()) else {
             return self.pass_execute(total).await;
         };
         if !matches!(prepared, Prepared::Run { .. }) {
@@ -184,9 +206,9 @@ impl Session {
             self.order.pure = false;
         }
         match prepared {
-            Prepared::Run { plan, .. } => {
+            Prepared::Run { run, .. } => {
                 self.take(total);
-                self.execute_plan(&name, &plan, formats, rows, false).await
+                self.execute_plan(&name, &run, rows, false).await
             }
             Prepared::Control(control) => {
                 self.shared.metrics.passed.increment(1);

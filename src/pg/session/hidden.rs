@@ -4,7 +4,7 @@
 //! They use names of their own, never the unnamed statement or portal, which are the client's. In a
 //! pipeline they are flushed, never synced: a Sync would end the client's implicit transaction.
 
-use super::expect::{Context, Show, What};
+use super::expect::{Show, What};
 use super::{End, Session};
 use crate::pg::value::Format;
 use crate::pg::wire::row::cells;
@@ -143,10 +143,9 @@ impl Session {
         if left {
             self.expects.push(What::Complete, Show::Hide);
         }
-        let hide = || Context::default();
-        self.expects.push_with(What::Complete, Show::Capture, hide());
-        self.expects.push_with(What::Complete, Show::Capture, hide());
-        self.expects.push_with(What::Execute, Show::Capture, hide());
+        self.expects.push(What::Complete, Show::Capture);
+        self.expects.push(What::Complete, Show::Capture);
+        self.expects.push(What::Execute, Show::Capture);
         self.expects.push(What::Complete, Show::Hide);
         self.expects.push(What::Complete, Show::Hide);
         if alone {

@@ -17,6 +17,7 @@ mod plan;
 mod rewrite;
 mod rows;
 mod run;
+mod running;
 mod server;
 mod subject;
 mod units;
@@ -28,8 +29,7 @@ use aho_corasick::AhoCorasick;
 use super::catalog::{Database, Snapshot};
 use super::drain::Drain;
 use super::net::duplex::{Duplex, Ended, Read, Side};
-use super::plan::Plan;
-use super::value::{Format, Settings};
+use super::value::Settings;
 use super::wire::simple::Status;
 use crate::config::Limits;
 use crate::pg::metrics::Metrics;
@@ -38,6 +38,7 @@ use expect::Expects;
 pub(crate) use failure::Failure;
 use hashbrown::HashMap;
 pub(crate) use rewrite::follow;
+use running::Running;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -74,7 +75,8 @@ impl From<Ended> for End {
 #[derive(Clone)]
 enum Prepared {
     Run {
-        plan: Arc<Plan>,
+        /// As it was bound last, or all text.
+        run: Arc<Running>,
         made: Arc<Made>,
     },
     /// It names what the policy protects elsewhere, and touches nothing protected as it was decided.
@@ -101,7 +103,6 @@ struct Made {
 /// A portal that was bound from one of them.
 struct Portal {
     prepared: Prepared,
-    formats: Vec<Format>,
     /// What protecting its values made.
     made: Option<(u64, Mark)>,
     /// Rows that a bound INSERT gave and the client has not fetched, and the tag that follows.

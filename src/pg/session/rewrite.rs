@@ -2,8 +2,9 @@
 
 use super::End;
 use super::detail::Detail;
-use super::expect::Context;
+use super::expect::Expect;
 use super::failure::Failure;
+use super::running::Running;
 use crate::pg::plan::{ClientParam, Plan};
 use crate::pg::value::Settings;
 use crate::pg::wire::error::{self, Change, field};
@@ -45,26 +46,35 @@ pub(super) fn rewrite(
     tag: u8,
     body: &[u8],
     frame: &[u8],
-    context: &Context,
+    expect: &Expect,
     out: &mut Vec<u8>,
 ) -> Result<(), End> {
-    let Some(plan) = &context.plan else {
-        if !(context.simple && matches!(tag, b'1' | b'2' | b'3' | b'n')) {
-            out.extend_from_slice(frame);
-        }
+    let Some(run) = &expect.run else {
+        out.extend_from_slice(frame);
         return Ok(());
     };
     match tag {
-        b'1' | b'2' | b'3' | b'n' if context.simple => {}
-        b't' => parameters(plan, &context.declared, body, out)?,
-        b'T' if plan.swallow_rows => {
-            if !context.simple {
+        b't' => parameters(&run.plan, &run.declared, body, out)?,
+        b'T' if run.plan.swallow_rows => {
+            if !expect.simple {
                 simple::no_data(out);
             }
         }
-        b'T' => columns(plan, body, out)?,
+        b'T' => described(run, body, frame, out)?,
         _ => out.extend_from_slice(frame),
     }
+    Ok(())
+}
+
+/// RowDescription, mostly the same as the last time.
+fn described(run: &Running, body: &[u8], frame: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
+    if let Some(shown) = run.described(frame) {
+        out.extend_from_slice(shown);
+        return Ok(());
+    }
+    let from = out.len();
+    columns(&run.plan, body, out)?;
+    run.keep_described(frame, &out[from..]);
     Ok(())
 }
 
@@ -114,19 +124,19 @@ fn columns(plan: &Plan, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
 /// An error of a planned statement: the refusal that it stands for, or the server's own with its
 /// position turned back and nothing of what is stored in it.
 pub(super) fn error_for(
-    context: &Context,
+    expect: &Expect,
     body: &[u8],
     frame: &[u8],
     detail: &Detail,
     out: &mut Vec<u8>,
 ) -> Result<(), WireError> {
     let code = error::code(body)?;
-    if let Some(refusal) = &context.refusal {
+    if let Some(refusal) = expect.context.as_ref().and_then(|c| c.refusal.as_ref()) {
         let ours = code == Some(b"42703");
         out.extend_from_slice(if ours { refusal } else { frame });
         return Ok(());
     }
-    let Some(plan) = &context.plan else {
+    let Some(plan) = expect.run.as_ref().map(|run| &run.plan) else {
         out.extend_from_slice(frame);
         return Ok(());
     };

@@ -7,10 +7,10 @@ use crate::pg::value::{self, Format, Settings};
 use crate::pg::wire::WireError;
 use crate::pg::wire::row::{RowWriter, cells};
 use crate::policy::model::Field;
-use crate::protect::{Door, Missing, Outcome, Row, armour};
+use crate::protect::{Door, Memo, Missing, OpenFault, Outcome, Row, armour};
 use std::borrow::Cow;
 use std::ops::Range;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 const BYTEA: u32 = 17;
 
@@ -19,8 +19,23 @@ const BYTEA: u32 = 17;
 pub(super) struct Scratch {
     cells: Vec<Option<Range<usize>>>,
     starts: Vec<usize>,
+    values: Values,
+}
+
+#[derive(Default)]
+struct Values {
     stored: Vec<u8>,
-    clear: Vec<u8>,
+    clear: Zeroizing<Vec<u8>>,
+    /// The column that was read last as the row's subject, and the id that it gave.
+    subject: (Option<u16>, String),
+    memo: Memo,
+}
+
+impl Scratch {
+    /// A batch of rows is over: keys must be asked for again.
+    pub(super) fn end_batch(&mut self) {
+        self.values.memo.forget();
+    }
 }
 
 /// Why a row was not written.
@@ -65,7 +80,8 @@ impl Opener<'_> {
         missing: &mut Vec<Missing>,
         out: &mut Vec<u8>,
     ) -> Result<(), RowError> {
-        let Scratch { cells: ranges, starts, stored, clear } = scratch;
+        let Scratch { cells: ranges, starts, values } = scratch;
+        values.subject.0 = None;
         ranges.clear();
         starts.clear();
         let mut iter = cells(body)?;
@@ -91,7 +107,7 @@ impl Opener<'_> {
                 }
                 Some(range) => {
                     let cell = Cell { output, bytes: &body[range.clone()], column };
-                    self.cell(&cell, body, ranges, (stored, clear), missing, &mut row)
+                    self.cell(&cell, body, ranges, values, missing, &mut row)
                 }
             };
             if let Err(error) = written {
@@ -138,44 +154,51 @@ impl Opener<'_> {
         cell: &Cell<'_>,
         body: &[u8],
         cells: &[Option<Range<usize>>],
-        (stored, clear): (&mut Vec<u8>, &mut Vec<u8>),
+        values: &mut Values,
         missing: &mut Vec<Missing>,
         row: &mut RowWriter<'_>,
     ) -> Result<(), RowError> {
         let output = cell.output;
         let field = self.door.policy().field(output.field);
         let format = format_at(self.formats, cell.column);
-        let subject = self.subject(output, body, cells)?;
-        let of = match &subject {
+        let Values { stored, clear, subject, memo } = values;
+        let of = match self.subject(output, body, cells, subject)? {
             Some(id) => Row::Of { class: &output.class, id },
             None => Row::Unknown,
         };
-        clear.zeroize();
-        let outcome = if output.token {
-            match token_text(output.stored_oid, format, cell.bytes) {
-                Some(token) => self.door.reveal(output.field, &token, of, clear),
-                None => return Err(fault(crate::protect::OpenFault::InClear, field)),
-            }
-        } else if stored_envelope(output.stored_oid, format, cell.bytes, stored) {
-            self.door.open(output.field, stored, of, clear)
-        } else {
-            return Err(fault(crate::protect::OpenFault::InClear, field));
-        };
-        let settings = self.style(output, format, cell.bytes);
-        match outcome {
-            Outcome::Opened(kind) => row.cell_with(|out| {
-                value::encode(kind, clear, field.ty, format, as_text(output, field), &settings, out)
-                    .map_err(|e| RowError::Failure(Failure::value(&e, &field.name)))
-            }),
-            Outcome::Erased => self.erased(output, field, format, row),
-            Outcome::Missing(what) => {
-                if !missing.contains(&what) {
-                    missing.push(what);
+        row.cell_or_null(|out| {
+            let from = out.len();
+            let outcome = if output.token {
+                match token_text(output.stored_oid, format, cell.bytes) {
+                    Some(token) => self.door.reveal_next(output.field, &token, of, memo, out),
+                    None => Outcome::Fault(OpenFault::InClear),
                 }
-                row.null().map_err(RowError::from)
+            } else if stored_envelope(output.stored_oid, format, cell.bytes, stored) {
+                self.door.open_next(output.field, stored, of, memo, out)
+            } else {
+                Outcome::Fault(OpenFault::InClear)
+            };
+            match outcome {
+                Outcome::Opened(kind) if value::is_shown_as_is(kind, field.ty) => Ok(true),
+                Outcome::Opened(kind) => {
+                    clear.clear();
+                    clear.extend_from_slice(&out[from..]);
+                    out.truncate(from);
+                    let settings = self.style(output, format, cell.bytes);
+                    value::encode(kind, clear, field.ty, format, as_text(output, field), &settings, out)
+                        .map_err(|e| RowError::Failure(Failure::value(&e, &field.name)))?;
+                    Ok(true)
+                }
+                Outcome::Erased => self.erased(output, field, format, out),
+                Outcome::Missing(what) => {
+                    if !missing.contains(&what) {
+                        missing.push(what);
+                    }
+                    Ok(false)
+                }
+                Outcome::Fault(why) => Err(fault(why, field)),
             }
-            Outcome::Fault(why) => Err(fault(why, field)),
-        }
+        })
     }
 
     /// The session's settings; `bytea_output`, which the server doesn't report, as the stored value shows it.
@@ -187,51 +210,49 @@ impl Opener<'_> {
         Cow::Owned(Settings { bytea_escape: escape, ..self.settings.clone() })
     }
 
-    /// NULL, or the field's placeholder where the column can't be NULL.
+    /// NULL (false), or the field's placeholder where the column can't be NULL.
     fn erased(
         &self,
         output: &Output,
         field: &Field,
         format: Format,
-        row: &mut RowWriter<'_>,
-    ) -> Result<(), RowError> {
+        out: &mut Vec<u8>,
+    ) -> Result<bool, RowError> {
         let placeholder = match &field.erased {
             Some(text) if output.not_null => text,
             None if output.not_null && is_text(output.shown.oid) => "",
-            _ => return Ok(row.null()?),
+            _ => return Ok(false),
         };
         let failed = |e| RowError::Failure(Failure::value(&e, &field.name));
         let read = value::decode(placeholder.as_bytes(), Format::Text, 0, field.ty, self.settings)
             .map_err(failed)?;
-        row.cell_with(|out| {
-            value::encode(
-                read.kind(),
-                read.bytes(),
-                field.ty,
-                format,
-                as_text(output, field),
-                self.settings,
-                out,
-            )
-            .map_err(failed)
-        })
+        let text = as_text(output, field);
+        value::encode(read.kind(), read.bytes(), field.ty, format, text, self.settings, out)
+            .map_err(failed)?;
+        Ok(true)
     }
 
-    fn subject(
+    /// The row's subject, read once for all outputs that share its column.
+    fn subject<'s>(
         &self,
         output: &Output,
         body: &[u8],
         cells: &[Option<Range<usize>>],
-    ) -> Result<Option<String>, RowError> {
-        let Some(column) = output.subject else { return Ok(None) };
-        let column = usize::from(column);
+        read: &'s mut (Option<u16>, String),
+    ) -> Result<Option<&'s str>, RowError> {
+        let Some(number) = output.subject else { return Ok(None) };
+        if read.0 == Some(number) {
+            return Ok(Some(&read.1));
+        }
+        let column = usize::from(number);
         match cells.get(column) {
             Some(Some(range)) => {
                 let format = format_at(self.formats, column);
-                match subject::text(output.subject_oid, format, &body[range.clone()]) {
-                    Some(id) => Ok(Some(id)),
-                    None => Err(RowError::Failure(Failure::internal("the subject column could not be read"))),
+                if !subject::read(output.subject_oid, format, &body[range.clone()], &mut read.1) {
+                    return Err(RowError::Failure(Failure::internal("the subject column could not be read")));
                 }
+                read.0 = Some(number);
+                Ok(Some(&read.1))
             }
             Some(None) => Ok(None),
             None => Err(RowError::Failure(Failure::internal("the subject column is missing"))),
@@ -245,7 +266,7 @@ struct Cell<'a> {
     column: usize,
 }
 
-fn fault(why: crate::protect::OpenFault, field: &Field) -> RowError {
+fn fault(why: OpenFault, field: &Field) -> RowError {
     tracing::warn!(target: "audit", event = "fault", field = %field.name, fault = %why);
     metrics::counter!(crate::telemetry::metrics::AUDIT_EVENTS, "event" => "fault").increment(1);
     RowError::Failure(Failure::open(why, &field.name))

@@ -1,10 +1,11 @@
 //! Running a plan: its statement parsed upstream, its values protected and bound, its rows held back
 //! where they say whose they are.
 
-use super::expect::{Context, Show, What};
+use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
 use super::rows::{Opener, RowError, format_at, stored_envelope, token_text};
+use super::running::Running;
 use super::{End, Made, Prepared, Session, subject};
 use crate::ids::Subject;
 use crate::pg::plan::{Bind, Plan, Verdict};
@@ -42,8 +43,9 @@ pub(super) struct Kept {
 impl Session {
     /// Parse of a planned statement.
     pub(super) fn parse_plan(&mut self, name: Vec<u8>, plan: Arc<Plan>, made: Arc<Made>) -> Result<(), End> {
-        self.send_parse(&name, &plan, &made.declared, false)?;
-        self.statements.insert(name, Prepared::Run { plan, made });
+        let run = Running::text(&plan, &made.declared);
+        self.send_parse(&name, &run, false)?;
+        self.statements.insert(name, Prepared::Run { run, made });
         Ok(())
     }
 
@@ -70,22 +72,14 @@ impl Session {
         }
     }
 
-    fn send_parse(
-        &mut self,
-        name: &[u8],
-        plan: &Arc<Plan>,
-        declared: &[u32],
-        simple: bool,
-    ) -> Result<(), End> {
-        let oids: Vec<u32> = plan
-            .params
-            .iter()
-            .enumerate()
-            .map(|(i, p)| if p.type_oid != 0 { p.type_oid } else { declared.get(i).copied().unwrap_or(0) })
-            .collect();
-        self.io.server.output.append_with(|out| parse_msg::write(out, name, plan.sql.as_bytes(), &oids))?;
-        let context = Context { plan: Some(plan.clone()), simple, ..Context::default() };
-        self.expects.push_with(What::Complete, Show::Rewrite, context);
+    fn send_parse(&mut self, name: &[u8], run: &Arc<Running>, simple: bool) -> Result<(), End> {
+        let declared = |i: usize| run.declared.get(i).copied().unwrap_or(0);
+        let params = run.plan.params.iter().enumerate();
+        let oids: Vec<u32> =
+            params.map(|(i, p)| if p.type_oid != 0 { p.type_oid } else { declared(i) }).collect();
+        let sql = run.plan.sql.as_bytes();
+        self.io.server.output.append_with(|out| parse_msg::write(out, name, sql, &oids))?;
+        self.expects.add(Expect::of(run, What::Complete, Show::Rewrite).simple(simple));
         self.pipeline = true;
         Ok(())
     }
@@ -97,8 +91,8 @@ impl Session {
             parse_msg::write(out, FAILING_NAME, text.as_bytes(), &[])
         })?;
         self.expects.push(What::Complete, Show::Hide);
-        let context = Context { plan: Some(Plan::default().into()), simple: true, ..Context::default() };
-        self.expects.push_with(What::Complete, Show::Rewrite, context);
+        let run = Running::text(&Arc::default(), &Arc::from([]));
+        self.expects.add(Expect::of(&run, What::Complete, Show::Rewrite).simple(true));
         let failure = Failure::internal("the statement was planned as one that fails, and did not");
         self.refuse_extended(failure.response())
     }
@@ -106,13 +100,11 @@ impl Session {
     /// Bind of a planned statement: protects its values first. False when it was refused.
     pub(super) async fn bind_plan(
         &mut self,
-        plan: &Arc<Plan>,
-        declared: &Arc<[u32]>,
+        run: &Arc<Running>,
         message: &bind::Bind<'_>,
-        formats: &[Format],
-        show: Show,
+        simple: bool,
     ) -> Result<bool, End> {
-        let bound = match self.protect_values(plan, declared, message).await {
+        let bound = match self.protect_values(&run.plan, &run.declared, message).await {
             Ok(bound) => bound,
             Err(HiddenError::End(end)) => return Err(end),
             Err(error) => return self.failed_extended(error).map(|()| false),
@@ -127,11 +119,9 @@ impl Session {
                     None => writer.null()?,
                 }
             }
-            writer.finish(formats)
+            writer.finish(&run.formats)
         })?;
-        let simple = show == Show::Rewrite;
-        let context = Context { plan: Some(plan.clone()), simple, ..Context::default() };
-        self.expects.push_with(What::Complete, Show::Rewrite, context);
+        self.expects.add(Expect::of(run, What::Complete, Show::Rewrite).simple(simple));
         self.pipeline = true;
         Ok(true)
     }
@@ -140,11 +130,11 @@ impl Session {
     pub(super) async fn execute_plan(
         &mut self,
         portal: &[u8],
-        plan: &Arc<Plan>,
-        formats: Vec<Format>,
+        run: &Arc<Running>,
         rows: i32,
         simple: bool,
     ) -> Result<(), End> {
+        let plan = &run.plan;
         if let Some(kept) = self.portals.get_mut(portal).and_then(|p| p.kept.take()) {
             return self.fetch_kept(portal, kept, rows).await;
         }
@@ -161,16 +151,13 @@ impl Session {
             Some(portal) => portal.made.take(),
             None => self.made.take(),
         };
-        let context = Context {
-            plan: Some(plan.clone()),
-            formats: formats.clone(),
-            simple,
-            made,
-            ..Context::default()
-        };
+        let mut expect = Expect::of(run, What::Execute, Show::Rewrite).simple(simple);
+        if made.is_some() {
+            expect = expect.with(Context { made, ..Context::default() });
+        }
         let Some(bind) = plan.write.as_ref().and_then(|w| w.bind.as_ref()) else {
             self.io.server.output.append_with(|out| simple::execute(out, portal, rows))?;
-            self.expects.push_with(What::Execute, Show::Rewrite, context);
+            self.expects.add(expect);
             if !plan.outputs.is_empty() {
                 self.order.rows = self.expects.sent();
             }
@@ -183,7 +170,7 @@ impl Session {
             simple::flush(out);
             Ok(())
         })?;
-        self.expects.push_with(What::Execute, Show::Hold, context);
+        self.expects.add(Expect { show: Show::Hold, ..expect });
         self.pipeline = true;
         self.captured = None;
         self.held.clear();
@@ -197,11 +184,13 @@ impl Session {
             }
             _ => return Ok(()),
         }
-        if let Err(failure) = self.bind_rows(plan, bind, &formats, &held).await {
+        if let Err(failure) = self.bind_rows(plan, bind, &run.formats, &held).await {
             self.shared.metrics.failed(failure.anchor);
             return self.refuse_extended(failure.response());
         }
-        let kept = self.open_held(plan, &formats, &held).await?;
+        let kept = self.open_held(plan, &run.formats, &held).await;
+        self.scratch.end_batch();
+        let kept = kept?;
         match kept {
             Ok(kept) => self.fetch_kept(portal, kept, rows).await,
             Err(failure) => {
@@ -327,21 +316,45 @@ impl Session {
 
     /// A simple Query of one planned statement.
     pub(super) async fn run_query(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
+        if stays_simple(plan) {
+            return self.run_as_query(plan);
+        }
         self.run_simple(plan).await?;
         self.end_simple().await
     }
 
+    /// As a simple Query upstream too: one message instead of six.
+    fn run_as_query(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
+        self.begin_pipeline();
+        self.shared.metrics.protected.increment(1);
+        if plan.sorts_by_token {
+            self.shared.metrics.sorted_by_token.increment(1);
+        }
+        self.io.server.output.append_with(|out| simple::query(out, plan.sql.as_bytes()))?;
+        let run = Running::text(plan, &Arc::from([]));
+        let mut expect = Expect::of(&run, What::Query, Show::Rewrite).simple(true);
+        if !self.units.is_empty() {
+            expect = expect.with(Context { units: self.units.take(), ..Context::default() });
+        }
+        self.expects.add(expect);
+        if !plan.outputs.is_empty() {
+            self.order.rows = self.expects.sent();
+        }
+        self.order.ends = self.expects.sent();
+        self.after_sync();
+        Ok(())
+    }
+
     async fn run_simple(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
         self.begin_pipeline();
-        self.send_parse(b"", plan, &[], true)?;
+        let run = Running::text(plan, &Arc::from([]));
+        self.send_parse(b"", &run, true)?;
         let body = empty_bind();
         let message = bind::read(&body)?;
-        let declared: Arc<[u32]> = Arc::from([]);
-        if self.bind_plan(plan, &declared, &message, &[], Show::Rewrite).await? {
+        if self.bind_plan(&run, &message, true).await? {
             self.io.server.output.append_with(|out| simple::describe(out, Target::Portal(b"")))?;
-            let context = Context { plan: Some(plan.clone()), simple: true, ..Context::default() };
-            self.expects.push_with(What::Describe, Show::Rewrite, context);
-            self.execute_plan(b"", plan, Vec::new(), 0, true).await?;
+            self.expects.add(Expect::of(&run, What::Describe, Show::Rewrite).simple(true));
+            self.execute_plan(b"", &run, 0, true).await?;
         }
         Ok(())
     }
@@ -412,16 +425,12 @@ impl Session {
             simple::describe(out, Target::Portal(b""))?;
             simple::execute(out, b"", 0)
         })?;
-        let quiet = || Context { simple: true, ..Context::default() };
-        self.expects.push_with(What::Complete, Show::Rewrite, quiet());
-        self.expects.push_with(What::Complete, Show::Rewrite, quiet());
-        self.expects.push_with(What::Describe, Show::Rewrite, quiet());
+        let quiet = |what| Expect { what, show: Show::Rewrite, simple: true, run: None, context: None };
+        self.expects.add(quiet(What::Complete));
+        self.expects.add(quiet(What::Complete));
+        self.expects.add(quiet(What::Describe));
         let ddl = matches!(kind, StatementKind::Ddl);
-        self.expects.push_with(
-            What::Execute,
-            Show::Rewrite,
-            Context { simple: true, units, ddl, ..Context::default() },
-        );
+        self.expects.add(quiet(What::Execute).with(Context { units, ddl, ..Context::default() }));
         self.pipeline = true;
         if let StatementKind::RollbackTo(name) = kind {
             self.io.server.output.append_with(simple::flush);
@@ -444,18 +453,14 @@ fn stored_oid(plan: &Plan, column: u16) -> u32 {
     oid.unwrap_or(25)
 }
 
-/// Result formats for the server: hidden columns need codes of their own only where the client gave
-/// two or more.
-pub(super) fn result_formats(plan: &Plan, formats: &[Format]) -> Vec<Format> {
-    let mut all = formats.to_vec();
-    if all.len() > 1 {
-        all.extend(std::iter::repeat_n(Format::Text, plan.hidden.len()));
-    } else if let (1, Some(visible), false) = (all.len(), plan.visible, plan.hidden.is_empty()) {
-        // One code stands for all; a statement whose only column is hidden gets it as text.
-        all = written_out(formats, usize::from(visible));
-        all.extend(std::iter::repeat_n(Format::Text, plan.hidden.len()));
-    }
-    all
+/// Whether a plan can go upstream as the simple Query that it came as: nothing is bound, nothing that it
+/// does hangs on rows that must be seen first, and it is one statement to any grammar.
+fn stays_simple(plan: &Plan) -> bool {
+    let text = plan.sql.trim_end().trim_end_matches(';');
+    plan.params.is_empty()
+        && plan.write.is_none()
+        && (!plan.modifies || plan.outputs.is_empty())
+        && !text.contains(';')
 }
 
 /// The body of a Bind without parameters.
@@ -474,9 +479,4 @@ fn whole_frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn frames(bytes: &[u8], tag: u8) -> impl Iterator<Item = &[u8]> {
     whole_frames(bytes).filter(move |f| f[0] == tag).map(|f| &f[HEADER..])
-}
-
-/// Formats of all `n` columns written out.
-fn written_out(formats: &[Format], n: usize) -> Vec<Format> {
-    (0..n).map(|i| format_at(formats, i)).collect()
 }

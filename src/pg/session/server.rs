@@ -36,7 +36,9 @@ impl Session {
     /// batch is written: nothing opened after the lease's end leaves the gateway.
     pub(super) fn server_messages(&mut self) -> Result<bool, End> {
         self.batch = None;
-        let done = self.server_batch()?;
+        let done = self.server_batch();
+        self.scratch.end_batch();
+        let done = done?;
         if let Some(mark) = self.batch.take()
             && let Err(error) = self.shared.door.lease()
         {
@@ -83,8 +85,10 @@ impl Session {
                         self.io.server.input.reserve(header.total());
                         return Ok(true);
                     }
-                    if matches!(treat, Treat::Inspect) && !self.inspect(header.tag, header.total())? {
-                        return Ok(false);
+                    match treat {
+                        Treat::Inspect if !self.inspect(header.tag, header.total())? => return Ok(false),
+                        Treat::Drop => self.relayed(header.tag),
+                        _ => {}
                     }
                     self.io.server.input.consume(header.total());
                 }
@@ -114,6 +118,16 @@ impl Session {
         match front.show {
             Show::Relay if tag == b'G' => Treat::Inspect,
             Show::Relay => Treat::Relay,
+            // The client was told that a row can't be shown: nothing more of its Query.
+            Show::Rewrite if self.poisoned && front.what == What::Query => Treat::Drop,
+            Show::Rewrite if front.simple && matches!(tag, b'1' | b'2' | b'3' | b'n') => Treat::Drop,
+            // Nothing to do but to pass it on.
+            Show::Rewrite
+                if front.context.is_none()
+                    && matches!(tag, b'1' | b'2' | b'3' | b'n' | b'C' | b'I' | b's') =>
+            {
+                Treat::Relay
+            }
             Show::Rewrite | Show::Capture | Show::Hold => Treat::Inspect,
             Show::Hide if ends(front.what, tag) => Treat::Inspect,
             Show::Hide => Treat::Drop,
@@ -191,11 +205,11 @@ impl Session {
 
     /// A row of a planned statement.
     fn data_row(&mut self, total: usize) -> Result<bool, End> {
-        let Some(Expect { show, context: Some(context), .. }) = self.expects.front() else {
-            let frame = self.io.server.input.bytes()[..total].to_vec();
-            return self.answer(b'D', &frame).map(|()| true);
-        };
         let frame = &self.io.server.input.bytes()[..total];
+        let Some(Expect { show, run, .. }) = self.expects.front() else {
+            self.io.client.output.push(frame);
+            return Ok(true);
+        };
         match show {
             Show::Hold => {
                 self.held.extend_from_slice(frame);
@@ -210,13 +224,12 @@ impl Session {
             Show::Rewrite => {}
             Show::Relay | Show::Hide => return Ok(true),
         }
-        let Some(plan) = &context.plan else {
+        let Some(run) = run else {
             // A statement of a script that touches nothing protected.
-            let frame = frame.to_vec();
-            self.io.client.output.push(&frame);
+            self.io.client.output.push(frame);
             return Ok(true);
         };
-        if plan.swallow_rows {
+        if run.plan.swallow_rows {
             return Ok(true);
         }
         if self.batch.is_none() {
@@ -226,8 +239,12 @@ impl Session {
             }
             self.batch = Some(self.io.client.output.len());
         }
-        let opener =
-            Opener { door: &self.shared.door, plan, formats: &context.formats, settings: &self.settings };
+        let opener = Opener {
+            door: &self.shared.door,
+            plan: &run.plan,
+            formats: &run.formats,
+            settings: &self.settings,
+        };
         let (scratch, missing) = (&mut self.scratch, &mut self.missing);
         let written =
             self.io.client.output.append_with(|out| opener.row(&frame[HEADER..], scratch, missing, out));
@@ -246,10 +263,13 @@ impl Session {
 
     /// Collects what the following rows in the buffer lack too, so that it is fetched at once.
     fn look_ahead(&mut self, mut at: usize) {
-        let Some(Expect { context: Some(context), .. }) = self.expects.front() else { return };
-        let Some(plan) = &context.plan else { return };
-        let opener =
-            Opener { door: &self.shared.door, plan, formats: &context.formats, settings: &self.settings };
+        let Some(Expect { run: Some(run), .. }) = self.expects.front() else { return };
+        let opener = Opener {
+            door: &self.shared.door,
+            plan: &run.plan,
+            formats: &run.formats,
+            settings: &self.settings,
+        };
         let input = self.io.server.input.bytes();
         let mut out = Vec::new();
         while let Ok(Some(header)) = frame::header(&input[at..], frame::LARGE) {
@@ -297,10 +317,8 @@ impl Session {
                 }
             }
             Show::Rewrite => {
-                if let Some(context) = &front.context {
-                    let output = &mut self.io.client.output;
-                    output.append_with(|out| rewrite(tag, body, frame, context, out))?;
-                }
+                let output = &mut self.io.client.output;
+                output.append_with(|out| rewrite(tag, body, frame, front, out))?;
             }
         }
         if ended && let Some(context) = self.expects.pop().and_then(|e| e.context) {
@@ -333,10 +351,7 @@ impl Session {
         };
         let hidden = matches!(front.show, Show::Capture | Show::Hold);
         let mut shown = Vec::new();
-        match &front.context {
-            Some(context) => error_for(context, body, frame, detail, &mut shown)?,
-            None => shown.extend_from_slice(frame),
-        }
+        error_for(front, body, frame, detail, &mut shown)?;
         if hidden {
             self.captured = Some(Captured::failed(shown));
         } else if !self.poisoned {

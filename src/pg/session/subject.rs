@@ -2,6 +2,7 @@
 
 use super::params::array_literal;
 use crate::pg::value::Format;
+use std::borrow::Cow;
 
 /// The canonical text of a subject id, or `None` where it can't be one of its declared type.
 pub(super) fn text(oid: u32, format: Format, bytes: &[u8]) -> Option<String> {
@@ -12,6 +13,26 @@ pub(super) fn text(oid: u32, format: Format, bytes: &[u8]) -> Option<String> {
         (UUID, Format::Binary) => Some(uuid::Uuid::from_slice(bytes).ok()?.to_string()),
         _ => canonical(oid, std::str::from_utf8(bytes).ok()?),
     }
+}
+
+/// As [`text`], into a buffer that is used again; false where it can't be one.
+pub(super) fn read(oid: u32, format: Format, bytes: &[u8], out: &mut String) -> bool {
+    out.clear();
+    let written = matches!(oid, INT2 | INT4 | INT8) && format == Format::Text && is_canonical_integer(bytes);
+    let canonical = if written {
+        std::str::from_utf8(bytes).ok().map(Cow::Borrowed)
+    } else {
+        text(oid, format, bytes).map(Cow::Owned)
+    };
+    canonical.is_some_and(|id| {
+        out.push_str(&id);
+        true
+    })
+}
+
+/// A positive integer as Postgres writes it.
+fn is_canonical_integer(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(b'1'..=b'9')) && bytes.len() <= 18 && bytes.iter().all(u8::is_ascii_digit)
 }
 
 /// A text form brought to the type's canonical one: ` 042` and `42` are one integer.
@@ -52,6 +73,27 @@ mod tests {
             Some("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")
         );
         assert_eq!(text(25, Format::Text, b"042").as_deref(), Some("042"));
+    }
+
+    #[test]
+    fn a_buffer_gets_the_same_spelling() {
+        let mut out = "before".to_owned();
+        for (oid, format, bytes) in [
+            (INT4, Format::Text, &b"42"[..]),
+            (INT4, Format::Text, b" 042"),
+            (INT8, Format::Text, b"-7"),
+            (INT4, Format::Text, b"0"),
+            (INT8, Format::Text, b"9223372036854775807"),
+            (INT8, Format::Text, b"9223372036854775808"),
+            (INT4, Format::Binary, b"\0\0\0\x01"),
+            (INT4, Format::Text, b"1x"),
+            (INT4, Format::Text, b""),
+            (25, Format::Text, b"042"),
+        ] {
+            let expected = text(oid, format, bytes);
+            assert_eq!(read(oid, format, bytes, &mut out), expected.is_some(), "{bytes:?}");
+            assert_eq!(out, expected.unwrap_or_default());
+        }
     }
 
     #[test]

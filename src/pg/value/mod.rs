@@ -146,6 +146,11 @@ pub fn encode(
     done
 }
 
+/// Whether the canonical bytes of a value are what clients see of it, in either format.
+pub fn is_shown_as_is(kind: Kind, declared: Declared) -> bool {
+    kind == Kind::Text && matches!(declared, Declared::Text | Declared::Varchar(_))
+}
+
 fn write(
     kind: Kind,
     canonical: &[u8],

@@ -77,6 +77,38 @@ impl<'a> Bind<'a> {
     }
 }
 
+/// The names in a Bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names<'a> {
+    /// Destination portal.
+    pub portal: &'a [u8],
+    /// Source prepared statement.
+    pub statement: &'a [u8],
+}
+
+/// Reads no more than the names of a Bind body.
+pub fn names(body: &[u8]) -> Result<Names<'_>, WireError> {
+    let mut r = Reader::new(body, WHAT);
+    Ok(Names { portal: r.cstr()?, statement: r.cstr()? })
+}
+
+/// Reads no more than the result formats of a Bind body, passing over what comes before.
+pub fn read_results(body: &[u8]) -> Result<Formats<'_>, WireError> {
+    let mut r = Reader::new(body, WHAT);
+    (r.cstr()?, r.cstr()?);
+    let formats = Formats::read(&mut r)?;
+    let count = usize::from(r.u16()?);
+    if formats.len() > 1 && formats.len() != count {
+        return Err(WireError::Malformed(WHAT, "number of parameter formats"));
+    }
+    for _ in 0..count {
+        r.value()?;
+    }
+    let results = Formats::read(&mut r)?;
+    r.end()?;
+    Ok(results)
+}
+
 /// Reads a Bind body. As Postgres does, refuses a number of value formats other than 0, 1 or the
 /// number of values.
 pub fn read(body: &[u8]) -> Result<Bind<'_>, WireError> {

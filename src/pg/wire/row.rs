@@ -95,6 +95,25 @@ impl<'o> RowWriter<'o> {
         frame::value_with(self.out, write)
     }
 
+    /// Appends a cell that `write` appends to the buffer, or NULL where it says false.
+    pub fn cell_or_null<E: From<WireError>>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        self.counted(1)?;
+        let from = self.out.len();
+        let mut some = false;
+        frame::value_with(self.out, |out| {
+            some = write(out)?;
+            Ok::<(), E>(())
+        })?;
+        if !some {
+            self.out.truncate(from);
+            self.out.extend_from_slice(&(-1_i32).to_be_bytes());
+        }
+        Ok(())
+    }
+
     /// Appends a NULL cell.
     pub fn null(&mut self) -> Result<(), WireError> {
         self.counted(1)?;
