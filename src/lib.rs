@@ -22,6 +22,7 @@ pub mod ids;
 pub mod keyring;
 pub mod keys;
 pub mod keystore;
+pub mod net;
 pub mod pg;
 pub mod policy;
 pub mod protect;

@@ -1,7 +1,6 @@
 //! The Postgres gateway.
 
 pub mod catalog;
-mod drain;
 mod metrics;
 pub mod net;
 pub mod plan;

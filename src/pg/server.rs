@@ -4,23 +4,23 @@
 //! changes threads; system calls, not code, are most of a relay's cost.
 
 use super::catalog::Catalogs;
-use super::drain::Drain;
 use super::metrics::Metrics;
 use super::net::connect::Connector;
 use super::net::stream::Plain;
 use super::net::tls;
 use super::session::{Failure, Session, Shared};
 use super::startup::{self, Refused};
-use crate::config::{Listen, PostgresConfig};
+use crate::config::PostgresConfig;
+use crate::net::drain::Drain;
+use crate::net::listen::{self, Accepted, Listener};
 use crate::protect::Door;
 use aho_corasick::AhoCorasick;
 use parking_lot::RwLock;
 use rustls::ServerConfig;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -85,24 +85,13 @@ impl Reload {
     }
 }
 
-/// A connection in std's form, so that it can change threads.
-enum Accepted {
-    Tcp(std::net::TcpStream),
-    Unix(std::os::unix::net::UnixStream),
-}
-
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
 /// Starts a listener; it accepts when this returns. It stops when `drain` becomes true, and its
 /// connections end as soon as they are idle.
 ///
 /// # Errors
 /// The address is taken, or certificates can't be read.
 pub async fn serve(config: PostgresConfig, door: Door, drain: watch::Receiver<bool>) -> io::Result<Gateway> {
-    let (listener, address) = bind(&config.listen).await?;
+    let (listener, address) = listen::bind(&config.listen).await?;
     let connector = Connector::new(config.upstream)?;
     let tls = config.tls.as_ref().map(tls::server).transpose()?;
     let tables = door.policy().postgres.get(config.tables).cloned().unwrap_or_default();
@@ -121,25 +110,6 @@ pub async fn serve(config: PostgresConfig, door: Door, drain: watch::Receiver<bo
     let workers = workers()?;
     let task = tokio::spawn(accept(listener, context, workers, drain));
     Ok(Gateway { address, task, reload })
-}
-
-async fn bind(listen: &Listen) -> io::Result<(Listener, String)> {
-    match listen {
-        Listen::Tcp { host, port } => {
-            let listener = TcpListener::bind((host.as_str(), *port)).await?;
-            let address = listener.local_addr()?.to_string();
-            Ok((Listener::Tcp(listener), address))
-        }
-        Listen::Unix(path) => {
-            // A socket that nobody answers on is left from an earlier run.
-            if path.exists() && UnixStream::connect(path).await.is_err() {
-                std::fs::remove_file(path)?;
-            }
-            let listener = UnixListener::bind(path)?;
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
-            Ok((Listener::Unix(listener), format!("unix:{}", path.display())))
-        }
-    }
 }
 
 type Job = (Accepted, Context);
@@ -189,7 +159,7 @@ async fn accept(
     ));
     for worker in workers.iter().cycle() {
         let accepted = tokio::select! {
-            accepted = next(&listener) => accepted,
+            accepted = listener.accept() => accepted,
             () = drained(&mut drain) => break,
         };
         match accepted {
@@ -230,17 +200,6 @@ async fn drained(drain: &mut watch::Receiver<bool>) {
     }
 }
 
-async fn next(listener: &Listener) -> io::Result<Accepted> {
-    match listener {
-        Listener::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            Ok(Accepted::Tcp(stream.into_std()?))
-        }
-        Listener::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0.into_std()?)),
-    }
-}
-
 /// Counts a connection as open for as long as it lives.
 struct Open(Context);
 
@@ -261,7 +220,7 @@ impl Drop for Open {
 
 async fn connection(accepted: Accepted, context: Context) {
     let plain = match accepted {
-        Accepted::Tcp(stream) => TcpStream::from_std(stream).map(Plain::Tcp),
+        Accepted::Tcp(stream, _) => TcpStream::from_std(stream).map(Plain::Tcp),
         Accepted::Unix(stream) => UnixStream::from_std(stream).map(Plain::Unix),
     };
     let Ok(plain) = plain else { return };

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 /// Statements, by `outcome`: `passed`, `protected`, `refused`, `failed`.
 pub const STATEMENTS: &str = "paravent_statements_total";
+/// HTTP requests, by `outcome`: `passed`, `protected`, `refused`, `failed`.
+pub const HTTP_REQUESTS: &str = "paravent_http_requests_total";
 /// Refusals, by `code`: the anchor in `docs/errors.md`.
 pub const REFUSALS: &str = "paravent_refusals_total";
 /// Field values, by `op`: `sealed`, `opened`, `tokenised`, `revealed`.
@@ -60,7 +62,8 @@ pub fn install() -> Result<Recorder, String> {
 
 fn describe() {
     describe_counter!(STATEMENTS, "Statements, by outcome");
-    describe_counter!(REFUSALS, "Refused statements, by anchor in docs/errors.md");
+    describe_counter!(HTTP_REQUESTS, "HTTP requests, by outcome");
+    describe_counter!(REFUSALS, "Refused statements and requests, by anchor in docs/errors.md");
     describe_counter!(FIELDS, "Field values sealed, opened, tokenised and revealed");
     describe_counter!(CACHE, "Lookups in the key cache, by result");
     describe_histogram!(KEYSTORE_SECONDS, Unit::Seconds, "Time that the keystore took to answer");
@@ -70,6 +73,7 @@ fn describe() {
     // Present from the first scrape on, so that a rate over them has a beginning.
     for outcome in ["passed", "protected", "refused", "failed"] {
         metrics::counter!(STATEMENTS, "outcome" => outcome).increment(0);
+        metrics::counter!(HTTP_REQUESTS, "outcome" => outcome).increment(0);
     }
     for op in ["sealed", "opened", "tokenised", "revealed"] {
         metrics::counter!(FIELDS, "op" => op).increment(0);
@@ -89,7 +93,7 @@ mod tests {
         metrics::counter!(REFUSALS, "code" => "copy").increment(2);
         let text = recorder.render();
         assert!(text.contains("paravent_refusals_total{code=\"copy\"}"), "{text}");
-        assert!(text.contains("# HELP paravent_refusals_total Refused statements"), "{text}");
+        assert!(text.contains("# HELP paravent_refusals_total Refused statements and requests"), "{text}");
         assert!(text.contains("paravent_statements_total{outcome=\"protected\"}"), "{text}");
     }
 

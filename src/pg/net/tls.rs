@@ -1,16 +1,12 @@
 //! TLS on either leg, by rustls: what libpq's `sslmode` promises, no more and no less.
 
 use crate::config::{SslMode, TlsFiles};
+use crate::net::tls::{self, invalid, provider, roots};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
-};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,53 +14,12 @@ use std::sync::Arc;
 /// The protocol name of Postgres in TLS (direct negotiation, Postgres 17).
 const ALPN: &[u8] = b"postgresql";
 
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-}
-
-fn invalid(what: impl std::fmt::Display) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, what.to_string())
-}
-
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(|e| invalid(format!("{}: {e}", path.display())))?
-        .collect();
-    match certs {
-        Ok(certs) if certs.is_empty() => Err(invalid(format!("{}: holds no certificate", path.display()))),
-        Ok(certs) => Ok(certs),
-        Err(e) => Err(invalid(format!("{}: {e}", path.display()))),
-    }
-}
-
-fn roots(path: &Path) -> io::Result<Arc<RootCertStore>> {
-    let mut store = RootCertStore::empty();
-    for cert in certificates(path)? {
-        store.add(cert).map_err(|e| invalid(format!("{}: {e}", path.display())))?;
-    }
-    Ok(Arc::new(store))
-}
-
 /// TLS towards clients.
 ///
 /// # Errors
 /// Files that can't be read or don't fit together, with their path.
 pub fn server(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|e| invalid(format!("{}: {e}", files.key.display())))?;
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-    let builder = builder.map_err(invalid)?;
-    let builder = match &files.client_ca {
-        None => builder.with_no_client_auth(),
-        Some(ca) => builder.with_client_cert_verifier(
-            WebPkiClientVerifier::builder_with_provider(roots(ca)?, provider()).build().map_err(invalid)?,
-        ),
-    };
-    let mut config = builder
-        .with_single_cert(certificates(&files.cert)?, key)
-        .map_err(|e| invalid(format!("{}: {e}", files.cert.display())))?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(Arc::new(config))
+    tls::server(files, &[ALPN])
 }
 
 /// TLS towards the server; `None` where `sslmode` asks for none.

@@ -27,7 +27,7 @@ mod when;
 use aho_corasick::AhoCorasick;
 
 use super::catalog::{Database, Snapshot};
-use super::drain::Drain;
+use crate::net::drain::Drain;
 use super::net::duplex::{Duplex, Ended, Read, Side};
 use super::value::Settings;
 use super::wire::simple::Status;

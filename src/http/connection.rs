@@ -1,0 +1,165 @@
+//! One client's connection: TLS, the choice of protocol, and its requests until it ends.
+
+use super::forward::{Answer, Client, Forwarder, Origin, Pool};
+use super::io::{Plain, Wire};
+use super::server::Open;
+use super::timer::Timers;
+use super::watch::{self, InFlight, Watched};
+use crate::config::{HttpLimits, HttpListener};
+use crate::net::drain::Drain;
+use crate::net::listen::Accepted;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsAcceptor;
+
+/// How HTTP/2 begins where both sides know that it is spoken (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Largest piece that is read from a client at once.
+const BUFFER: usize = 128 << 10;
+
+/// What a connection needs of its listener, as it was when the connection was made.
+pub(super) struct Context {
+    pub(super) forwarder: Arc<Forwarder>,
+    pub(super) config: Arc<HttpListener>,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) drain: Arc<Drain>,
+    pub(super) open: Arc<Open>,
+    pub(super) full: bool,
+}
+
+/// A connection of which the protocol is known.
+struct Begun {
+    wire: Wire,
+    early: Vec<u8>,
+    two: bool,
+}
+
+/// Serves it to its end.
+pub(super) async fn serve(accepted: Accepted, context: Context, pool: Arc<Pool>) {
+    let (plain, peer) = match accepted {
+        Accepted::Tcp(stream, peer) => (TcpStream::from_std(stream).map(Plain::Tcp), Some(peer)),
+        Accepted::Unix(stream) => (UnixStream::from_std(stream).map(Plain::Unix), None),
+    };
+    let Ok(plain) = plain else { return };
+    let limit = context.config.timeouts.header;
+    match tokio::time::timeout(limit, begin(plain, context.tls.as_ref())).await {
+        Ok(Ok(begun)) => run(begun, peer, context, pool).await,
+        // A port scan, a health check, a certificate that doesn't hold: nothing was asked, nothing is answered.
+        Ok(Err(error)) => tracing::debug!(error = %error.kind(), "a connection ended before its first request"),
+        Err(_) => tracing::debug!("a connection said nothing"),
+    }
+}
+
+async fn begin(plain: Plain, tls: Option<&TlsAcceptor>) -> io::Result<Begun> {
+    if let Some(tls) = tls {
+        let stream = tls.accept(plain).await?;
+        let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        return Ok(Begun { wire: Wire::TlsServer(Box::new(stream)), early: Vec::new(), two });
+    }
+    let mut wire = Wire::Plain(plain);
+    let mut early = Vec::with_capacity(PREFACE.len());
+    // No method of HTTP/1.1 begins like the preface's first bytes and goes on otherwise for long.
+    while early.len() < PREFACE.len() && PREFACE.starts_with(&early) {
+        let left = (PREFACE.len() - early.len()) as u64;
+        if (&mut wire).take(left).read_buf(&mut early).await? == 0 {
+            break;
+        }
+    }
+    let two = early == PREFACE;
+    Ok(Begun { wire, early, two })
+}
+
+async fn run(begun: Begun, peer: Option<SocketAddr>, context: Context, pool: Arc<Pool>) {
+    let Context { forwarder, config, drain, open, full, .. } = context;
+    let in_flight = InFlight::default();
+    let timeouts = &config.timeouts;
+    let limits = watch::Limits {
+        idle: timeouts.keep_alive,
+        head: (!begun.two).then_some(timeouts.header),
+        stall: timeouts.body_idle,
+    };
+    let secure = matches!(begun.wire, Wire::TlsServer(_));
+    let io = TokioIo::new(Watched::new(begun.wire, begun.early, in_flight.clone(), limits));
+    let client = Arc::new(Client {
+        forwarder,
+        pool,
+        origin: Origin::new(config.forwarded, peer, secure),
+        in_flight,
+        timers: Timers::default(),
+        open,
+        full,
+    });
+    let service = service_fn(move |request| answer(Arc::clone(&client), request));
+    let ended = if begun.two {
+        let connection = two(&config.wire, timeouts.keep_alive).serve_connection(io, service);
+        drained(connection, &drain, http2::Connection::graceful_shutdown).await
+    } else {
+        let connection = one(&config.wire, full).serve_connection(io, service).with_upgrades();
+        drained(connection, &drain, http1::UpgradeableConnection::graceful_shutdown).await
+    };
+    if let Err(error) = ended {
+        // Its kind alone: what could not be parsed may be personal.
+        tracing::debug!(%error, "a client's connection ended");
+    }
+}
+
+async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
+    Ok(client.answer(request).await)
+}
+
+fn one(limits: &HttpLimits, full: bool) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // Heads are timed at the socket, for less.
+        .header_read_timeout(None)
+        .keep_alive(!full)
+        .max_header_size(limits.header_bytes as usize)
+        .max_buf_size(BUFFER.max(limits.header_bytes as usize));
+    if limits.headers != HttpLimits::default().headers {
+        builder.max_headers(limits.headers as usize);
+    }
+    builder
+}
+
+fn two(limits: &HttpLimits, idle: Duration) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.header_bytes)
+        // A client that is gone without a word must not hold its streams for ever.
+        .keep_alive_interval(Some(idle))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+/// Runs a connection; once the listener drains, it ends after the requests that it has.
+async fn drained<C, E>(connection: C, drain: &Arc<Drain>, end: impl Fn(Pin<&mut C>)) -> Result<(), E>
+where
+    C: Future<Output = Result<(), E>>,
+{
+    let _place = drain.join(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await);
+    let mut connection = pin!(connection);
+    let mut told = false;
+    poll_fn(|cx| {
+        if !told && drain.has_begun() {
+            told = true;
+            end(connection.as_mut());
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await
+}

@@ -1,0 +1,199 @@
+//! One request through: judged, decided, sent to the service, and its answer brought back.
+//!
+//! ```text
+//! client ─ request ─► admit ─► Gate ─► Pool ─► service
+//! client ◄ answer ─── Gate ◄── admit ◄──────── service
+//! ```
+//!
+//! Where no route has a say, bodies pass as hyper gives them, without a copy or a box.
+
+mod answer;
+mod connect;
+mod fault;
+mod forwarded;
+mod hop;
+mod pool;
+mod request;
+mod response;
+mod send;
+mod tunnel;
+mod upload;
+
+pub(super) use answer::Answer;
+pub(super) use connect::Connector;
+pub(super) use forwarded::Origin;
+pub(super) use pool::Pool;
+
+use super::exchange::{Body as Declared, Exchange, Gate};
+use super::metrics::Metrics;
+use super::problem::Problem;
+use super::server::Open;
+use super::timer::Timers;
+use super::watch::{Busy, InFlight};
+use crate::config::{HttpListener, HttpTimeouts};
+use answer::Outflow;
+use http::header::{self, HeaderValue};
+use http::{Request, Response, request::Parts, response};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::upgrade::OnUpgrade;
+use request::{Asked, Manner};
+use send::Arrived;
+use std::io;
+use std::sync::Arc;
+use tunnel::Tunnel;
+use upload::{Inflow, Sent, Upload};
+
+/// What every request of a listener needs. Made once; a reload makes another.
+pub(super) struct Forwarder {
+    manner: Manner,
+    timeouts: HttpTimeouts,
+    gate: Gate,
+    metrics: Metrics,
+}
+
+impl Forwarder {
+    /// `pseudonym` names this listener in `Via`.
+    ///
+    /// # Errors
+    /// The service's name can't stand in a `Host`.
+    pub(super) fn new(config: &HttpListener, gate: Gate, pseudonym: String) -> io::Result<Self> {
+        let value = |text: String| {
+            HeaderValue::try_from(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+        };
+        let manner = Manner {
+            host: config.host,
+            authority: value(config.upstream.authority())?,
+            via: value(format!("1.1 {pseudonym}"))?,
+            pseudonym,
+            body_bytes: config.wire.body_bytes,
+        };
+        Ok(Self { manner, timeouts: config.timeouts, gate, metrics: Metrics::new() })
+    }
+}
+
+/// A client's connection, as its requests see it.
+pub(super) struct Client {
+    pub(super) forwarder: Arc<Forwarder>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) origin: Origin,
+    pub(super) in_flight: InFlight,
+    pub(super) timers: Timers,
+    pub(super) open: Arc<Open>,
+    /// There are too many: every request is answered with 503.
+    pub(super) full: bool,
+}
+
+/// What the client gets as a body.
+enum Outcome {
+    Relayed(Outflow),
+    Declared(Declared),
+    Tunnel(Tunnel),
+}
+
+impl Client {
+    /// Answers a request, in any case.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        let busy = self.in_flight.begin();
+        let metrics = &self.forwarder.metrics;
+        match self.exchange(request).await {
+            Ok((head, outcome)) => {
+                let body = match outcome {
+                    Outcome::Relayed(body) => {
+                        metrics.passed.increment(1);
+                        Answer::relayed(body, busy)
+                    }
+                    Outcome::Declared(body) => {
+                        metrics.protected.increment(1);
+                        Answer::declared(body, busy)
+                    }
+                    Outcome::Tunnel(tunnel) => {
+                        metrics.passed.increment(1);
+                        tunnel.run(busy, Arc::clone(&self.open), self.forwarder.timeouts.upgrade_idle);
+                        Answer::empty(self.in_flight.begin())
+                    }
+                };
+                Response::from_parts(head, body)
+            }
+            Err(problem) => {
+                metrics.problem(&problem);
+                problem.response().map(|body| Answer::whole(body, busy))
+            }
+        }
+    }
+
+    async fn exchange(&self, request: Request<Incoming>) -> Result<(response::Parts, Outcome), Problem> {
+        if self.full {
+            return Err(fault::connections());
+        }
+        let forwarder = &*self.forwarder;
+        let (mut head, body) = request.into_parts();
+        let mut asked = request::admit(&mut head, &forwarder.manner, &self.origin)?;
+        let declared = forwarder.gate.declares(&head.method, &head.uri);
+        if asked.upgrade && (declared || self.pool.only_two()) {
+            // What goes through a tunnel can't be protected: the request goes on without it.
+            request::withdraw_upgrade(&mut head, &mut asked);
+        }
+        let client = if asked.upgrade { head.extensions.remove::<OnUpgrade>() } else { None };
+        let upload = (!body.is_end_stream()).then(|| Upload::new(asked.expects && !declared));
+        let (sent, exchange) = if declared {
+            let (sent, exchange) = self.declared(&mut head, body, upload.clone()).await?;
+            (sent, Some(exchange))
+        } else if upload.is_none() {
+            (Sent::Empty, None)
+        } else {
+            (Sent::Relayed(self.inflow(body, upload.clone())), None)
+        };
+        match self.send(head, sent, upload.as_ref(), asked).await {
+            Ok(arrived) => self.bring(arrived, exchange, upload, client).await,
+            Err(problem) => {
+                if let Some(exchange) = exchange {
+                    exchange.lost();
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    /// A request of which a route may have a say.
+    async fn declared(
+        &self,
+        head: &mut Parts,
+        body: Incoming,
+        upload: Option<Arc<Upload>>,
+    ) -> Result<(Sent, Exchange), Problem> {
+        // The gateway reads the body itself, so that nothing remains to be asked first.
+        head.headers.remove(header::EXPECT);
+        let inflow = self.inflow(body, upload).boxed_unsync();
+        let (body, exchange) = self.forwarder.gate.request(head, inflow).await?;
+        Ok((Sent::Declared(body), exchange))
+    }
+
+    fn inflow(&self, body: Incoming, upload: Option<Arc<Upload>>) -> Inflow {
+        let timer = upload.is_some().then(|| self.timers.lend());
+        let Forwarder { timeouts, manner, .. } = &*self.forwarder;
+        Inflow::new(body, upload, timer, timeouts.body_idle, manner.body_bytes)
+    }
+
+    /// The service's answer, made the client's.
+    async fn bring(
+        &self,
+        arrived: Arrived,
+        exchange: Option<Exchange>,
+        upload: Option<Arc<Upload>>,
+        client: Option<OnUpgrade>,
+    ) -> Result<(response::Parts, Outcome), Problem> {
+        let Arrived { mut head, body, lease, service, timer } = arrived;
+        if let (Some(client), Some(service)) = (client, service) {
+            return Ok((head, Outcome::Tunnel(Tunnel { client, service })));
+        }
+        let outflow = Outflow::new(body, timer, self.forwarder.timeouts.body_idle, upload, lease);
+        match exchange {
+            Some(exchange) if !exchange.relays() => {
+                let body = exchange.response(&mut head, outflow.boxed_unsync()).await?;
+                Ok((head, Outcome::Declared(body)))
+            }
+            _ => Ok((head, Outcome::Relayed(outflow))),
+        }
+    }
+}

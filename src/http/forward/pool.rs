@@ -1,0 +1,290 @@
+//! Connections to the service that are kept for the next request: a stack for each worker thread.
+
+use super::connect::{Connector, Protocol};
+use super::fault;
+use super::upload::Sent;
+use crate::config::{HttpLimits, HttpTimeouts};
+use crate::http::io::Wire;
+use crate::http::problem::Problem;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Largest piece that is read from or written to the service at once.
+const BUFFER: usize = 128 << 10;
+
+/// Connections of one worker.
+pub(in crate::http) struct Pool {
+    connector: Arc<Connector>,
+    timeouts: HttpTimeouts,
+    limits: HttpLimits,
+    idle: Mutex<Vec<Idle>>,
+    shared: Mutex<Option<http2::SendRequest<Sent>>>,
+    /// Held while a connection that all share is made.
+    making: tokio::sync::Mutex<()>,
+}
+
+struct Idle {
+    connection: One,
+    since: Instant,
+}
+
+/// A connection that carries one request at a time.
+pub(super) struct One {
+    pub(super) sender: http1::SendRequest<Sent>,
+    /// Whether anything came from the service since the request was sent.
+    pub(super) heard: Heard,
+}
+
+/// A connection to send one request on.
+pub(super) enum Connection {
+    /// HTTP/1.1; `true` when it was used before.
+    One(One, bool),
+    /// HTTP/2.
+    Two(http2::SendRequest<Sent>),
+}
+
+/// Gives a connection back when dropped.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    connection: Option<One>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.keep(connection);
+        }
+    }
+}
+
+impl Pool {
+    pub(in crate::http) fn new(connector: Arc<Connector>, timeouts: HttpTimeouts, limits: HttpLimits) -> Self {
+        Self {
+            connector,
+            timeouts,
+            limits,
+            idle: Mutex::default(),
+            shared: Mutex::default(),
+            making: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Whether every connection speaks HTTP/2: then upgrades can't be passed on.
+    pub(super) fn only_two(&self) -> bool {
+        self.connector.only_two()
+    }
+
+    /// Whether the service is spoken to over TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.connector.is_secure()
+    }
+
+    /// Gives the connection back once the response is over.
+    pub(super) fn lease(self: &Arc<Self>, connection: One) -> Lease {
+        Lease { pool: Arc::clone(self), connection: Some(connection) }
+    }
+
+    fn keep(&self, connection: One) {
+        let mut idle = self.idle.lock();
+        if !connection.sender.is_closed() && idle.len() < self.limits.upstream_idle as usize {
+            idle.push(Idle { connection, since: Instant::now() });
+        }
+    }
+
+    /// The connection that was used last, if it is free: the others may then grow old.
+    fn kept(&self) -> Option<One> {
+        let mut idle = self.idle.lock();
+        let mut at = idle.len();
+        while at > 0 {
+            at -= 1;
+            let candidate = idle.get(at)?;
+            if candidate.connection.sender.is_closed() {
+                idle.remove(at);
+            } else if candidate.connection.sender.is_ready() {
+                let found = idle.remove(at);
+                // Older ones are all older than this.
+                if found.since.elapsed() > self.timeouts.upstream_idle {
+                    idle.clear();
+                    return None;
+                }
+                return Some(found.connection);
+            }
+        }
+        None
+    }
+
+    /// Closes what was not used for long.
+    pub(in crate::http) fn sweep(&self) {
+        let limit = self.timeouts.upstream_idle;
+        self.idle.lock().retain(|kept| !kept.connection.sender.is_closed() && kept.since.elapsed() <= limit);
+    }
+
+    /// A connection; one that was used before unless `fresh`.
+    ///
+    /// # Errors
+    /// The service can't be reached in time.
+    pub(super) async fn connection(&self, upgrade: bool, fresh: bool) -> Result<Connection, Problem> {
+        if !upgrade && let Some(shared) = self.open_shared() {
+            return Ok(Connection::Two(shared));
+        }
+        if !fresh && let Some(kept) = self.kept() {
+            return Ok(Connection::One(kept, true));
+        }
+        if self.connector.only_two() {
+            let _one_at_a_time = self.making.lock().await;
+            if let Some(shared) = self.open_shared() {
+                return Ok(Connection::Two(shared));
+            }
+            return self.open(false).await;
+        }
+        self.open(upgrade).await
+    }
+
+    fn open_shared(&self) -> Option<http2::SendRequest<Sent>> {
+        let mut shared = self.shared.lock();
+        shared.take_if(|sender| sender.is_closed());
+        shared.clone()
+    }
+
+    async fn open(&self, upgrade: bool) -> Result<Connection, Problem> {
+        let connected = tokio::time::timeout(self.timeouts.connect, self.connector.connect(upgrade)).await;
+        let (wire, protocol) = match connected {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the service can't be reached");
+                return Err(fault::unreachable());
+            }
+            Err(_) => {
+                tracing::warn!("the service can't be reached in time");
+                return Err(fault::late());
+            }
+        };
+        let made = match protocol {
+            Protocol::One => self.one(wire).await,
+            Protocol::Two => self.two(wire).await,
+        };
+        made.map_err(|error| {
+            tracing::warn!(error = %describe(&error), "the service does not speak HTTP");
+            fault::unreachable()
+        })
+    }
+
+    async fn one(&self, wire: Wire) -> hyper::Result<Connection> {
+        let heard = Heard::default();
+        let io = TokioIo::new(Hearing { wire, heard: heard.clone() });
+        let mut builder = http1::Builder::new();
+        builder.max_header_size(self.limits.header_bytes as usize).max_buf_size(BUFFER);
+        if self.limits.headers != HttpLimits::default().headers {
+            builder.max_headers(self.limits.headers as usize);
+        }
+        let (sender, connection) = builder.handshake(io).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(error = %describe(&error), "a connection to the service ended");
+            }
+        });
+        Ok(Connection::One(One { sender, heard }, false))
+    }
+
+    async fn two(&self, wire: Wire) -> hyper::Result<Connection> {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .adaptive_window(true)
+            .max_header_list_size(self.limits.header_bytes)
+            // A service that is gone is noticed before the next request meets it.
+            .keep_alive_interval(Some(Duration::from_secs(20)))
+            .keep_alive_timeout(self.timeouts.connect);
+        let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %describe(&error), "a connection to the service ended");
+            }
+        });
+        *self.shared.lock() = Some(sender.clone());
+        Ok(Connection::Two(sender))
+    }
+}
+
+/// An error of hyper's in one line: its kinds, never what a header or a path held.
+pub(super) fn describe(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            text = format!("{text}: {}", io.kind());
+            break;
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// Whether anything came.
+#[derive(Clone, Default)]
+pub(super) struct Heard(Arc<AtomicBool>);
+
+impl Heard {
+    /// Nothing so far.
+    pub(super) fn forget(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether anything came since [`Heard::forget`].
+    pub(super) fn anything(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection that notes when something comes.
+struct Hearing {
+    wire: Wire,
+    heard: Heard,
+}
+
+impl AsyncRead for Hearing {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let read = Pin::new(&mut this.wire).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.heard.0.store(true, Ordering::Relaxed);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Hearing {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().wire).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().wire).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().wire).poll_shutdown(cx)
+    }
+}

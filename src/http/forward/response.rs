@@ -1,0 +1,55 @@
+//! A response's head: what the service says about its connection stays here, and its body ends in one way only.
+
+use super::{fault, hop, request::digits};
+use crate::http::problem::Problem;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::response::Parts;
+use http::{StatusCode, Version};
+
+/// Judges the head and rewrites it in place.
+///
+/// # Errors
+/// The answer to the client in place of this one; the connection to the service must not be used again.
+pub(super) fn admit(head: &mut Parts, asked_upgrade: bool) -> Result<(), Problem> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && !asked_upgrade {
+        return Err(fault::garbled("it changed to a protocol that nobody asked for"));
+    }
+    framing(&mut head.headers)?;
+    let protocol = match head.status {
+        StatusCode::SWITCHING_PROTOCOLS => head.headers.remove(header::UPGRADE),
+        _ => None,
+    };
+    if !hop::strip(&mut head.headers) {
+        return Err(fault::garbled("its Connection field names a field that is for everybody"));
+    }
+    if let Some(protocol) = protocol {
+        head.headers.insert(header::UPGRADE, protocol);
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    head.version = Version::HTTP_11;
+    Ok(())
+}
+
+/// Chunks or a length, never both (RFC 9112 §6.3 calls that an attempt to split responses).
+fn framing(headers: &mut HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(fault::garbled("it has a transfer coding other than `chunked`"));
+        }
+        if headers.contains_key(header::CONTENT_LENGTH) {
+            return Err(fault::garbled("it has both Content-Length and Transfer-Encoding"));
+        }
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    if let Some(length) = lengths.next() {
+        let parsed = digits(length).ok_or_else(|| fault::garbled("its Content-Length is not a whole number"))?;
+        if lengths.any(|other| digits(other) != Some(parsed)) {
+            return Err(fault::garbled("its Content-Length fields differ"));
+        }
+        if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(parsed));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! A request sent, and the head of its answer awaited: in time, and again where that does no harm.
+
+use super::pool::{Connection, Heard, Lease, One, describe};
+use super::request::Asked;
+use super::upload::{Sent, Upload};
+use super::{Client, fault, response};
+use crate::http::exchange::BodyError;
+use crate::http::problem::Problem;
+use crate::http::timer::Lent;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::uri::{Authority, Scheme, Uri};
+use http::{Method, Request, Response, Version};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::TrySendError;
+use hyper::upgrade::OnUpgrade;
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::time::Instant;
+
+/// Connections that may turn out to be closed before a request is refused for it.
+const TRIES: u32 = 3;
+
+/// The head of an answer, and what belongs to its body.
+pub(super) struct Arrived {
+    pub(super) head: http::response::Parts,
+    pub(super) body: Incoming,
+    pub(super) lease: Option<Lease>,
+    pub(super) service: Option<OnUpgrade>,
+    pub(super) timer: Lent,
+}
+
+/// A request that was sent on a kept connection and may be sent again: it has no body, and doing it twice is doing
+/// it once (RFC 9110 §9.2.2).
+struct Again {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Again {
+    fn of(request: &Request<Sent>) -> Option<Self> {
+        let idempotent = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
+        (matches!(request.body(), Sent::Empty) && idempotent.contains(request.method())).then(|| Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        })
+    }
+
+    fn request(self) -> Request<Sent> {
+        let mut request = Request::new(Sent::Empty);
+        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) =
+            (self.method, self.uri, self.headers);
+        request
+    }
+}
+
+/// What became of an attempt.
+enum Tried {
+    Answered(Box<Response<Incoming>>, Option<One>),
+    /// Nothing of it left: it is still whole.
+    Unsent(Box<Request<Sent>>),
+}
+
+impl Client {
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// What the client gets in place of it.
+    pub(super) async fn send(
+        &self,
+        head: Parts,
+        sent: Sent,
+        upload: Option<&Arc<Upload>>,
+        asked: Asked,
+    ) -> Result<Arrived, Problem> {
+        let mut timer = self.timers.lend();
+        let mut request = Request::from_parts(head, sent);
+        for attempt in 0..TRIES {
+            let connection = self.pool.connection(asked.upgrade, attempt > 0).await?;
+            match self.attempt(connection, request, upload, &mut timer).await? {
+                Tried::Unsent(whole) => request = *whole,
+                Tried::Answered(response, one) => {
+                    return self.arrived(*response, one, asked, timer);
+                }
+            }
+        }
+        Err(fault::lost())
+    }
+
+    async fn attempt(
+        &self,
+        connection: Connection,
+        mut request: Request<Sent>,
+        upload: Option<&Arc<Upload>>,
+        timer: &mut Lent,
+    ) -> Result<Tried, Problem> {
+        match connection {
+            Connection::Two(mut sender) => {
+                for_two(&mut request, self.pool.is_secure())?;
+                let sending = sender.try_send_request(request);
+                match self.timed(timer, upload, sending).await? {
+                    Ok(response) => Ok(Tried::Answered(Box::new(response), None)),
+                    Err(error) => unsent(error, None, &Heard::default()),
+                }
+            }
+            Connection::One(mut one, reused) => {
+                for_one(&mut request)?;
+                listen_for_continue(&mut request, upload);
+                let again = if reused { Again::of(&request) } else { None };
+                one.heard.forget();
+                let sending = one.sender.try_send_request(request);
+                match self.timed(timer, upload, sending).await? {
+                    Ok(response) => Ok(Tried::Answered(Box::new(response), Some(one))),
+                    Err(error) => unsent(error, again, &one.heard),
+                }
+            }
+        }
+    }
+
+    /// Waits for the answer's head: `response_seconds` from the last piece of the request.
+    async fn timed<T>(
+        &self,
+        timer: &mut Lent,
+        upload: Option<&Arc<Upload>>,
+        sending: impl Future<Output = T>,
+    ) -> Result<T, Problem> {
+        let timeouts = &self.forwarder.timeouts;
+        let began = Instant::now();
+        let mut sending = pin!(sending);
+        poll_fn(|cx| {
+            if let Poll::Ready(tried) = sending.as_mut().poll(cx) {
+                return Poll::Ready(Ok(tried));
+            }
+            let until = match upload {
+                None => began + timeouts.response,
+                Some(upload) if upload.is_finished() => upload.last().max(began) + timeouts.response,
+                // The client may take its time; its own limit is counted elsewhere.
+                Some(upload) => upload.last().max(began) + timeouts.response.max(timeouts.body_idle),
+            };
+            timer.poll(cx, until).map(|()| Err(fault::late()))
+        })
+        .await
+    }
+
+    fn arrived(
+        &self,
+        mut response: Response<Incoming>,
+        one: Option<One>,
+        asked: Asked,
+        timer: Lent,
+    ) -> Result<Arrived, Problem> {
+        let service = (asked.upgrade && response.status() == http::StatusCode::SWITCHING_PROTOCOLS)
+            .then(|| hyper::upgrade::on(&mut response));
+        let (mut head, body) = response.into_parts();
+        // A connection whose answer can't be trusted is dropped with it.
+        response::admit(&mut head, asked.upgrade)?;
+        let lease = one.map(|one| self.pool.lease(one));
+        Ok(Arrived { head, body, lease, service, timer })
+    }
+}
+
+/// What to do about a request that failed.
+fn unsent(
+    error: TrySendError<Request<Sent>>,
+    again: Option<Again>,
+    heard: &Heard,
+) -> Result<Tried, Problem> {
+    let mut error = error;
+    if let Some(request) = error.take_message() {
+        return Ok(Tried::Unsent(Box::new(request)));
+    }
+    match again {
+        Some(again) if !heard.anything() => Ok(Tried::Unsent(Box::new(again.request()))),
+        _ => Err(failure(&error.into_error())),
+    }
+}
+
+/// What the client is told.
+fn failure(error: &hyper::Error) -> Problem {
+    let body = error.source().and_then(<dyn Error>::downcast_ref::<BodyError>);
+    if let Some(BodyError::Refused(problem)) = body {
+        return (**problem).clone();
+    }
+    tracing::debug!(error = %describe(error), "a request had no answer");
+    if error.is_parse_too_large() {
+        fault::garbled("its head is larger than http.limits.header_bytes")
+    } else if error.is_parse() {
+        fault::garbled("its head can't be read")
+    } else {
+        fault::lost()
+    }
+}
+
+/// Lets the body go once the service says that it is welcome.
+fn listen_for_continue(request: &mut Request<Sent>, upload: Option<&Arc<Upload>>) {
+    if let Some(upload) = upload.filter(|upload| upload.is_held()) {
+        let upload = Arc::clone(upload);
+        hyper::ext::on_informational(request, move |response| {
+            if response.status() == http::StatusCode::CONTINUE {
+                upload.welcome();
+            }
+        });
+    }
+}
+
+/// HTTP/1.1: a path as the target, chunks where there is no length.
+fn for_one(request: &mut Request<Sent>) -> Result<(), Problem> {
+    if request.uri().authority().is_some() {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    }
+    *request.version_mut() = Version::HTTP_11;
+    let unsized_body = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
+    if unsized_body && !request.headers().contains_key(header::CONTENT_LENGTH) {
+        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    Ok(())
+}
+
+/// HTTP/2: the authority in the target, nothing about the connection (RFC 9113 §8.2.2).
+fn for_two(request: &mut Request<Sent>, secure: bool) -> Result<(), Problem> {
+    let headers = request.headers_mut();
+    headers.remove(header::CONNECTION);
+    headers.remove(header::TRANSFER_ENCODING);
+    let Some(host) = headers.remove(header::HOST) else { return Ok(()) };
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    let authority = Authority::try_from(host.as_bytes()).map_err(|_| fault::host("Host can't be an authority"))?;
+    parts.authority = Some(authority);
+    parts.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| fault::target("the target can't be sent on"))?;
+    *request.version_mut() = Version::HTTP_2;
+    Ok(())
+}
