@@ -13,6 +13,7 @@ pub use harden::harden;
 use crate::admin;
 use crate::config::{self, Config, ConfigError};
 use crate::fault::Exit;
+use crate::http;
 use crate::pg;
 use crate::policy;
 use crate::protect::{Door, ProtectError};
@@ -73,6 +74,9 @@ pub enum ReloadError {
     /// The new file changes what only a restart can change.
     #[error("{0} changed: that needs a restart")]
     Restart(&'static str),
+    /// A file that the new policy names can't be read.
+    #[error("{0}")]
+    Files(io::Error),
     /// The keys can't serve the new policy.
     #[error(transparent)]
     Keys(#[from] ProtectError),
@@ -86,6 +90,7 @@ pub struct Gateway {
     door: Door,
     rights: Rights,
     reloads: Vec<pg::Reload>,
+    http_reloads: Vec<http::Reload>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<String>,
     lease: JoinHandle<()>,
@@ -111,11 +116,13 @@ impl Gateway {
             door,
             rights,
             reloads: Vec::new(),
+            http_reloads: Vec::new(),
             stop,
             tasks: JoinSet::new(),
             lease,
         };
         gateway.listen_postgres(&stopped).await?;
+        gateway.listen_http(&stopped).await?;
         gateway.listen_admin(people, metrics, stopped).await?;
         gateway.health.set_accepts(true);
         Ok(gateway)
@@ -135,6 +142,19 @@ impl Gateway {
         Ok(())
     }
 
+    async fn listen_http(&mut self, stopped: &watch::Receiver<bool>) -> Result<(), AppError> {
+        for config in self.config.http.clone() {
+            let what = format!("http {}", config.listen);
+            let listener = http::serve(config, self.door.clone(), stopped.clone())
+                .await
+                .map_err(|error| AppError::listener(&what, &error))?;
+            self.listening.push(("http", listener.address));
+            self.http_reloads.push(listener.reload);
+            self.keep("http", listener.task);
+        }
+        Ok(())
+    }
+
     async fn listen_admin(
         &mut self,
         people: People,
@@ -149,7 +169,7 @@ impl Gateway {
         Ok(())
     }
 
-    /// `postgres` or `admin`, and the bound address, in file order.
+    /// `postgres`, `http` or `admin`, and the bound address, in file order.
     pub fn listening(&self) -> &[(&'static str, String)] {
         &self.listening
     }
@@ -179,13 +199,18 @@ impl Gateway {
             ("[admin]", new.admin == self.config.admin),
             ("[limits]", new.limits == self.config.limits),
             ("a [[postgres]] listener", new.postgres == self.config.postgres),
+            ("a [[http]] listener", new.http == self.config.http),
         ] {
             if !same {
                 return Err(ReloadError::Restart(what));
             }
         }
         let door = self.door.with_policy(new.policy.clone())?;
+        // The only step that can fail, so that listeners never differ.
+        let http = self.http_reloads.iter().map(|reload| reload.prepare(door.clone()));
+        let http = http.collect::<io::Result<Vec<_>>>().map_err(ReloadError::Files)?;
         open::set_policy(&self.rights, &new.policy);
+        http.into_iter().for_each(http::Prepared::apply);
         for reload in &self.reloads {
             reload.policy(door.clone());
         }

@@ -1,10 +1,12 @@
 //! `[[http]]`: a listener in front of an HTTP service.
 
+use super::http_upstream::{HttpScheme, HttpUpstream, HttpUpstreamTls};
+use super::http_wire::{self, HttpForwarded, HttpHost, HttpLimits, HttpTimeouts};
 use super::read::Reader;
 use super::section::{Section, entries, kind};
 use super::{Limits, Listen, TlsFiles};
 use crate::policy::raw::{At, Problems, RawBounds, RawHttp, RawPlace, RawRoute};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -24,7 +26,15 @@ pub struct HttpListener {
     pub routes: usize,
     /// How tokens that name a subject are verified (`jwt:`).
     pub jwt: Option<Jwt>,
-    /// Bounds of every connection.
+    /// Which `Host` the service sees.
+    pub host: HttpHost,
+    /// What the service learns about the client's connection.
+    pub forwarded: HttpForwarded,
+    /// How long each phase may take.
+    pub timeouts: HttpTimeouts,
+    /// Bounds of messages and connections of this listener.
+    pub wire: HttpLimits,
+    /// Bounds that hold for every listener.
     pub limits: Limits,
 }
 
@@ -39,68 +49,6 @@ pub struct Jwt {
     pub issuer: Option<String>,
     /// The header that carries the token, lower case; `authorization` (after `Bearer `) unless given.
     pub header: String,
-}
-
-/// The service: `http://host:port`, `https://host`, or `unix:/path`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpUpstream {
-    /// Where it listens.
-    pub address: HttpAddress,
-    /// TLS towards it, for that name.
-    pub tls: bool,
-}
-
-/// Where a service listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HttpAddress {
-    /// Over TCP.
-    Tcp {
-        /// Host name or address, without brackets.
-        host: String,
-        /// Port, 80 or 443 unless given.
-        port: u16,
-    },
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-impl HttpUpstream {
-    /// Reads the service's address; a relative socket path is taken from `base`.
-    ///
-    /// # Errors
-    /// A sentence saying what is expected.
-    pub fn parse(text: &str, base: &Path) -> Result<Self, String> {
-        const EXPECTED: &str = "expected \"http://host:port\", \"https://host:port\" or \"unix:/path\"";
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path {
-                "" => Err(EXPECTED.into()),
-                path => Ok(Self { address: HttpAddress::Unix(base.join(path)), tls: false }),
-            };
-        }
-        let (tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
-            (Some(rest), _) => (false, rest),
-            (None, Some(rest)) => (true, rest),
-            (None, None) => return Err(EXPECTED.into()),
-        };
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        if authority.contains(['/', '?', '#']) {
-            return Err("the service's address has no path: paths pass as the client sends them".into());
-        }
-        if authority.contains('@') {
-            return Err("the service's address holds no user and password".into());
-        }
-        let parsed: http::uri::Authority = authority.parse().map_err(|_| EXPECTED.to_owned())?;
-        let host = parsed.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = match (parsed.port_u16(), parsed.port(), authority.ends_with(':')) {
-            (Some(port), ..) => port,
-            (None, None, false) => if tls { 443 } else { 80 },
-            _ => return Err(format!("{EXPECTED}: the port is a number from 1 to 65535")),
-        };
-        if host.is_empty() || port == 0 {
-            return Err(EXPECTED.into());
-        }
-        Ok(Self { address: HttpAddress::Tcp { host, port }, tls })
-    }
 }
 
 impl Reader<'_> {
@@ -140,20 +88,49 @@ impl Reader<'_> {
         let upstream = self.http_upstream(&mut section);
         let tls = self.tls(&mut section);
         let jwt = self.jwt(&mut section);
+        let host = http_wire::host(&mut section, &mut self.problems);
+        let forwarded = http_wire::forwarded(&mut section, &mut self.problems);
+        let timeouts = http_wire::timeouts(&mut section, &mut self.problems);
+        let wire = http_wire::limits(&mut section, &mut self.problems);
         let raw = places(&mut section, &mut self.problems);
         section.finish(LATER, &mut self.problems);
         self.raw.http.push(raw);
         let routes = self.raw.http.len() - 1;
         let ((at, listen), upstream) = (listen?, upstream?);
-        Some((HttpListener { listen, upstream, tls, routes, jwt, limits: limits.clone() }, at))
+        let limits = limits.clone();
+        let listener =
+            HttpListener { listen, upstream, tls, routes, jwt, host, forwarded, timeouts, wire, limits };
+        Some((listener, at))
     }
 
     fn http_upstream(&mut self, section: &mut Section<'_>) -> Option<HttpUpstream> {
-        let text = section.required("upstream", &mut self.problems)?;
-        match HttpUpstream::parse(&text.value, &self.base) {
-            Ok(upstream) => Some(upstream),
-            Err(message) => self.problems.none(text.at, format!("[[http]]: upstream: {message}")),
+        let text = section.required("upstream", &mut self.problems);
+        let tls = self.http_upstream_tls(section);
+        let text = text?;
+        let upstream = match HttpUpstream::parse(&text.value, &self.base) {
+            Ok(upstream) => upstream,
+            Err(message) => return self.problems.none(text.at, format!("[[http]]: upstream: {message}")),
+        };
+        match tls {
+            None => Some(upstream),
+            Some((_, tls)) if upstream.scheme == HttpScheme::Https => Some(HttpUpstream { tls, ..upstream }),
+            Some((at, _)) => self.problems.none(at, "[[http]]: upstream_tls goes with an https:// upstream only"),
         }
+    }
+
+    fn http_upstream_tls(&mut self, section: &mut Section<'_>) -> Option<(usize, HttpUpstreamTls)> {
+        let (at, table) = section.table("upstream_tls", &mut self.problems)?;
+        let mut inner = Section::new("[[http]]: upstream_tls", at, table);
+        let mut path = |key| inner.string(key, &mut self.problems).map(|path| self.base.join(path.value));
+        let (ca, cert, key) = (path("ca"), path("cert"), path("key"));
+        let name = inner.string("name", &mut self.problems).map(|name| name.value);
+        inner.finish(&["min_version", "insecure"], &mut self.problems);
+        let identity = match (cert, key) {
+            (None, None) => None,
+            (Some(cert), Some(key)) => Some((cert, key)),
+            _ => return self.problems.none(at, "[[http]]: upstream_tls: cert and key go together"),
+        };
+        Some((at, HttpUpstreamTls { ca, identity, name }))
     }
 
     fn jwt(&mut self, section: &mut Section<'_>) -> Option<Jwt> {
@@ -250,33 +227,4 @@ fn fields(section: &mut Section<'_>, problems: &mut Problems) -> Vec<RawPlace> {
             ),
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<HttpUpstream, String> {
-        HttpUpstream::parse(text, Path::new("/etc/paravent"))
-    }
-
-    fn tcp(host: &str, port: u16, tls: bool) -> HttpUpstream {
-        HttpUpstream { address: HttpAddress::Tcp { host: host.into(), port }, tls }
-    }
-
-    #[test]
-    fn a_service_is_named_by_its_address() {
-        assert_eq!(parse("http://127.0.0.1:9000"), Ok(tcp("127.0.0.1", 9000, false)));
-        assert_eq!(parse("https://api.example/"), Ok(tcp("api.example", 443, true)));
-        assert_eq!(parse("http://[::1]:81"), Ok(tcp("::1", 81, false)));
-        let socket = HttpUpstream { address: HttpAddress::Unix("/etc/paravent/s".into()), tls: false };
-        assert_eq!(parse("unix:s"), Ok(socket));
-    }
-
-    #[test]
-    fn other_spellings_are_refused() {
-        for text in ["", "127.0.0.1:9000", "ftp://x", "http://", "http://x/api", "http://u:p@x", "http://x:0", "http://x:", "unix:"] {
-            assert!(parse(text).is_err(), "{text}");
-        }
-    }
 }

@@ -2,6 +2,8 @@
 
 mod error;
 mod http;
+mod http_upstream;
+mod http_wire;
 mod listen;
 mod policy;
 mod read;
@@ -11,7 +13,9 @@ mod tests;
 mod upstream;
 
 pub use error::ConfigError;
-pub use self::http::{HttpAddress, HttpListener, HttpUpstream, Jwt};
+pub use self::http::{HttpListener, Jwt};
+pub use http_upstream::{HttpAddress, HttpScheme, HttpUpstream, HttpUpstreamTls};
+pub use http_wire::{HttpForwarded, HttpHost, HttpLimits, HttpTimeouts};
 pub use listen::Listen;
 pub use read::{Env, load, parse, policy_only};
 pub use upstream::{Address, Password, SslMode, Upstream};

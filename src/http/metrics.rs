@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use crate::telemetry::metrics as telemetry;
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, counter};
 
 /// Counters of a listener.
 pub(crate) struct Metrics {
@@ -10,8 +10,6 @@ pub(crate) struct Metrics {
     pub(crate) passed: Counter,
     /// Requests that a route rewrote.
     pub(crate) protected: Counter,
-    /// Open connections.
-    pub(crate) connections: Gauge,
     refused: Counter,
     failed: Counter,
 }
@@ -25,7 +23,6 @@ impl Metrics {
             protected: outcome("protected"),
             refused: outcome("refused"),
             failed: outcome("failed"),
-            connections: gauge!(telemetry::CONNECTIONS),
         }
     }
 

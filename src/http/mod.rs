@@ -7,3 +7,13 @@
 pub(crate) mod exchange;
 mod json;
 pub(crate) mod problem;
+
+mod connection;
+mod forward;
+mod io;
+mod metrics;
+mod server;
+mod timer;
+mod watch;
+
+pub use server::{Gateway, Prepared, Reload, serve};

@@ -41,16 +41,28 @@ pub struct Reload {
     pseudonym: String,
 }
 
+/// A policy that connections will see.
+pub struct Prepared {
+    slot: Arc<RwLock<Arc<Forwarder>>>,
+    forwarder: Forwarder,
+}
+
 impl Reload {
-    /// Connections made from now on see this door's policy.
+    /// Makes ready what connections need to see this door's policy.
     ///
     /// # Errors
-    /// A file that the policy names can't be read; the old policy stays in force.
-    pub fn policy(&self, door: Door) -> io::Result<()> {
+    /// A file that the policy names can't be read.
+    pub fn prepare(&self, door: Door) -> io::Result<Prepared> {
         let gate = Gate::new(door, &self.config)?;
         let forwarder = Forwarder::new(&self.config, gate, self.pseudonym.clone())?;
-        *self.forwarder.write() = Arc::new(forwarder);
-        Ok(())
+        Ok(Prepared { slot: Arc::clone(&self.forwarder), forwarder })
+    }
+}
+
+impl Prepared {
+    /// Connections made from now on see it.
+    pub fn apply(self) {
+        *self.slot.write() = Arc::new(self.forwarder);
     }
 }
 

@@ -12,14 +12,21 @@ pub enum LogFormat {
     Json,
 }
 
+/// Libraries whose finer lines hold what passes through them: frames, header fields, names.
+const QUIET: [&str; 6] = ["h2=warn", "hyper=warn", "hyper_util=warn", "rustls=warn", "tokio_rustls=warn", "tower=warn"];
+
 /// Starts logging for the whole process. `filter` is `tracing_subscriber`'s directive syntax, such as
 /// `info` or `paravent::pg=debug,audit=info`.
 ///
 /// # Errors
 /// A sentence when the filter doesn't parse. A second start in one process changes nothing.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter =
+    let mut filter =
         EnvFilter::try_new(filter).map_err(|error| format!("the log filter does not parse: {error}"))?;
+    // More exact than a level for all, and put in place of what was asked for the library itself.
+    for quiet in QUIET {
+        filter = filter.add_directive(quiet.parse().map_err(|error| format!("{quiet}: {error}"))?);
+    }
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -29,15 +29,17 @@ use super::metrics::Metrics;
 use super::problem::Problem;
 use super::server::Open;
 use super::timer::Timers;
-use super::watch::{Busy, InFlight};
+use super::watch::InFlight;
 use crate::config::{HttpListener, HttpTimeouts};
 use answer::Outflow;
 use http::header::{self, HeaderValue};
-use http::{Request, Response, request::Parts, response};
+use http::request::Parts;
+use http::response::Parts as Head;
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
-use request::{Asked, Manner};
+use request::Manner;
 use send::Arrived;
 use std::io;
 use std::sync::Arc;
@@ -122,7 +124,7 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, request: Request<Incoming>) -> Result<(response::Parts, Outcome), Problem> {
+    async fn exchange(&self, request: Request<Incoming>) -> Result<(Head, Outcome), Problem> {
         if self.full {
             return Err(fault::connections());
         }
@@ -182,7 +184,7 @@ impl Client {
         exchange: Option<Exchange>,
         upload: Option<Arc<Upload>>,
         client: Option<OnUpgrade>,
-    ) -> Result<(response::Parts, Outcome), Problem> {
+    ) -> Result<(Head, Outcome), Problem> {
         let Arrived { mut head, body, lease, service, timer } = arrived;
         if let (Some(client), Some(service)) = (client, service) {
             return Ok((head, Outcome::Tunnel(Tunnel { client, service })));
