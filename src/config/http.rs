@@ -11,7 +11,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const LATER: &[&str] = &["guard", "cache", "rewrite", "cors", "protected_since", "retention"];
-const LATER_ROUTE: &[&str] = &["answer", "request", "graphql", "content_types", "protected_since", "retention", "host"];
+const LATER_ROUTE: &[&str] =
+    &["answer", "request", "graphql", "content_types", "protected_since", "retention", "host"];
 
 /// One `[[http]]` section.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +115,9 @@ impl Reader<'_> {
         match tls {
             None => Some(upstream),
             Some((_, tls)) if upstream.scheme == HttpScheme::Https => Some(HttpUpstream { tls, ..upstream }),
-            Some((at, _)) => self.problems.none(at, "[[http]]: upstream_tls goes with an https:// upstream only"),
+            Some((at, _)) => {
+                self.problems.none(at, "[[http]]: upstream_tls goes with an https:// upstream only")
+            }
         }
     }
 
@@ -142,7 +145,12 @@ impl Reader<'_> {
         let header = inner.string("header", &mut self.problems);
         inner.finish(&["leeway_seconds", "algorithms"], &mut self.problems);
         let header = header.map_or_else(|| "authorization".to_owned(), |h| h.value.to_ascii_lowercase());
-        Some(Jwt { jwks: jwks?, audience: audience.map(|a| a.value), issuer: issuer.map(|i| i.value), header })
+        Some(Jwt {
+            jwks: jwks?,
+            audience: audience.map(|a| a.value),
+            issuer: issuer.map(|i| i.value),
+            header,
+        })
     }
 }
 
@@ -223,7 +231,11 @@ fn fields(section: &mut Section<'_>, problems: &mut Problems) -> Vec<RawPlace> {
             }
             other => problems.none(
                 entry.at,
-                format!("{what}: fields is {{ \"place\" = \"field\" }}; \"{}\" is {}", entry.key, kind(other)),
+                format!(
+                    "{what}: fields is {{ \"place\" = \"field\" }}; \"{}\" is {}",
+                    entry.key,
+                    kind(other)
+                ),
             ),
         })
         .collect()

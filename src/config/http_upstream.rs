@@ -62,7 +62,8 @@ impl HttpUpstream {
             let address = HttpAddress::Unix(base.join(path));
             return Ok(Self { scheme: HttpScheme::Http, address, tls: HttpUpstreamTls::default() });
         }
-        let expected = "expected \"http://host:port\", \"https://host\", \"h2c://host:port\" or \"unix:/path\"";
+        let expected =
+            "expected \"http://host:port\", \"https://host\", \"h2c://host:port\" or \"unix:/path\"";
         let (scheme, rest) = text.split_once("://").ok_or(expected)?;
         let (scheme, default) = match scheme {
             "http" => (HttpScheme::Http, 80),
@@ -75,7 +76,9 @@ impl HttpUpstream {
             return Err("a user or password in the URL is not sent anywhere: leave it out".into());
         }
         if rest.contains(['/', '?', '#']) {
-            return Err("the URL ends after the port: paths reach the service as the client wrote them".into());
+            return Err(
+                "the URL ends after the port: paths reach the service as the client wrote them".into()
+            );
         }
         let (host, port) = split(rest, default)?;
         if host.is_empty() {
@@ -108,7 +111,9 @@ fn split(text: &str, default: u16) -> Result<(String, u16), String> {
             (host, port)
         }
         None => match text.split_once(':') {
-            Some((_, port)) if port.contains(':') => return Err("IPv6 goes in brackets, as in [::1]:80".into()),
+            Some((_, port)) if port.contains(':') => {
+                return Err("IPv6 goes in brackets, as in [::1]:80".into());
+            }
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
         },
@@ -143,7 +148,12 @@ mod tests {
             ("https://api.example", HttpScheme::Https, tcp("api.example", 443), "api.example"),
             ("https://[::1]:8443", HttpScheme::Https, tcp("::1", 8443), "[::1]:8443"),
             ("h2c://app:50051", HttpScheme::H2c, tcp("app", 50051), "app:50051"),
-            ("unix:app.sock", HttpScheme::Http, HttpAddress::Unix("/etc/paravent/app.sock".into()), "localhost"),
+            (
+                "unix:app.sock",
+                HttpScheme::Http,
+                HttpAddress::Unix("/etc/paravent/app.sock".into()),
+                "localhost",
+            ),
         ] {
             let upstream = parse(text).unwrap();
             assert_eq!((upstream.scheme, &upstream.address), (scheme, &address), "{text}");
@@ -154,8 +164,19 @@ mod tests {
     #[test]
     fn other_spellings_are_refused_without_repeating_them() {
         for text in [
-            "", "app:80", "ftp://app", "http://", "http://:80", "http://app:0", "http://app:65536", "http://::1",
-            "http://u:hunter2@app", "http://app/path", "http://app?x=1", "unix:", "http://[::1",
+            "",
+            "app:80",
+            "ftp://app",
+            "http://",
+            "http://:80",
+            "http://app:0",
+            "http://app:65536",
+            "http://::1",
+            "http://u:hunter2@app",
+            "http://app/path",
+            "http://app?x=1",
+            "unix:",
+            "http://[::1",
         ] {
             let message = parse(text).unwrap_err();
             assert!(!message.contains("hunter2"), "{message}");

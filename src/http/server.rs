@@ -6,7 +6,7 @@
 use super::connection::{self, Context};
 use super::exchange::Gate;
 use super::forward::{Connector, Forwarder, Pool};
-use crate::config::{HttpListener, HttpLimits};
+use crate::config::{HttpLimits, HttpListener};
 use crate::net::drain::Drain;
 use crate::net::listen::{self, Accepted, Listener};
 use crate::net::tls;
@@ -99,11 +99,8 @@ pub async fn serve(config: HttpListener, door: Door, drain: watch::Receiver<bool
     let pseudonym = pseudonym();
     let forwarder = Forwarder::new(&config, Gate::new(door, &config)?, pseudonym.clone())?;
     let (listener, address) = listen::bind(&config.listen).await?;
-    let reload = Reload {
-        forwarder: Arc::new(RwLock::new(Arc::new(forwarder))),
-        config: Arc::new(config),
-        pseudonym,
-    };
+    let reload =
+        Reload { forwarder: Arc::new(RwLock::new(Arc::new(forwarder))), config: Arc::new(config), pseudonym };
     let shared = Shared {
         reload: reload.clone(),
         tls: tls.map(Into::into),

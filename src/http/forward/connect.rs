@@ -3,8 +3,8 @@
 use crate::config::{HttpAddress, HttpScheme, HttpUpstream, HttpUpstreamTls};
 use crate::http::io::{Plain, Wire};
 use crate::net::tls::{certificates, invalid, private_key, provider, roots};
-use rustls::{ClientConfig, RootCertStore};
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

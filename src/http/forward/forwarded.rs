@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn what_proxies_in_front_said_is_kept_and_added_to() {
-        let before = [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2"), ("x-forwarded-proto", "https")];
+        let before =
+            [("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2"), ("x-forwarded-proto", "https")];
         let map = told(HttpForwarded::Append, &before);
         assert_eq!(map["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 10.1.2.3");
         assert_eq!(map.get_all("x-forwarded-for").iter().count(), 1);
@@ -136,7 +137,8 @@ mod tests {
 
     #[test]
     fn addresses_of_version_6_are_quoted_and_sockets_have_a_word() {
-        let of = |peer: Option<&str>| Origin::new(HttpForwarded::Append, peer.map(|p| p.parse().unwrap()), true);
+        let of =
+            |peer: Option<&str>| Origin::new(HttpForwarded::Append, peer.map(|p| p.parse().unwrap()), true);
         assert_eq!(of(Some("[2001:db8::1]:1")).element, "for=\"[2001:db8::1]\";proto=https");
         assert_eq!(of(Some("[::ffff:10.0.0.1]:1")).element, "for=10.0.0.1;proto=https");
         assert_eq!(of(None).element, "for=\"_unix\";proto=https");

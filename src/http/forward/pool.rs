@@ -67,7 +67,11 @@ impl Drop for Lease {
 }
 
 impl Pool {
-    pub(in crate::http) fn new(connector: Arc<Connector>, timeouts: HttpTimeouts, limits: HttpLimits) -> Self {
+    pub(in crate::http) fn new(
+        connector: Arc<Connector>,
+        timeouts: HttpTimeouts,
+        limits: HttpLimits,
+    ) -> Self {
         Self {
             connector,
             timeouts,

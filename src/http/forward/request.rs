@@ -48,8 +48,8 @@ pub(super) fn admit(head: &mut Parts, manner: &Manner, origin: &Origin) -> Resul
     let host = host(head)?;
     target(head)?;
     let asked = Asked { upgrade: upgrade(head), expects: expects(&head.headers)? };
-    let trailers = head.headers.contains_key(header::TE)
-        && hop::has_token(&head.headers, &header::TE, "trailers");
+    let trailers =
+        head.headers.contains_key(header::TE) && hop::has_token(&head.headers, &header::TE, "trailers");
     let protocol = if asked.upgrade { head.headers.remove(header::UPGRADE) } else { None };
     if !hop::strip(&mut head.headers) {
         return Err(fault::connection());

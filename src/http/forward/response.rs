@@ -43,7 +43,8 @@ fn framing(headers: &mut HeaderMap) -> Result<(), Problem> {
     }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     if let Some(length) = lengths.next() {
-        let parsed = digits(length).ok_or_else(|| fault::garbled("its Content-Length is not a whole number"))?;
+        let parsed =
+            digits(length).ok_or_else(|| fault::garbled("its Content-Length is not a whole number"))?;
         if lengths.any(|other| digits(other) != Some(parsed)) {
             return Err(fault::garbled("its Content-Length fields differ"));
         }

@@ -165,11 +165,7 @@ impl Client {
 }
 
 /// What to do about a request that failed.
-fn unsent(
-    error: TrySendError<Request<Sent>>,
-    again: Option<Again>,
-    heard: &Heard,
-) -> Result<Tried, Problem> {
+fn unsent(error: TrySendError<Request<Sent>>, again: Option<Again>, heard: &Heard) -> Result<Tried, Problem> {
     let mut error = error;
     if let Some(request) = error.take_message() {
         return Ok(Tried::Unsent(Box::new(request)));
@@ -229,7 +225,8 @@ fn for_two(request: &mut Request<Sent>, secure: bool) -> Result<(), Problem> {
     headers.remove(header::TRANSFER_ENCODING);
     let Some(host) = headers.remove(header::HOST) else { return Ok(()) };
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
-    let authority = Authority::try_from(host.as_bytes()).map_err(|_| fault::host("Host can't be an authority"))?;
+    let authority =
+        Authority::try_from(host.as_bytes()).map_err(|_| fault::host("Host can't be an authority"))?;
     parts.authority = Some(authority);
     parts.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| fault::target("the target can't be sent on"))?;

@@ -169,7 +169,9 @@ impl Body for Inflow {
                 if let (Some(left), Some(data)) = (&mut this.left, frame.data_ref()) {
                     match left.checked_sub(data.remaining() as u64) {
                         Some(rest) => *left = rest,
-                        None => return Poll::Ready(Some(Err(BodyError::Refused(Box::new(fault::too_large()))))),
+                        None => {
+                            return Poll::Ready(Some(Err(BodyError::Refused(Box::new(fault::too_large())))));
+                        }
                     }
                 }
                 Poll::Ready(Some(Ok(frame)))
