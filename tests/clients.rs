@@ -9,3 +9,5 @@ mod support;
 mod django;
 #[path = "clients/libpq.rs"]
 mod libpq;
+#[path = "clients/sqlalchemy.rs"]
+mod sqlalchemy;

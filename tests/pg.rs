@@ -17,6 +17,8 @@ mod late_tables;
 mod opening;
 #[path = "pg/order.rs"]
 mod order;
+#[path = "pg/placeholders.rs"]
+mod placeholders;
 #[path = "pg/refusals.rs"]
 mod refusals;
 #[path = "pg/session.rs"]

@@ -220,6 +220,14 @@ impl Keyring {
         matches!(at_once(self.inner.store.marked(&self.mark(subject))), Some(Ok(Some(_))))
     }
 
+    /// Whether the subject was erased and left a mark.
+    ///
+    /// # Errors
+    /// [`KeyringError::Store`].
+    pub async fn marked(&self, subject: &Subject) -> Result<bool, KeyringError> {
+        Ok(self.inner.store.marked(&self.mark(subject)).await?.is_some())
+    }
+
     /// The keyed mark of a subject.
     pub fn mark(&self, subject: &Subject) -> [u8; 32] {
         self.inner.marks.mark(subject).0

@@ -55,6 +55,8 @@ pub struct Plan {
     pub cacheable: bool,
     /// Where the text was changed, to turn error positions back.
     pub splices: Splices,
+    /// How it runs where it writes an erased person's placeholders back, if it can.
+    pub keep: Option<Keep>,
 }
 
 impl Plan {
@@ -90,6 +92,20 @@ pub struct Param {
     pub action: Action,
     /// Type OID declared in Parse; 0 leaves it to the client's declaration or the server.
     pub type_oid: u32,
+    /// Every column that it is written to is NOT NULL: there an erased value reads as its field's placeholder.
+    pub not_null: bool,
+}
+
+/// How a statement runs where it writes back what an erased person's row shows: that means "unchanged".
+/// The same parameters are bound as for [`Plan::sql`].
+#[derive(Debug)]
+pub struct Keep {
+    /// The text in which protected columns of those rows keep what they hold. UPDATE: where the value is not
+    /// NULL, and for a lookup where the subject's element is NULL. Upsert: for the subjects in [`Action::Kept`].
+    pub sql: String,
+    /// Upsert: locks the rows of the subjects in its one parameter (an array of this type), and gives their
+    /// subjects. Where there is no row, nothing can be kept.
+    pub rows: Option<(String, u32)>,
 }
 
 /// Where a value comes from.
@@ -147,6 +163,8 @@ pub enum Action {
     },
     /// UPDATE by lookup: the array of the subjects that were found, in the text form of their column.
     Subjects,
+    /// Upsert: the array of the subjects whose rows stay as they are ([`Keep`]).
+    Kept,
     /// UPDATE by lookup: the array of the value protected for each of those subjects, in that order.
     ProtectPerSubject {
         /// The field.

@@ -47,6 +47,18 @@ pub struct Field {
     pub erased: Option<Arc<str>>,
 }
 
+impl Field {
+    /// What an erased value reads as where the column can't be NULL, in the type's text form: as declared, or
+    /// nothing for texts. Other types that declare none have none.
+    pub fn placeholder(&self) -> Option<&str> {
+        match (&self.erased, self.ty) {
+            (Some(text), _) => Some(text),
+            (None, Declared::Text | Declared::Varchar(_)) => Some(""),
+            (None, _) => None,
+        }
+    }
+}
+
 /// How a field is protected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protect {

@@ -12,6 +12,7 @@ mod door;
 mod error;
 mod find;
 mod identifier;
+mod keep;
 mod memo;
 mod recovery;
 mod reveal;

@@ -140,7 +140,13 @@ impl Unit {
         pseudonym: Pseudonym<'a>,
     ) -> Result<Step, ProtectError> {
         let written = identifier::text(item.value)?;
-        let Some(exact) = Identifier::read(&written, pseudonym.normalise)? else { return Ok(Step::Empty) };
+        let Some(exact) = Identifier::read(&written, pseudonym.normalise)? else {
+            // It needs no key, but a write about the erased it is.
+            return match who {
+                Who::Subject(subject) if door.is_erased(subject).await? => Err(ProtectError::ErasedSubject),
+                _ => Ok(Step::Empty),
+            };
+        };
         let purpose = door.purpose(item.field)?;
         let mut number = self.key(door, draft, who, purpose).await?;
         let lookups = door.keyring().lookup_key(pseudonym.domain).await?;

@@ -12,6 +12,7 @@ mod expect;
 mod extended;
 mod failure;
 mod hidden;
+mod keep;
 mod params;
 mod plan;
 mod rewrite;

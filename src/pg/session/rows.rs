@@ -218,10 +218,11 @@ impl Opener<'_> {
         format: Format,
         out: &mut Vec<u8>,
     ) -> Result<bool, RowError> {
-        let placeholder = match &field.erased {
-            Some(text) if output.not_null => text,
-            None if output.not_null && is_text(output.shown.oid) => "",
-            _ => return Ok(false),
+        let Some(placeholder) = field
+            .placeholder()
+            .filter(|text| output.not_null && (!text.is_empty() || is_text(output.shown.oid)))
+        else {
+            return Ok(false);
         };
         let failed = |e| RowError::Failure(Failure::value(&e, &field.name));
         let read = value::decode(placeholder.as_bytes(), Format::Text, 0, field.ty, self.settings)

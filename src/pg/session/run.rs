@@ -6,9 +6,10 @@ use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
 use super::rows::{Opener, RowError, format_at, stored_envelope, token_text};
 use super::running::Running;
+use super::values::Ready;
 use super::{End, Made, Prepared, Session, subject};
 use crate::ids::Subject;
-use crate::pg::plan::{Bind, Plan, Verdict};
+use crate::pg::plan::{Bind, Param, Plan, Verdict};
 use crate::pg::sql::{Planned, StatementKind};
 use crate::pg::value::Format;
 use crate::pg::wire::frame::{self, HEADER};
@@ -22,6 +23,8 @@ use std::sync::Arc;
 const FAILING: &[u8] = b"SELECT \"refused by paravent\"";
 /// The name that a failing Parse uses, so that the client's unnamed statement stays.
 const FAILING_NAME: &[u8] = b"_paravent_refused";
+/// The name of a statement in the form of its [`Plan::keep`].
+const KEEPING_NAME: &[u8] = b"_paravent_keeping";
 
 /// Appends a simple Query that fails.
 pub(super) fn failing_query(out: &mut Vec<u8>) {
@@ -73,15 +76,23 @@ impl Session {
     }
 
     fn send_parse(&mut self, name: &[u8], run: &Arc<Running>, simple: bool) -> Result<(), End> {
-        let declared = |i: usize| run.declared.get(i).copied().unwrap_or(0);
-        let params = run.plan.params.iter().enumerate();
-        let oids: Vec<u32> =
-            params.map(|(i, p)| if p.type_oid != 0 { p.type_oid } else { declared(i) }).collect();
-        let sql = run.plan.sql.as_bytes();
+        let (sql, oids) = (run.plan.sql.as_bytes(), parameter_types(run));
         self.io.server.output.append_with(|out| parse_msg::write(out, name, sql, &oids))?;
         self.expects.add(Expect::of(run, What::Complete, Show::Rewrite).simple(simple));
         self.pipeline = true;
         Ok(())
+    }
+
+    /// Parses the statement in the form in which rows of the erased stay as they are; gives its name.
+    fn parse_keeping(&mut self, run: &Arc<Running>, sql: &str) -> Result<&'static [u8], End> {
+        let oids = parameter_types(run);
+        self.io.server.output.append_with(|out| -> Result<(), WireError> {
+            simple::close(out, Target::Statement(KEEPING_NAME))?;
+            parse_msg::write(out, KEEPING_NAME, sql.as_bytes(), &oids)
+        })?;
+        self.expects.push(What::Complete, Show::Hide);
+        self.expects.add(Expect::of(run, What::Complete, Show::Hide));
+        Ok(KEEPING_NAME)
     }
 
     /// Sends a text that fails on the server in its own words; should it not, what follows it fails.
@@ -104,15 +115,19 @@ impl Session {
         message: &bind::Bind<'_>,
         simple: bool,
     ) -> Result<bool, End> {
-        let bound = match self.protect_values(&run.plan, &run.declared, message).await {
-            Ok(bound) => bound,
+        let Ready { bound, keep } = match self.protect_values(&run.plan, &run.declared, message).await {
+            Ok(ready) => ready,
             Err(HiddenError::End(end)) => return Err(end),
             Err(error) => return self.failed_extended(error).map(|()| false),
         };
         let param_formats: Vec<Format> =
             bound.iter().enumerate().map(|(i, b)| b.format(i, message)).collect();
+        let statement = match run.plan.keep.as_ref().filter(|_| keep) {
+            Some(keep) => self.parse_keeping(run, &keep.sql)?,
+            None => message.statement,
+        };
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
-            let mut writer = bind::BindWriter::begin(out, message.portal, message.statement, &param_formats)?;
+            let mut writer = bind::BindWriter::begin(out, message.portal, statement, &param_formats)?;
             for value in &bound {
                 match value.bytes(message) {
                     Some(bytes) => writer.value(bytes)?,
@@ -442,6 +457,15 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Type OIDs that upstream is told in Parse.
+fn parameter_types(run: &Running) -> Vec<u32> {
+    let of = |(i, p): (usize, &Param)| match p.type_oid {
+        0 => run.declared.get(i).copied().unwrap_or(0),
+        oid => oid,
+    };
+    run.plan.params.iter().enumerate().map(of).collect()
 }
 
 /// Type OID of a result column as stored.

@@ -20,7 +20,7 @@ impl From<Failure> for HiddenError {
 }
 
 /// Whose a row of the statement is.
-enum Whose {
+pub(super) enum Whose {
     Known(Subject),
     Returned,
     Nobody,
@@ -29,15 +29,22 @@ enum Whose {
 }
 
 /// Elements of an array parameter.
-type Array = Vec<Option<Vec<u8>>>;
+pub(super) type Array = Vec<Option<Vec<u8>>>;
 
 /// A value to be protected, and where it goes.
-struct Work {
-    param: usize,
-    field: FieldId,
+pub(super) struct Work {
+    pub(super) param: usize,
+    pub(super) field: FieldId,
     /// Row of the statement, or element of an array.
-    row: usize,
-    value: Clear,
+    pub(super) row: usize,
+    pub(super) value: Clear,
+}
+
+/// The values of a statement's parameters, ready to be bound.
+pub(super) struct Ready {
+    pub(super) bound: Vec<Bound>,
+    /// It runs as [`Plan::keep`] says: rows of the erased stay as they are.
+    pub(super) keep: bool,
 }
 
 impl Session {
@@ -47,7 +54,7 @@ impl Session {
         plan: &Plan,
         declared: &[u32],
         message: &bind::Bind<'_>,
-    ) -> Result<Vec<Bound>, HiddenError> {
+    ) -> Result<Ready, HiddenError> {
         if message.values.len() != plan.client_params.len() {
             let (sent, needed) = (message.values.len(), plan.client_params.len());
             return Err(Failure::new(
@@ -65,7 +72,7 @@ impl Session {
         for (index, param) in plan.params.iter().enumerate() {
             bound.push(self.without_subject(index, param, &client).await?);
         }
-        let Some(write) = &plan.write else { return Ok(bound) };
+        let Some(write) = &plan.write else { return Ok(Ready { bound, keep: false }) };
         let found = match &write.lookup {
             Some(lookup) => self.look_up(plan, write, lookup, &bound, &client).await?,
             None => Vec::new(),
@@ -73,7 +80,11 @@ impl Session {
         let whose = self.whose(write, &client, found.as_slice()).await?;
         let mut arrays: Vec<Option<Array>> = Vec::new();
         arrays.resize_with(plan.params.len(), || None);
-        let work = self.work(plan, write, &client, &whose, &mut bound, &mut arrays)?;
+        let mut work = self.work(plan, write, &client, &whose, &mut bound, &mut arrays)?;
+        let kept = self.unchanged(plan, write, &whose, &work).await?;
+        if !kept.is_empty() {
+            self.keep(plan, &kept, &mut work, &mut bound, &mut arrays)?;
+        }
         self.shield(plan, &whose, &work, &mut bound, &mut arrays).await?;
         for (slot, array) in bound.iter_mut().zip(arrays) {
             if let Some(array) = array {
@@ -81,11 +92,13 @@ impl Session {
             }
         }
         for (index, param) in plan.params.iter().enumerate() {
-            if param.action == Action::Subjects {
-                bound[index] = Bound::Text(subject::array(&found));
+            match param.action {
+                Action::Subjects => bound[index] = Bound::Text(subject::array(&found)),
+                Action::Kept => bound[index] = Bound::Text(subject::array(&kept.ids(&whose))),
+                _ => {}
             }
         }
-        Ok(bound)
+        Ok(Ready { bound, keep: !kept.is_empty() })
     }
 
     /// Parameters that need no subject: relayed, or compared.
@@ -149,6 +162,7 @@ impl Session {
             | Action::Hold { .. }
             | Action::ProtectEach { .. }
             | Action::Subjects
+            | Action::Kept
             | Action::ProtectPerSubject { .. } => Bound::Null,
         })
     }
@@ -269,11 +283,11 @@ impl Session {
                     }
                 }
                 Action::ProtectPerSubject { field } => {
-                    arrays[index] = Some(vec![None; whose.len()]);
                     for row in 0..whose.len() {
-                        if let Some(value) = self.read(param, *field, client)? {
-                            work.push(Work { param: index, field: *field, row, value });
-                        }
+                        // NULL is NULL for all; in an array, NULL is the element of those who keep theirs.
+                        let Some(value) = self.read(param, *field, client)? else { break };
+                        arrays[index].get_or_insert_with(|| vec![None; whose.len()]);
+                        work.push(Work { param: index, field: *field, row, value });
                     }
                 }
                 Action::ProtectEach { field } => {
@@ -355,7 +369,7 @@ impl Session {
     }
 
     /// Reads a value as its field's type; an identifier becomes its text form.
-    fn clear(&self, id: FieldId, bytes: &[u8], format: Format, oid: u32) -> Result<Clear, Failure> {
+    pub(super) fn clear(&self, id: FieldId, bytes: &[u8], format: Format, oid: u32) -> Result<Clear, Failure> {
         let field = self.shared.door.policy().field(id);
         let clear = value::decode(bytes, format, oid, field.ty, &self.settings)
             .map_err(|e| Failure::value(&e, &field.name))?;
@@ -365,7 +379,7 @@ impl Session {
         }
     }
 
-    fn identifier_of(&self, field: &Field, clear: Clear) -> Result<Clear, Failure> {
+    pub(super) fn identifier_of(&self, field: &Field, clear: Clear) -> Result<Clear, Failure> {
         if clear.kind() == Kind::Text {
             return Ok(clear);
         }

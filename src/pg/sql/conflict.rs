@@ -9,6 +9,7 @@ use super::value::What;
 use crate::pg::plan::{Bind, SubjectSource, Write};
 use pg_raw_parse::raw::OnConflictAction;
 use pg_raw_parse::{Node, nodes};
+use std::ops::Range;
 use std::sync::Arc;
 
 impl<'s> Planner<'s> {
@@ -43,10 +44,14 @@ impl<'s> Planner<'s> {
             elsewhere = !(on_subject && known && always);
             self.infer(conflict.infer(), target, env)?;
             if conflict.action == OnConflictAction::ONCONFLICT_UPDATE {
-                self.do_update(conflict, target, &mut draft, on_subject, env)?;
+                let whole = conflict.infer().is_some_and(|i| matches!(i.where_clause(), Node::None));
+                let keeps = !elsewhere && whole && !self.explain && target.when.is_none();
+                let kept = if keeps { Some(self.keep_rows(target)?) } else { None };
+                self.do_update(conflict, target, &mut draft, (on_subject, kept), env)?;
             }
         }
         if draft.written.is_empty() || self.explain {
+            self.keep = None;
             return Ok(Vec::new());
         }
         let returned = elsewhere || draft.rows.iter().any(|r| matches!(r.subject, SubjectSource::Returned));
@@ -90,7 +95,7 @@ impl<'s> Planner<'s> {
         conflict: &nodes::OnConflictClause,
         target: &Target<'s>,
         draft: &mut Draft,
-        on_subject: bool,
+        (on_subject, kept): (bool, Option<usize>),
         env: &Env<'_>,
     ) -> Step<()> {
         let excluded = self.excluded(target.rel)?;
@@ -114,7 +119,16 @@ impl<'s> Planner<'s> {
             }
             match column.and_then(|c| self.field_at(target.rel, c)) {
                 Some(_) if target.when.is_some() => return Err(lands_elsewhere(&target.relation.name)),
-                Some(field) => self.do_update_field(set, &field, draft, &env)?,
+                Some(field) => {
+                    let whole = self.do_update_field(set, &field, draft, &env)?;
+                    match (kept, field.at, whole) {
+                        (_, _, Whole::Same) => {}
+                        (Some(kept), Some(at), Whole::Value(range, pieces)) => {
+                            self.keep_upsert(at, kept, target, range, &pieces)?;
+                        }
+                        _ => self.keep = None,
+                    }
+                }
                 None => self.plain(set.val(), &env, "an assignment to another column")?,
             }
         }
@@ -127,7 +141,7 @@ impl<'s> Planner<'s> {
         field: &FieldFlow,
         draft: &mut Draft,
         env: &Env<'_>,
-    ) -> Step<()> {
+    ) -> Step<Whole> {
         if !set.indirection().is_empty() {
             return Err(refuse::unknown("a part of a protected column").into());
         }
@@ -144,18 +158,40 @@ impl<'s> Planner<'s> {
             if let (false, Some(at)) = (null, field.at) {
                 draft.wrote(at);
             }
-            return self
-                .protect(value, &field.place(), write_action(field, 0), false, |u| vec![Piece::Use(u)]);
+            let range = value.range.clone();
+            self.protect(value, &field.place(), write_action(field, 0), false, |u| vec![Piece::Use(u)])?;
+            return Ok(match self.edits.last() {
+                Some(edit) if !null && edit.range == range => Whole::Value(range, edit.pieces.clone()),
+                _ => Whole::Same,
+            });
         }
         if matches!(set.val(), Node::SetToDefault(_)) {
-            return Ok(());
+            return Ok(Whole::Same);
         }
         match self.expr(set.val(), env)? {
-            Flow::Field(from) if from.field == field.field && from.stored_oid == field.stored_oid => Ok(()),
-            Flow::Null => Ok(()),
+            Flow::Field(from) if from.field == field.field && from.stored_oid == field.stored_oid => {
+                let Node::ColumnRef(column) = set.val() else { return Ok(Whole::Other) };
+                if from.at == field.at {
+                    return Ok(Whole::Same);
+                }
+                let range = self.column_range(column)?;
+                let text = self.text.get(range.clone()).unwrap_or_default().to_owned();
+                Ok(Whole::Value(range, vec![Piece::Text(text)]))
+            }
+            Flow::Null => Ok(Whole::Same),
             _ => Err(refuse::expression(&field.label).into()),
         }
     }
+}
+
+/// What an upsert sets a protected column to.
+enum Whole {
+    /// What it is, NULL, or the default: nobody's value.
+    Same,
+    /// This value, at these bytes.
+    Value(Range<usize>, Vec<Piece>),
+    /// An expression.
+    Other,
 }
 
 /// The row that is proposed tells nothing of whether the row that is met holds a person's values.

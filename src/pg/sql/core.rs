@@ -8,7 +8,7 @@ use super::names::Rel;
 use super::refuse;
 use super::types;
 use crate::clear::Clear;
-use crate::pg::plan::{Action, ClientParam, Lookup, Output, Param, Plan, Source, Verdict, Write};
+use crate::pg::plan::{Action, ClientParam, Keep, Lookup, Output, Param, Plan, Source, Verdict, Write};
 use crate::pg::refusal::Refusal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -52,6 +52,17 @@ pub(super) struct Use {
     pub(super) oid: u32,
     /// The type the client is told.
     pub(super) client_oid: u32,
+    /// It is written to a column that can't be NULL.
+    pub(super) not_null: bool,
+}
+
+/// How the statement runs where it writes placeholders back, until numbers are known.
+#[derive(Debug, Default)]
+pub(super) struct KeepDraft {
+    /// In place of the edits of the same ranges.
+    pub(super) edits: Vec<Edit>,
+    /// See [`Keep::rows`].
+    pub(super) rows: Option<(String, u32)>,
 }
 
 /// The lookup of an UPDATE's subjects, until numbers are known.
@@ -97,6 +108,7 @@ pub(super) struct Planner<'s> {
     pub(super) rows: Rows,
     pub(super) write: Option<Write>,
     pub(super) lookup: Option<LookupDraft>,
+    pub(super) keep: Option<KeepDraft>,
     /// It is an INSERT, UPDATE or DELETE.
     pub(super) modifies: bool,
     /// Under EXPLAIN nothing is written, and rows are not the statement's.
@@ -129,6 +141,7 @@ impl<'s> Planner<'s> {
             rows: Rows::default(),
             write: None,
             lookup: None,
+            keep: None,
             modifies: false,
             explain: false,
             depth: 0,
@@ -229,8 +242,19 @@ impl<'s> Planner<'s> {
             };
             write.lookup = Some(lookup(sql, numbers.params.len()));
         }
+        let keep = match self.keep.take().filter(|_| write.is_some()) {
+            Some(draft) => {
+                let mut edits = self.edits.clone();
+                edits.retain(|e| e.range.is_empty() || draft.edits.iter().all(|k| k.range != e.range));
+                edits.extend(draft.edits);
+                let (sql, _) = edit::apply(self.text, &self.span, &edits, number).ok_or_else(clash)?;
+                Some(Keep { sql, rows: draft.rows })
+            }
+            None => None,
+        };
         Ok(Plan {
             sql,
+            keep,
             cacheable: !self.literals,
             client_params: numbers.client,
             params: numbers.params,
@@ -273,6 +297,7 @@ impl Numbering {
                 source: Source::Client(u16::try_from(i).unwrap_or(u16::MAX)),
                 action: Action::Relay,
                 type_oid: 0,
+                not_null: false,
             })
             .collect();
         let mut of_use = vec![0; planner.uses.len()];
@@ -296,14 +321,20 @@ impl Numbering {
             if alike {
                 params[at].action = first.action.clone();
                 params[at].type_oid = first.oid;
+                params[at].not_null = uses.iter().all(|&u| planner.uses[u].not_null);
                 uses.iter().for_each(|&u| of_use[u] = at + 1);
             } else {
                 params[at].action = Action::Null;
                 params[at].type_oid = types::TEXT;
                 let source = || Source::Client(n - 1);
                 for &u in &uses {
-                    let (action, oid) = (&planner.uses[u].action, planner.uses[u].oid);
-                    params.push(Param { source: source(), action: action.clone(), type_oid: oid });
+                    let Use { action, oid, not_null, .. } = &planner.uses[u];
+                    params.push(Param {
+                        source: source(),
+                        action: action.clone(),
+                        type_oid: *oid,
+                        not_null: *not_null,
+                    });
                     of_use[u] = params.len();
                 }
             }
@@ -314,7 +345,7 @@ impl Numbering {
                 Origin::Literal(value) => Source::Literal(value.as_ref().map(copy)),
                 Origin::Nothing => Source::Nothing,
             };
-            params.push(Param { source, action: u.action.clone(), type_oid: u.oid });
+            params.push(Param { source, action: u.action.clone(), type_oid: u.oid, not_null: u.not_null });
             of_use[i] = params.len();
         }
         if params.len() > usize::from(u16::MAX) {

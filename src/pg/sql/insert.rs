@@ -173,20 +173,16 @@ impl<'s> Planner<'s> {
                 self.insert_unprotected_select(select, env)?;
                 return self.conflict(s, target, Draft { rows: Vec::new(), written: Vec::new() }, env);
             }
-            let draft = self.unnest(select, target, columns)?;
+            let draft = match select.from_clause().first() {
+                Some(Node::RangeSubselect(from)) => self.values_from(select, from, target, columns, env)?,
+                _ => self.unnest(select, target, columns)?,
+            };
             return self.conflict(s, target, draft, env);
         }
         let mut draft = Draft { rows: Vec::new(), written: Vec::new() };
         for (number, row) in select.values_lists().iter().enumerate() {
             let Node::NodeList(row) = row else { return Err(refuse::unknown("a VALUES list").into()) };
-            let number = u16::try_from(number).map_err(|_| {
-                refuse::refusal(
-                    "too-many-rows",
-                    "more than 65536 rows in one INSERT",
-                    "Write smaller batches.",
-                )
-            })?;
-            self.insert_row(row, number, target, columns, env, &mut draft)?;
+            self.insert_row(row, row_number(number)?, target, columns, env, &mut draft)?;
         }
         self.plain(select.limit_count(), env, "LIMIT")?;
         if select.with_clause().is_some() || !select.sort_clause().is_empty() {
@@ -223,6 +219,19 @@ impl<'s> Planner<'s> {
                 "INSERT INTO {schema}.{name} ({names}) SELECT {nulls} WHERE false"
             )));
         }
+        self.insert_cells(row, number, target, columns, env, draft)
+    }
+
+    /// A row's values; `columns` tells where each goes (or nowhere that is known).
+    pub(super) fn insert_cells(
+        &mut self,
+        row: &NodeList,
+        number: u16,
+        target: &Target<'s>,
+        columns: &[usize],
+        env: &Env<'_>,
+        draft: &mut Draft,
+    ) -> Step<()> {
         let mut subject = SubjectSource::Returned;
         let mut when = None;
         for (node, &column) in row.iter().zip(columns) {
@@ -347,6 +356,14 @@ impl<'s> Planner<'s> {
         }
         Ok(())
     }
+}
+
+/// The number of a row of VALUES.
+pub(super) fn row_number(number: usize) -> Step<u16> {
+    u16::try_from(number).map_err(|_| {
+        refuse::refusal("too-many-rows", "more than 65536 rows in one INSERT", "Write smaller batches.")
+            .into()
+    })
 }
 
 /// The rows of an INSERT as far as they are known.

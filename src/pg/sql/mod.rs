@@ -20,6 +20,7 @@ mod expr;
 mod filter;
 mod from;
 mod insert;
+mod keep;
 mod lex;
 mod mention;
 mod names;
@@ -34,6 +35,7 @@ mod types;
 mod unnest;
 mod update;
 mod value;
+mod values_from;
 mod when;
 
 pub use filter::Filter;

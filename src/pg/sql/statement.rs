@@ -99,6 +99,7 @@ impl<'s> Planner<'s> {
         self.statement(s.query(), mentions)?;
         self.write = None;
         self.lookup = None;
+        self.keep = None;
         Ok(())
     }
 

@@ -13,10 +13,10 @@ use pg_raw_parse::list::NodeList;
 use pg_raw_parse::{Node, nodes};
 use zeroize::Zeroizing;
 
-fn form() -> Refusal {
+pub(super) fn form() -> Refusal {
     refuse::refusal(
         "insert-select",
-        "INSERT … SELECT into protected columns, other than from UNNEST of literals or parameters",
+        "INSERT … SELECT into protected columns, other than from UNNEST or VALUES of literals or parameters",
         "Insert VALUES, or `SELECT * FROM UNNEST($1::type[], …)` with one array per column.",
     )
 }
@@ -133,20 +133,23 @@ impl<'s> Planner<'s> {
     }
 }
 
-/// The arguments of the UNNEST, when the SELECT is nothing but `* FROM UNNEST(…)`.
-fn arguments(s: &nodes::SelectStmt) -> Step<Vec<Node<'_>>> {
+/// Whether a SELECT has nothing but its columns, one item in FROM, and maybe ORDER BY.
+pub(super) fn is_bare(s: &nodes::SelectStmt) -> bool {
     let nothing = |list: &NodeList| list.is_empty();
-    let only = s.target_list().len() == 1
-        && s.from_clause().len() == 1
+    s.from_clause().len() == 1
         && s.op == pg_raw_parse::raw::SetOperation::SETOP_NONE
         && s.with_clause().is_none()
         && s.into_clause().is_none()
-        && s.sort_clause().is_empty()
         && s.locking_clause().is_empty()
         && [s.distinct_clause(), s.group_clause(), s.window_clause()].into_iter().all(nothing)
         && [s.where_clause(), s.having_clause(), s.limit_count(), s.limit_offset()]
             .iter()
-            .all(|n| matches!(n, Node::None));
+            .all(|n| matches!(n, Node::None))
+}
+
+/// The arguments of the UNNEST, when the SELECT is nothing but `* FROM UNNEST(…)`.
+fn arguments(s: &nodes::SelectStmt) -> Step<Vec<Node<'_>>> {
+    let only = s.target_list().len() == 1 && s.sort_clause().is_empty() && is_bare(s);
     let star = s.target_list().first().is_some_and(|t| {
         matches!(t.val(), Node::ColumnRef(c) if c.fields().iter().next_back().is_some_and(|n| matches!(n, Node::A_Star(_))))
     });

@@ -97,10 +97,15 @@ impl<'s> Planner<'s> {
         if needed {
             self.check_target(target, false)?;
         }
+        // A row that becomes another person's can't keep the values of the one that it was.
+        let keeps = new_subject.is_none();
         let whose =
             if needed && !self.explain { self.whose(s, var, target, new_subject, env)? } else { None };
-        for (set, _, field) in assigned {
-            self.set_field(set, &field, whose.as_ref(), target)?;
+        self.keep = (keeps && whose.is_some()).then(Default::default);
+        for (set, column, field) in assigned {
+            if self.set_field(set, &field, whose.as_ref(), target)? {
+                self.keep_set((target.rel, column), matches!(whose, Some(Whose::Found(_))));
+            }
         }
         if let Some(whose) = whose {
             let subject = match whose {
@@ -156,17 +161,19 @@ impl<'s> Planner<'s> {
         }
     }
 
+    /// Protects the value of a SET; false where there is nothing to protect.
     fn set_field(
         &mut self,
         set: &nodes::ResTarget,
         field: &FieldFlow,
         whose: Option<&Whose>,
         target: &Target<'s>,
-    ) -> Step<()> {
-        let Some(value) = self.value(set_value(set))? else { return Ok(()) };
+    ) -> Step<bool> {
+        let Some(value) = self.value(set_value(set))? else { return Ok(false) };
+        let written = !matches!(value.what, What::Null);
         let Some(Whose::Found(subjects)) = whose else {
-            return self
-                .protect(value, &field.place(), write_action(field, 0), false, |u| vec![Piece::Use(u)]);
+            self.protect(value, &field.place(), write_action(field, 0), false, |u| vec![Piece::Use(u)])?;
+            return Ok(written);
         };
         let unnamed = || refuse::unknown(&format!("a lookup for column {}", field.label));
         let stored = types::sql_name(field.stored_oid).ok_or_else(unnamed)?;
@@ -182,11 +189,12 @@ impl<'s> Planner<'s> {
                 Piece::Use(subjects),
                 Piece::Text(format!("::{kind}[], {subject})]")),
             ]
-        })
+        })?;
+        Ok(written)
     }
 
     /// The subject column in SQL, as text where it is varchar.
-    fn subject_sql(&self, target: &Target<'_>) -> Step<String> {
+    pub(super) fn subject_sql(&self, target: &Target<'_>) -> Step<String> {
         let sql = self.rels[target.rel].column_sql(target.subject);
         let sql = sql.ok_or_else(|| refuse::unknown("a subject column without a name"))?;
         Ok(if target.subject_oid == types::VARCHAR { format!("{sql}::text") } else { sql })
@@ -245,7 +253,13 @@ impl<'s> Planner<'s> {
         let kind = types::sql_name(target.subject_oid).ok_or_else(unnamed)?;
         let oid = types::array_of(types::parameter_oid(target.subject_oid)).ok_or_else(unnamed)?;
         let subjects =
-            self.use_value(Use { origin: Origin::Nothing, action: Action::Subjects, oid, client_oid: 0 });
+            self.use_value(Use {
+                origin: Origin::Nothing,
+                action: Action::Subjects,
+                oid,
+                client_oid: 0,
+                not_null: false,
+            });
         let only = if var.inh { "" } else { "ONLY " };
         let alias = var.alias().and_then(|a| a.aliasname()).map(|a| format!(" AS {}", quote(a)));
         let head = format!(

@@ -65,6 +65,7 @@ pub(super) struct Place<'a> {
     pub(super) field: FieldId,
     pub(super) label: &'a str,
     pub(super) stored_oid: u32,
+    pub(super) not_null: bool,
 }
 
 impl Planner<'_> {
@@ -221,7 +222,7 @@ impl Planner<'_> {
         } else {
             (origin, action)
         };
-        let index = self.use_value(Use { origin, action, oid, client_oid });
+        let index = self.use_value(Use { origin, action, oid, client_oid, not_null: place.not_null });
         self.edit(value.range, pieces(index));
         Ok(())
     }

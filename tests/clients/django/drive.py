@@ -235,6 +235,18 @@ def erased():
     assert not User.objects.filter(username="bob.lefevre").exists()
     assert not User.objects.filter(email="robert.lefevre@directory.example").exists()
     assert set(LogEntry.objects.filter(object_id=str(row.pk)).values_list("object_repr", flat=True)) == {""}
+    # Saving the whole row writes the placeholders back: they mean "unchanged".
+    row.is_active = False
+    row.save()
+    row = User.objects.get(pk=row.pk)
+    assert (row.username, row.email, row.first_name, row.is_active) == ("", "", "", False), vars(row)
+    row.first_name = "Revenu"
+    try:
+        row.save()
+        raise AssertionError("a value about an erased person was accepted")
+    except NotSupportedError as error:
+        assert error.__cause__.diag.sqlstate == "0A000", error.__cause__.diag.sqlstate
+    connection.close()
     client = Client()
     submitted(client.post("/admin/login/", {"username": "amelie.chef", "password": PASSWORD, "next": "/admin/"}))
     listed = page(client.get("/admin/auth/user/"))

@@ -179,3 +179,54 @@ fn a_constant_whose_cast_changes_its_spelling_tells_no_row() {
         .run("INSERT INTO admin_log (content_type_id, object_id, object_repr) VALUES (2::int8, '1', 'x')");
     assert_eq!(plan.write.as_ref().unwrap().rows[0].when.as_ref().unwrap().oid, 23);
 }
+
+#[test]
+fn rows_of_values_in_from_are_protected_row_by_row() {
+    let world = world();
+    let plan = world.run(
+        "INSERT INTO people (email, last_name, birth_date, job) SELECT p0::VARCHAR, p1::VARCHAR, p2::DATE, p3 \
+         FROM (VALUES ($1, $2, NULL, 'a', 0), ($3, 'x', $4, 'b', 1)) AS imp_sen(p0, p1, p2, p3, sen_counter) \
+         ORDER BY sen_counter RETURNING people.id, people.id AS id__1",
+    );
+    assert_eq!(
+        plan.sql,
+        "INSERT INTO people (email, last_name, birth_date, job) SELECT p0::text, p1::text, p2::bytea, p3 \
+         FROM (VALUES ($1, $2, NULL, 'a', 0), ($3, $5, $4, 'b', 1)) AS imp_sen(p0, p1, p2, p3, sen_counter) \
+         ORDER BY sen_counter RETURNING people.id, people.id AS id__1, \"people\".\"email\" AS \"paravent 0\", \
+         \"people\".\"last_name\" AS \"paravent 1\", \"people\".\"birth_date\" AS \"paravent 2\""
+    );
+    assert_eq!(plan.params[0].action, Action::Hold { field: EMAIL, row: 0 });
+    assert_eq!(plan.params[3].action, Action::Seal { field: BIRTH, row: 1 });
+    assert_eq!(plan.params[4].action, Action::Seal { field: LAST, row: 1 });
+    assert_eq!(plan.write.as_ref().unwrap().rows.len(), 2);
+    let plan = world.run(
+        "INSERT INTO people (id, last_name) SELECT v.a::bigint, v.b FROM (VALUES ($1, $2), (7, $3)) AS v(a, b)",
+    );
+    assert!(plan.sql.ends_with("SELECT v.a::bigint, v.b::text FROM (VALUES ($1::bigint, $2), (7, $3)) AS v(a, b)"));
+    let rows = &plan.write.as_ref().unwrap().rows;
+    assert!(matches!(rows[0].subject, SubjectSource::Client(0)));
+    assert!(matches!(&rows[1].subject, SubjectSource::Literal(id) if &**id == "7"));
+}
+
+#[test]
+fn values_in_from_that_cannot_be_followed_are_refused() {
+    let world = world();
+    let into = "INSERT INTO people (email, last_name) SELECT";
+    for (select, anchor) in [
+        ("a, lower(b) FROM (VALUES ('x', 'y')) v(a, b)", "insert-select"),
+        ("a, a FROM (VALUES ('x')) v(a)", "insert-select"),
+        ("a, b FROM (VALUES ('x', 'y')) v(a, b) WHERE a > 'b'", "insert-select"),
+        ("a, b FROM (VALUES ('x', 'y')) v(a, b) LIMIT 1", "insert-select"),
+        ("a, b FROM (VALUES ('x', 'y')) v(a, b), comments", "insert-select"),
+        ("a, b FROM (SELECT 'x', 'y') v(a, b)", "insert-select"),
+        ("a, b FROM (VALUES ('x', 'y')) v(a, b) ORDER BY b", "encrypted-operator"),
+        ("a, b::integer FROM (VALUES ('x', 'y')) v(a, b)", "cast"),
+        ("a, b FROM (VALUES ('x', upper('y'))) v(a, b)", "protected-expression"),
+    ] {
+        assert_eq!(world.refusal(&format!("{into} {select}")).anchor, anchor, "{select}");
+    }
+    let twice = "INSERT INTO people (email, job) SELECT a, a FROM (VALUES ('x')) v(a)";
+    assert_eq!(world.refusal(twice).anchor, "insert-select");
+    let computed = "INSERT INTO people (email, job) SELECT a, a || 'x' FROM (VALUES ('x')) v(a)";
+    assert_eq!(world.refusal(computed).anchor, "token-operator");
+}

@@ -108,3 +108,47 @@ fn deletes_find_tokens_and_show_what_they_return() {
     assert!(plan.sql.contains("people.email = $1 RETURNING c.body, \"c\".\"author_id\" AS \"paravent 0\""));
     assert!(plan.write.is_none());
 }
+
+#[test]
+fn rows_of_the_erased_keep_what_they_hold_in_a_text_of_its_own() {
+    let world = world();
+    let keep = |sql: &str| world.run(sql).keep.as_ref().map(|k| k.sql.clone());
+    assert_eq!(
+        keep("UPDATE people SET email = '', last_name = $1::text, birth_date = NULL, job = 'x' WHERE id = 5")
+            .unwrap(),
+        "UPDATE people SET email = CASE WHEN $2 IS NULL THEN NULL ELSE \"people\".\"email\" END, \
+         last_name = CASE WHEN $1 IS NULL THEN NULL ELSE \"people\".\"last_name\" END, birth_date = NULL, \
+         job = 'x' WHERE id = 5"
+    );
+    let found = keep("UPDATE people p SET last_name = $1 WHERE job = 'x'").unwrap();
+    assert!(found.contains(
+        "last_name = CASE WHEN $1 IS NULL THEN NULL ELSE COALESCE(($1::text[])[array_position($2::bigint[], \
+         \"p\".\"id\")], \"p\".\"last_name\") END WHERE"
+    ));
+    let upsert = "INSERT INTO people (id, last_name) VALUES (1, $1), (2, $2) ON CONFLICT (id) DO UPDATE SET \
+                  last_name = EXCLUDED.last_name";
+    let plan = world.run(upsert);
+    let keep_plan = plan.keep.as_ref().unwrap();
+    assert!(plan.sql.ends_with("DO UPDATE SET last_name = EXCLUDED.last_name"));
+    assert!(keep_plan.sql.ends_with(
+        "DO UPDATE SET last_name = CASE WHEN \"people\".\"id\" = ANY($3::bigint[]) AND EXCLUDED.last_name IS \
+         NOT NULL THEN \"people\".\"last_name\" ELSE EXCLUDED.last_name END"
+    ));
+    let (rows, oid) = keep_plan.rows.as_ref().unwrap();
+    assert_eq!(
+        rows,
+        "SELECT \"id\"::text FROM \"public\".\"people\" WHERE \"id\"::bigint = ANY($1::bigint[]) FOR UPDATE"
+    );
+    assert_eq!((*oid, &plan.params[2].action), (1016, &Action::Kept));
+    // Nobody's row, or somebody else's.
+    for sql in [
+        "UPDATE people SET id = 6, email = '', last_name = '', birth_date = NULL, badge = NULL WHERE id = 5",
+        "INSERT INTO people (id, last_name) VALUES (1, $1)",
+        "INSERT INTO people (id, last_name) VALUES (1, $1) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO people (id, email, last_name) VALUES (1, $1, $2) ON CONFLICT (email) DO UPDATE SET \
+         last_name = EXCLUDED.last_name",
+        "UPDATE people SET job = 'x' WHERE id = 5",
+    ] {
+        assert!(keep(sql).is_none(), "{sql}");
+    }
+}
