@@ -92,6 +92,8 @@ pub struct Param {
     pub action: Action,
     /// Type OID declared in Parse; 0 leaves it to the client's declaration or the server.
     pub type_oid: u32,
+    /// The type that a cast reads the client's value as, before it becomes the field's (0: no such cast).
+    pub read_as: u32,
     /// Every column that it is written to is NOT NULL: there an erased value reads as its field's placeholder.
     pub not_null: bool,
 }

@@ -408,6 +408,35 @@ SELECT birth_date, seen_at, birth_date::text FROM people WHERE id = 2
 SET TIME ZONE 'Europe/Paris'
 -- timestamps in that zone
 SELECT seen_at, seen_at::text FROM people WHERE id = 2
+-- a timestamp without zone reads in that one
+UPDATE people SET seen_at = '2020-01-02T03:04:05.678'::timestamp WHERE id = 2 RETURNING seen_at
+-- the same in summer
+UPDATE people SET seen_at = '2020-07-02 03:04:05'::timestamp without time zone WHERE id = 2 RETURNING seen_at
+-- in the hour that is left out
+UPDATE people SET seen_at = CAST('2020-03-29 02:30:00' AS timestamp) WHERE id = 2 RETURNING seen_at
+-- in the hour that comes twice
+UPDATE people SET seen_at = TIMESTAMP '2020-10-25 02:30:00' WHERE id = 2 RETURNING seen_at
+-- a date is its midnight
+UPDATE people SET seen_at = '2020-07-02'::date WHERE id = 2 RETURNING seen_at
+-- a timestamp is its date
+UPDATE people SET birth_date = '2020-01-02T23:04:05'::timestamp WHERE id = 2 RETURNING birth_date
+-- a timestamp with zone is its date in that zone
+UPDATE people SET birth_date = '2020-01-02 23:30:00+00'::timestamptz WHERE id = 2 RETURNING birth_date
+-- infinity without zone
+UPDATE people SET seen_at = 'infinity'::timestamp WHERE id = 2 RETURNING seen_at
+-- a timestamp by parameter
+UPDATE people SET seen_at = $1::timestamp, birth_date = $2::timestamp WHERE id = 2 RETURNING seen_at, birth_date
+--$ ?:2021-02-03 04:05:06 | ?:2021-02-03 04:05:06
+-- a bad timestamp ! value
+UPDATE people SET seen_at = '2020-02-30 00:00'::timestamp WHERE id = 2
+-- rows with and without zone
+INSERT INTO people (email, seen_at) VALUES ('z1@x.example', '2020-07-02 03:04:05'::timestamp), ('z2@x.example', '2020-07-02 03:04:05+00'::timestamptz), ('z3@x.example', '2020-07-02'::date) RETURNING seen_at
+-- numbers of other types
+UPDATE people SET salary = '12.345'::float8, age = '7'::int8, points = '2.5'::numeric WHERE id = 2 RETURNING salary, age, points
+-- a number too large for its column ! value
+UPDATE people SET age = '3000000000'::bigint WHERE id = 2
+-- no number ! value
+UPDATE people SET salary = 'NaN'::float8, age = 'douze'::int8 WHERE id = 2
 -- a date in that style
 UPDATE people SET birth_date = '03/04/2005' WHERE id = 2 RETURNING birth_date
 -- reset datestyle

@@ -218,9 +218,7 @@ fn an_upsert_that_lands_on_the_erased_keeps_their_values() {
     assert_eq!(client.rows(&format!("{SEEN}1")), gone());
     // Another value, a row that is not there, and a row that is met by another key.
     for sql in [
-        format!(
-            "INSERT INTO people {columns} VALUES (1, '', 'gone', 'Ana', '', '1900-01-01', 'no') {set}"
-        ),
+        format!("INSERT INTO people {columns} VALUES (1, '', 'gone', 'Ana', '', '1900-01-01', 'no') {set}"),
         format!(
             "INSERT INTO people (id, email, login, first_name, last_name, hired, code) \
              VALUES (9, '', 'gone', 'New', '', '1900-01-01', 10) \

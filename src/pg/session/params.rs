@@ -62,12 +62,18 @@ impl<'a> Client<'a> {
         match &param.source {
             Source::Client(i) => {
                 let i = usize::from(*i);
+                let oid = match (self.oid(i), param.read_as) {
+                    (0 | UNKNOWN, cast) => cast,
+                    (declared, 0) => declared,
+                    (declared, cast) if declared == cast => cast,
+                    _ => return Err(cast_of_parameter()),
+                };
                 match self.message.value(i) {
-                    Some(bytes) => Ok(Some((bytes, self.format(i)?, self.oid(i)))),
+                    Some(bytes) => Ok(Some((bytes, self.format(i)?, oid))),
                     None => Ok(None),
                 }
             }
-            Source::Literal(Some(clear)) => Ok(Some((clear.bytes(), Format::Text, 0))),
+            Source::Literal(Some(clear)) => Ok(Some((clear.bytes(), Format::Text, param.read_as))),
             Source::Literal(None) | Source::Nothing => Ok(None),
         }
     }
@@ -156,6 +162,18 @@ impl<'a> Client<'a> {
             })
             .collect()
     }
+}
+
+/// `unknown`: a type left open.
+const UNKNOWN: u32 = 705;
+
+fn cast_of_parameter() -> Failure {
+    Failure::new(
+        "0A000",
+        "cast",
+        "paravent: a parameter is declared as one type and cast to another, in the place of a protected value",
+        "declare the type that it is cast to, or leave the cast out",
+    )
 }
 
 /// What is stored, as one parameter.

@@ -369,7 +369,13 @@ impl Session {
     }
 
     /// Reads a value as its field's type; an identifier becomes its text form.
-    pub(super) fn clear(&self, id: FieldId, bytes: &[u8], format: Format, oid: u32) -> Result<Clear, Failure> {
+    pub(super) fn clear(
+        &self,
+        id: FieldId,
+        bytes: &[u8],
+        format: Format,
+        oid: u32,
+    ) -> Result<Clear, Failure> {
         let field = self.shared.door.policy().field(id);
         let clear = value::decode(bytes, format, oid, field.ty, &self.settings)
             .map_err(|e| Failure::value(&e, &field.name))?;

@@ -52,6 +52,8 @@ pub(super) struct Use {
     pub(super) oid: u32,
     /// The type the client is told.
     pub(super) client_oid: u32,
+    /// See [`Param::read_as`].
+    pub(super) read_as: u32,
     /// It is written to a column that can't be NULL.
     pub(super) not_null: bool,
 }
@@ -297,6 +299,7 @@ impl Numbering {
                 source: Source::Client(u16::try_from(i).unwrap_or(u16::MAX)),
                 action: Action::Relay,
                 type_oid: 0,
+                read_as: 0,
                 not_null: false,
             })
             .collect();
@@ -316,11 +319,12 @@ impl Numbering {
             client[at] = ClientParam::Type(first.client_oid);
             let alike = uses.iter().all(|&u| {
                 let u = &planner.uses[u];
-                u.action == first.action && u.oid == first.oid
+                u.action == first.action && (u.oid, u.read_as) == (first.oid, first.read_as)
             });
             if alike {
                 params[at].action = first.action.clone();
                 params[at].type_oid = first.oid;
+                params[at].read_as = first.read_as;
                 params[at].not_null = uses.iter().all(|&u| planner.uses[u].not_null);
                 uses.iter().for_each(|&u| of_use[u] = at + 1);
             } else {
@@ -328,11 +332,12 @@ impl Numbering {
                 params[at].type_oid = types::TEXT;
                 let source = || Source::Client(n - 1);
                 for &u in &uses {
-                    let Use { action, oid, not_null, .. } = &planner.uses[u];
+                    let Use { action, oid, read_as, not_null, .. } = &planner.uses[u];
                     params.push(Param {
                         source: source(),
                         action: action.clone(),
                         type_oid: *oid,
+                        read_as: *read_as,
                         not_null: *not_null,
                     });
                     of_use[u] = params.len();
@@ -345,7 +350,13 @@ impl Numbering {
                 Origin::Literal(value) => Source::Literal(value.as_ref().map(copy)),
                 Origin::Nothing => Source::Nothing,
             };
-            params.push(Param { source, action: u.action.clone(), type_oid: u.oid, not_null: u.not_null });
+            params.push(Param {
+                source,
+                action: u.action.clone(),
+                type_oid: u.oid,
+                read_as: u.read_as,
+                not_null: u.not_null,
+            });
             of_use[i] = params.len();
         }
         if params.len() > usize::from(u16::MAX) {

@@ -14,12 +14,7 @@ use pg_raw_parse::{Node, nodes};
 
 impl FieldFlow {
     pub(super) fn place(&self) -> Place<'_> {
-        Place {
-            field: self.field,
-            label: &self.label,
-            stored_oid: self.stored_oid,
-            not_null: self.not_null,
-        }
+        Place { field: self.field, label: &self.label, stored_oid: self.stored_oid, not_null: self.not_null }
     }
 }
 

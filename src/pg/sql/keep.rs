@@ -47,7 +47,14 @@ impl<'s> Planner<'s> {
         );
         self.keep = Some(KeepDraft { edits: Vec::new(), rows: Some((rows, oid)) });
         let action = Action::Kept;
-        Ok(self.use_value(Use { origin: Origin::Nothing, action, oid, client_oid: 0, not_null: false }))
+        Ok(self.use_value(Use {
+            origin: Origin::Nothing,
+            action,
+            oid,
+            client_oid: 0,
+            read_as: 0,
+            not_null: false,
+        }))
     }
 
     /// Upsert: a SET whose value stands at `range` and is `pieces` else.

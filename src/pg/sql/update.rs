@@ -252,14 +252,14 @@ impl<'s> Planner<'s> {
         let unnamed = || refuse::unknown("a subject of that type");
         let kind = types::sql_name(target.subject_oid).ok_or_else(unnamed)?;
         let oid = types::array_of(types::parameter_oid(target.subject_oid)).ok_or_else(unnamed)?;
-        let subjects =
-            self.use_value(Use {
-                origin: Origin::Nothing,
-                action: Action::Subjects,
-                oid,
-                client_oid: 0,
-                not_null: false,
-            });
+        let subjects = self.use_value(Use {
+            origin: Origin::Nothing,
+            action: Action::Subjects,
+            oid,
+            client_oid: 0,
+            read_as: 0,
+            not_null: false,
+        });
         let only = if var.inh { "" } else { "ONLY " };
         let alias = var.alias().and_then(|a| a.aliasname()).map(|a| format!(" AS {}", quote(a)));
         let head = format!(

@@ -194,11 +194,14 @@ impl Planner<'_> {
         array: bool,
         pieces: impl FnOnce(usize) -> Vec<Piece>,
     ) -> Step<()> {
-        self.check_casts(&value.casts, place, array)?;
-        self.strip(&value.casts);
         let field = self.field(place.field)?;
+        let read_as = if array { 0 } else { assigned(&value.casts, field) };
+        if read_as == 0 {
+            self.check_casts(&value.casts, place, array)?;
+        }
+        self.strip(&value.casts);
         let oid = types::parameter_oid(place.stored_oid);
-        let client = client_oid(field, place.stored_oid);
+        let client = if read_as == 0 { client_oid(field, place.stored_oid) } else { read_as };
         let in_array = |oid| {
             types::array_of(oid)
                 .ok_or_else(|| refuse::unknown(&format!("an array for column {}", place.label)))
@@ -222,7 +225,8 @@ impl Planner<'_> {
         } else {
             (origin, action)
         };
-        let index = self.use_value(Use { origin, action, oid, client_oid, not_null: place.not_null });
+        let index =
+            self.use_value(Use { origin, action, oid, client_oid, read_as, not_null: place.not_null });
         self.edit(value.range, pieces(index));
         Ok(())
     }
@@ -284,6 +288,22 @@ fn fits((oid, typmod): (u32, i32), field: &Field) -> bool {
         Declared::Bigint => integers.contains(&oid),
         _ => oid == declared && same_length,
     }
+}
+
+/// The type that a single cast makes of a constant, from which Postgres would go on to the field's type by
+/// assignment (`pg_cast`): a date or time among such, a number among numbers. 0 where there is none, or none is needed.
+fn assigned(casts: &[Cast], field: &Field) -> u32 {
+    use types::{DATE, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, TIMESTAMP, TIMESTAMPTZ};
+    let [Cast { to: Some((oid, -1)), array: false, .. }] = casts else { return 0 };
+    let family: &[u32] = match field.ty {
+        Declared::Date | Declared::Timestamptz(_) => &[DATE, TIMESTAMP, TIMESTAMPTZ],
+        Declared::Integer | Declared::Bigint | Declared::Numeric(_) => {
+            &[INT2, INT4, INT8, NUMERIC, FLOAT4, FLOAT8]
+        }
+        _ => &[],
+    };
+    let needed = field.protect == Protect::Encrypt && !fits((*oid, -1), field);
+    if needed && family.contains(oid) { *oid } else { 0 }
 }
 
 /// The name of a function, with whether it may be the one of `pg_catalog`.

@@ -202,7 +202,10 @@ fn rows_of_values_in_from_are_protected_row_by_row() {
     let plan = world.run(
         "INSERT INTO people (id, last_name) SELECT v.a::bigint, v.b FROM (VALUES ($1, $2), (7, $3)) AS v(a, b)",
     );
-    assert!(plan.sql.ends_with("SELECT v.a::bigint, v.b::text FROM (VALUES ($1::bigint, $2), (7, $3)) AS v(a, b)"));
+    assert!(
+        plan.sql
+            .ends_with("SELECT v.a::bigint, v.b::text FROM (VALUES ($1::bigint, $2), (7, $3)) AS v(a, b)")
+    );
     let rows = &plan.write.as_ref().unwrap().rows;
     assert!(matches!(rows[0].subject, SubjectSource::Client(0)));
     assert!(matches!(&rows[1].subject, SubjectSource::Literal(id) if &**id == "7"));
