@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use paravent::ids::{Generation, KeyId, Subject};
 use paravent::keystore::Keystore;
 use paravent::keystore::embedded::Embedded;
-use paravent::keystore::model::{Found, NewSecret, UnitId, Write};
+use paravent::keystore::model::{Found, GenerationRow, GenerationState, NewSecret, UnitId, Write};
 use std::hint::black_box;
 
 /// Subjects that are there before the reads.
@@ -32,6 +32,8 @@ fn keystore(c: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let store = Embedded::open(&directory.path().join("bench.keystore")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let first = GenerationRow { number: Generation(1), wrapped: vec![0; 69], state: GenerationState::Active };
+    runtime.block_on(store.add_generation(first)).unwrap();
     let mut next = 0;
     let mut fresh = |count: u64| -> Vec<Write> {
         next += count;

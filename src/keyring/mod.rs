@@ -7,22 +7,27 @@ mod cache;
 mod entry;
 mod error;
 mod lease;
+mod lookup;
 mod open;
 mod read;
+mod rotate;
+mod seal;
 mod write;
 
 pub use entry::{Holder, KeyAnswer, TokenEntry};
 pub use error::KeyringError;
+pub use rotate::Rewrapped;
 pub use write::{Fresh, Made};
 
 use crate::clock::{Clock, SystemClock};
-use crate::ids::KeyId;
-use crate::keys::{GenerationKey, LookupKey, MarkKey};
+use crate::ids::{Generation, KeyId};
+use crate::keys::{GenerationKey, MarkKey};
 use crate::keystore::Keystore;
 use crate::keystore::model::UnitId;
 use cache::Cache;
 use entry::{KeyEntry, LookupEntry, SealingKey, TokenKey};
 use lease::Lease;
+use lookup::Lookups;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -54,9 +59,10 @@ pub struct Keyring {
 
 struct Inner {
     store: Arc<dyn Keystore>,
-    generations: HashMap<u32, GenerationKey>,
-    active: u32,
-    domains: RwLock<HashMap<Arc<str>, Arc<LookupKey>>>,
+    ring: RwLock<Ring>,
+    /// Held while the active generation changes: who wrapped under the old one waits for the new one.
+    switching: tokio::sync::RwLock<()>,
+    lookups: Lookups,
     marks: MarkKey,
     caches: Arc<Caches>,
     lease: Lease,
@@ -75,8 +81,20 @@ struct Caches {
     erasures: AtomicU64,
 }
 
+/// The generation keys at hand.
+struct Ring {
+    keys: HashMap<Generation, Arc<GenerationKey>>,
+    active: Generation,
+}
+
 impl Inner {
-    fn generation(&self, number: u32) -> Result<&GenerationKey, KeyringError> {
-        self.generations.get(&number).ok_or(KeyringError::Generation(number))
+    fn generation(&self, number: Generation) -> Result<Arc<GenerationKey>, KeyringError> {
+        self.ring.read().keys.get(&number).cloned().ok_or(KeyringError::Generation(number.0))
+    }
+
+    /// What new secrets are wrapped under.
+    fn active(&self) -> Result<Arc<GenerationKey>, KeyringError> {
+        let number = self.ring.read().active;
+        self.generation(number)
     }
 }

@@ -2,11 +2,12 @@
 
 use super::cache::Cache;
 use super::lease::Lease;
-use super::{Caches, Inner, Keyring, KeyringError, Options};
+use super::lookup::Lookups;
+use super::{Caches, Inner, Keyring, KeyringError, Options, Ring};
 use crate::fault::Fault;
 use crate::ids::Generation;
 use crate::keys::{DomainSecret, GenerationKey, MARK_DOMAIN, MarkKey, Wrapped};
-use crate::keystore::model::{DomainRow, GenerationRow};
+use crate::keystore::model::{DomainRow, GenerationRow, GenerationState};
 use crate::keystore::{Keystore, StoreError};
 use crate::roots::{RootError, RootProvider, RootWrapped};
 use parking_lot::{Mutex, RwLock};
@@ -33,12 +34,16 @@ impl Keyring {
         if rows.is_empty() {
             rows.push(found(&*store, roots).await?);
         }
-        let mut generations = HashMap::new();
+        let mut keys = HashMap::new();
         for row in &rows {
-            generations.insert(row.number.0, unwrap(roots, row)?);
+            if let Some(key) = at_hand(&*store, roots, row).await? {
+                keys.insert(row.number, Arc::new(key));
+            }
         }
-        let active = rows.iter().rfind(|row| row.active).ok_or(KeyringError::Generation(0))?.number;
-        let marks = marks(&*store, &generations, active).await?;
+        let active = rows.iter().rfind(|row| row.state == GenerationState::Active);
+        let active = active.ok_or(KeyringError::Generation(0))?.number;
+        let ring = Ring { keys, active };
+        let marks = marks(&*store, &ring).await?;
         lease.renew(asked);
         let capacity = options.capacity;
         let caches = Caches {
@@ -51,9 +56,9 @@ impl Keyring {
         };
         let inner = Inner {
             store,
-            generations,
-            active: active.0,
-            domains: RwLock::new(HashMap::new()),
+            ring: RwLock::new(ring),
+            switching: tokio::sync::RwLock::default(),
+            lookups: Lookups::default(),
             marks,
             caches: Arc::new(caches),
             lease,
@@ -63,7 +68,7 @@ impl Keyring {
     }
 }
 
-fn root_error(generation: Generation) -> impl FnOnce(RootError) -> KeyringError {
+pub(super) fn root_error(generation: Generation) -> impl FnOnce(RootError) -> KeyringError {
     move |e| KeyringError::Root {
         generation: generation.0,
         why: e.to_string(),
@@ -78,28 +83,47 @@ async fn found(store: &dyn Keystore, roots: &dyn RootProvider) -> Result<Generat
         return Err(StoreError::Damaged("the keystore".into(), why).into());
     }
     let wrapped = roots.wrap(&GenerationKey::generate(FIRST)).map_err(root_error(FIRST))?;
-    let row = GenerationRow { number: FIRST, wrapped: wrapped.as_bytes().to_vec(), active: true };
+    let row = GenerationRow { number: FIRST, wrapped: wrapped.as_bytes().to_vec(), state: GenerationState::Active };
     Ok(store.add_generation(row).await?)
 }
 
-fn unwrap(roots: &dyn RootProvider, row: &GenerationRow) -> Result<GenerationKey, KeyringError> {
+/// A generation's key; none for one that is destroyed. A root key may be gone although the store doesn't say so yet,
+/// where a kill came between the two; but never while something depends on it.
+async fn at_hand(
+    store: &dyn Keystore,
+    roots: &dyn RootProvider,
+    row: &GenerationRow,
+) -> Result<Option<GenerationKey>, KeyringError> {
+    if row.state == GenerationState::Destroyed {
+        return Ok(None);
+    }
     let wrapped = RootWrapped::from_bytes(&row.wrapped).map_err(root_error(row.number))?;
-    roots.unwrap(row.number, &wrapped).map_err(root_error(row.number))
+    match roots.unwrap(row.number, &wrapped) {
+        Ok(key) => Ok(Some(key)),
+        Err(RootError::Missing(_))
+            if row.state != GenerationState::Active && store.dependents(row.number).await?.none() =>
+        {
+            store.advance(row.number, GenerationState::Empty).await?;
+            store.advance(row.number, GenerationState::Destroyed).await?;
+            Ok(None)
+        }
+        Err(error) => Err(root_error(row.number)(error)),
+    }
 }
 
-/// The key that makes marks.
-async fn marks(
-    store: &dyn Keystore,
-    generations: &HashMap<u32, GenerationKey>,
-    active: Generation,
-) -> Result<MarkKey, KeyringError> {
-    let generation = generations.get(&active.0).ok_or(KeyringError::Generation(active.0))?;
-    let row = match store.domain(MARK_DOMAIN, active).await? {
+/// The key that makes marks. During a rotation it is there twice, the same.
+async fn marks(store: &dyn Keystore, ring: &Ring) -> Result<MarkKey, KeyringError> {
+    let generation = |number: Generation| ring.keys.get(&number).ok_or(KeyringError::Generation(number.0));
+    let row = match store.domain(MARK_DOMAIN).await?.into_iter().next() {
         Some(row) => row,
         None => {
-            let wrapped = DomainSecret::generate().wrap(generation, MARK_DOMAIN)?.to_bytes().to_vec();
-            store.add_domain(DomainRow { domain: MARK_DOMAIN.into(), generation: active, wrapped }).await?
+            let active = generation(ring.active)?;
+            let wrapped = DomainSecret::generate().wrap(active, MARK_DOMAIN)?.to_bytes().to_vec();
+            store
+                .add_domain(DomainRow { domain: MARK_DOMAIN.into(), generation: ring.active, wrapped })
+                .await?
         }
     };
-    Ok(DomainSecret::unwrap(&Wrapped::from_bytes(&row.wrapped)?, generation, MARK_DOMAIN)?.mark_key())
+    let wrapped = Wrapped::from_bytes(&row.wrapped)?;
+    Ok(DomainSecret::unwrap(&wrapped, generation(row.generation)?, MARK_DOMAIN)?.mark_key())
 }

@@ -1,14 +1,13 @@
 //! Reading: from the cache at once, or from the store into the cache.
 
 use super::entry::{
-    KeyAnswer, KeyEntry, LiveKey, LookupEntry, LookupRef, SealingKey, SealingRef, TokenEntry, TokenKey,
-    TokenRef,
+    KeyAnswer, KeyEntry, LiveKey, SealingKey, SealingRef, TokenEntry, TokenKey, TokenRef,
 };
 use super::lease::Standing;
 use super::{Keyring, KeyringError};
-use crate::ids::{Generation, KeyId, Subject};
-use crate::keys::{Binding, DomainSecret, LookupKey, Purpose, SubjectSecret, UserKey, Wrapped};
-use crate::keystore::model::{DomainRow, Found, SecretRow};
+use crate::ids::{KeyId, Subject};
+use crate::keys::{Binding, Purpose, SubjectSecret, UserKey, Wrapped};
+use crate::keystore::model::{Found, SecretRow};
 use crate::keystore::{Answer, StoreError};
 use crate::secret::Secret;
 use std::sync::Arc;
@@ -80,8 +79,12 @@ impl Keyring {
             let found = self.inner.store.secrets(&wanted).await?;
             let mut again = Vec::new();
             for ((key, ticket), found) in wanted.iter().zip(tickets).zip(found) {
-                let entry = self.entry(found)?;
-                if !caches.keys.fill(ticket, *key, entry) {
+                let filled = match self.entry(found) {
+                    // A rotation ended between the two reads: the row is wrapped under the next generation now.
+                    Err(KeyringError::Generation(_)) => false,
+                    entry => caches.keys.fill(ticket, *key, entry?),
+                };
+                if !filled {
                     again.push(*key);
                 }
             }
@@ -112,12 +115,12 @@ impl Keyring {
         })
     }
 
-    fn unwrap(&self, row: &SecretRow) -> Result<SubjectSecret, KeyringError> {
+    pub(super) fn unwrap(&self, row: &SecretRow) -> Result<SubjectSecret, KeyringError> {
         let purpose = Purpose::new(row.purpose.clone()).map_err(|_| KeyringError::Purpose)?;
         let binding = row.subject.as_ref().map_or(Binding::Unbound, Binding::To);
-        let generation = self.inner.generation(row.generation.0)?;
+        let generation = self.inner.generation(row.generation)?;
         let wrapped = Wrapped::from_bytes(&row.wrapped)?;
-        Ok(SubjectSecret::unwrap(&wrapped, generation, binding, purpose, row.key_id)?)
+        Ok(SubjectSecret::unwrap(&wrapped, &generation, binding, purpose, row.key_id)?)
     }
 
     /// Fetches a token into the cache, and the keys of its holders while they are few.
@@ -167,52 +170,6 @@ impl Keyring {
             }
         }
         Err(KeyringError::Busy)
-    }
-
-    /// The lookup key of a domain; its secret is made when the domain is first used.
-    pub async fn lookup_key(&self, domain: &Arc<str>) -> Result<Arc<LookupKey>, KeyringError> {
-        let inner = &self.inner;
-        let known = inner.domains.read().get(domain).cloned();
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let generation = inner.generation(inner.active)?;
-        let number = Generation(inner.active);
-        let row = match inner.store.domain(domain, number).await? {
-            Some(row) => row,
-            None => {
-                let wrapped = DomainSecret::generate().wrap(generation, domain)?.to_bytes().to_vec();
-                inner
-                    .store
-                    .add_domain(DomainRow { domain: domain.clone(), generation: number, wrapped })
-                    .await?
-            }
-        };
-        let secret = DomainSecret::unwrap(&Wrapped::from_bytes(&row.wrapped)?, generation, domain)?;
-        let key = Arc::new(secret.lookup_key());
-        Ok(inner.domains.write().entry(domain.clone()).or_insert(key).clone())
-    }
-
-    /// The token of an identifier, if it has one. Only settled ones are cached: others may yet be undone.
-    pub async fn find(&self, domain: &Arc<str>, hmac: &[u8; 32]) -> Result<Option<Box<str>>, KeyringError> {
-        let caches = &self.inner.caches;
-        let wanted = LookupRef { domain, hmac };
-        if let Some(token) = caches.lookups.get(&wanted, Clone::clone) {
-            return Ok(Some(token));
-        }
-        let ticket = caches.lookups.ticket(&wanted);
-        let found = self.inner.store.lookup(domain, Generation(self.inner.active), hmac).await?;
-        let Some(looked) = found else { return Ok(None) };
-        if looked.settled {
-            let key = LookupEntry { domain: domain.clone(), hmac: *hmac };
-            caches.lookups.fill(ticket, key, looked.token.clone());
-        }
-        Ok(Some(looked.token))
-    }
-
-    /// The tokens of every identifier with that fold.
-    pub async fn folded(&self, domain: &str, hmac: &[u8; 32]) -> Result<Vec<Box<str>>, KeyringError> {
-        Ok(self.inner.store.folded(domain, Generation(self.inner.active), hmac).await?)
     }
 
     /// Whether the subject was erased and left a mark, if the store can say so at once.

@@ -2,14 +2,17 @@
 
 use super::entry::{KeyEntry, LookupRef, TokenRef};
 use super::{Caches, Keyring, KeyringError};
-use crate::ids::{Generation, KeyId, Subject};
+use crate::ids::{KeyId, Subject};
 use crate::keys::{Binding, Purpose, SubjectSecret, UserKey};
-use crate::keystore::Keystore;
+use crate::keystore::{Keystore, StoreError};
 use crate::keystore::model::{
     Bind, Bound, Erase, Erased, Held, Hold, HolderName, NewSecret, Scope, Settle, UnitId, UnsettledRow, Write,
 };
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// So often bindings start over because the keys were rotated meanwhile.
+const ATTEMPTS: usize = 8;
 
 /// A fresh secret that isn't in the store yet.
 #[derive(Debug)]
@@ -41,8 +44,8 @@ impl Keyring {
         refuse: bool,
     ) -> Result<Fresh, KeyringError> {
         let secret = SubjectSecret::generate(purpose.clone());
-        let generation = self.inner.generation(self.inner.active)?;
-        let wrapped = secret.wrap(generation, subject.map_or(Binding::Unbound, Binding::To))?;
+        let generation = self.inner.active()?;
+        let wrapped = secret.wrap(&generation, subject.map_or(Binding::Unbound, Binding::To))?;
         let row = NewSecret {
             key_id: secret.key_id(),
             subject: subject.cloned(),
@@ -52,11 +55,6 @@ impl Keyring {
             wrapped: wrapped.to_bytes().to_vec(),
         };
         Ok(Fresh { user: secret.user_key(), secret, row })
-    }
-
-    /// The generation whose domain secrets make lookups.
-    pub fn generation(&self) -> Generation {
-        Generation(self.inner.active)
     }
 
     /// Adds secrets and holders for a unit: durable when it returns.
@@ -72,7 +70,12 @@ impl Keyring {
         let domains: Vec<Arc<str>> = holds.iter().map(|hold| hold.domain.clone()).collect();
         let made_at = self.inner.clock.wall().as_millisecond();
         let write = Write { unit, database: database.clone(), made_at, secrets, holds };
-        let held = self.inner.store.write(write).await?;
+        let written = self.inner.store.write(write).await;
+        if matches!(written, Err(StoreError::Stale)) {
+            self.inner.lookups.forget();
+            self.switched().await;
+        }
+        let held = written?;
         for (domain, held) in domains.iter().zip(&held) {
             caches.tokens.purge(&TokenRef { domain, token: &held.token });
         }
@@ -87,22 +90,36 @@ impl Keyring {
         destroyed: Vec<KeyId>,
         tokens: &[(Arc<str>, Box<str>)],
     ) -> Result<(), KeyringError> {
-        let generation = self.inner.generation(self.inner.active)?;
-        let mut rows = Vec::with_capacity(bound.len());
-        for (secret, subject, refuse) in bound {
-            rows.push(Bound {
-                key_id: secret.key_id(),
-                subject: subject.clone(),
-                mark: refuse.then(|| self.mark(subject)),
-                wrapped: secret.wrap(generation, Binding::To(subject))?.to_bytes().to_vec(),
-            });
+        let mut done = Err(StoreError::Stale);
+        for _ in 0..ATTEMPTS {
+            let bind = Bind { unit, bound: self.bound(bound)?, destroyed: destroyed.clone() };
+            done = self.inner.store.bind(bind).await;
+            if !matches!(done, Err(StoreError::Stale)) {
+                break;
+            }
+            self.switched().await;
         }
         let mut changed = destroyed.clone();
         changed.extend(bound.iter().map(|(secret, ..)| secret.key_id()));
-        let done = self.inner.store.bind(Bind { unit, bound: rows, destroyed }).await;
         // Whatever happened, what the cache knows of them is no longer certain.
         self.inner.caches.forget(&changed, tokens.iter().map(|(domain, token)| (&**domain, &**token)));
         Ok(done?)
+    }
+
+    /// The rows of secrets that get their subject, wrapped under the active generation.
+    fn bound(&self, bound: &[(SubjectSecret, Subject, bool)]) -> Result<Vec<Bound>, KeyringError> {
+        let generation = self.inner.active()?;
+        let row = |(secret, subject, refuse): &(SubjectSecret, Subject, bool)| {
+            let wrapped = secret.wrap(&generation, Binding::To(subject))?;
+            Ok(Bound {
+                key_id: secret.key_id(),
+                subject: subject.clone(),
+                mark: refuse.then(|| self.mark(subject)),
+                generation: generation.number(),
+                wrapped: wrapped.to_bytes().to_vec(),
+            })
+        };
+        bound.iter().map(row).collect()
     }
 
     /// Queues the outcome of a unit, or of parts of it. `last` says that nothing more will come of it.
@@ -156,7 +173,7 @@ impl Keyring {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let settle = Settle { unit: row.unit, scope: Scope::Keys(vec![row.key_id]), committed };
         self.inner.store.settle(settle, Box::new(move |outcome| drop(sender.send(outcome))));
-        let lost = || crate::keystore::StoreError::Unavailable("the keystore gave no answer".into());
+        let lost = || StoreError::Unavailable("the keystore gave no answer".into());
         let outcome = receiver.await.unwrap_or_else(|_| Err(lost()));
         self.inner
             .caches

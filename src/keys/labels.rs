@@ -19,14 +19,17 @@ pub const ROOT_ID: &[u8] = b"paravent/v1/root-id";
 pub const ROOT_WRAP: &[u8] = b"paravent/v1/root-wrap";
 /// Field name → field tag (SHA-256).
 pub const FIELD: &[u8] = b"paravent/v1/field";
+/// G → key that seals one erased subject until its places are swept.
+pub const SWEEP: &[u8] = b"paravent/v1/sweep";
 /// Identifier as it is → lookup (HMAC message prefix).
 pub const EXACT: &[u8] = b"paravent/v1/exact";
 /// Folded identifier → lookup (HMAC message prefix).
 pub const FOLD: &[u8] = b"paravent/v1/fold";
 
 /// All of them, for the test and for reviewers.
-pub const ALL: [&[u8]; 11] =
-    [KEY_ID, USER_KEY, WRAP, DOMAIN_WRAP, LOOKUP_KEY, MARK_KEY, ROOT_ID, ROOT_WRAP, FIELD, EXACT, FOLD];
+pub const ALL: [&[u8]; 12] = [
+    KEY_ID, USER_KEY, WRAP, DOMAIN_WRAP, LOOKUP_KEY, MARK_KEY, ROOT_ID, ROOT_WRAP, FIELD, SWEEP, EXACT, FOLD,
+];
 
 #[cfg(test)]
 mod tests {

@@ -11,10 +11,12 @@
 mod domain;
 mod generation;
 pub mod labels;
+mod pending;
 mod subject;
 mod wrapped;
 
 pub use domain::{DomainSecret, Lookup, LookupKey, MARK_DOMAIN, Mark, MarkKey};
 pub use generation::GenerationKey;
+pub use pending::{open_pending, seal_pending};
 pub use subject::{Binding, Purpose, PurposeError, SubjectSecret, UserKey};
 pub use wrapped::{UnwrapError, WRAPPED_LEN, WrapError, Wrapped};

@@ -133,7 +133,7 @@ impl Wrapped {
 }
 
 /// Associated data: parts, each with its length before it, so that no two lists of parts look alike.
-pub(super) struct Aad(Vec<u8>);
+pub(super) struct Aad(pub(super) Vec<u8>);
 
 impl Aad {
     pub(super) fn of(parts: &[&[u8]]) -> Self {

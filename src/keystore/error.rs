@@ -37,6 +37,18 @@ pub enum StoreError {
     /// A token offered for an identifier is another's: offer a new one.
     #[error("the token is taken")]
     Taken,
+    /// Another generation has become the active one: wrap, and look up, under that.
+    #[error("the keys have just been rotated; try again")]
+    Stale,
+    /// Another generation is not destroyed yet.
+    #[error("a rotation is under way")]
+    Rotating,
+    /// Something depends on the generation, or it is not at the step before.
+    #[error("generation {0} is in use")]
+    InUse(u32),
+    /// The file of a backup is there already, or can't be written.
+    #[error("the backup can't be written: {0}")]
+    Backup(String),
     /// The subject was erased, and its mark forbids new secrets.
     #[error("the subject was erased")]
     Marked,

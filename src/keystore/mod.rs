@@ -7,6 +7,8 @@
 pub mod embedded;
 mod error;
 pub mod model;
+pub mod rotation;
+pub mod sweep;
 
 pub use error::StoreError;
 
@@ -15,8 +17,11 @@ use model::{
     Bind, DomainRow, Erase, Erased, Footprint, Found, GenerationRow, Held, LedgerHead, Looked, SecretRow,
     Settle, TokenFound, UnsettledRow, Write,
 };
+use rotation::{Dependent, Dependents, GenerationState, Rewrap, TokenLookups, Unlooked};
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
+use sweep::{SealedSubject, SweepRow};
 
 /// What a keystore call gives: boxed, so that the trait is object-safe.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -37,11 +42,75 @@ pub trait Keystore: Send + Sync + 'static {
     /// Adds a generation, or gives the one that already has this number.
     fn add_generation(&self, row: GenerationRow) -> Answer<'_, GenerationRow>;
 
-    /// The secret of a domain in a generation.
-    fn domain(&self, domain: &str, generation: Generation) -> Answer<'_, Option<DomainRow>>;
+    /// Makes `row` the active generation, in one change with the closing of the one before it. From then on
+    /// nothing is wrapped under that one.
+    ///
+    /// # Errors
+    /// [`StoreError::Rotating`] while another generation is there that is not destroyed.
+    fn rotate(&self, row: GenerationRow) -> Answer<'_, ()>;
+
+    /// Takes a generation to its next state.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when something depends on it, or it is not in the state before.
+    fn advance(&self, generation: Generation, to: GenerationState) -> Answer<'_, ()>;
+
+    /// What depends on a generation.
+    fn dependents(&self, generation: Generation) -> Answer<'_, Dependents>;
+
+    /// Secrets that a generation wraps, in order of key id, after that one.
+    fn wrapped_by(
+        &self,
+        generation: Generation,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Answer<'_, Vec<Dependent>>;
+
+    /// Every secret, in order of key id, after that one.
+    fn every_secret(&self, after: Option<KeyId>, limit: u32) -> Answer<'_, Vec<SecretRow>>;
+
+    /// Wraps secrets again; says how many were still what they were read as.
+    fn rewrap(&self, secrets: Vec<Rewrap>) -> Answer<'_, u64>;
+
+    /// The secrets of a domain, newest generation first.
+    fn domain(&self, domain: &str) -> Answer<'_, Vec<DomainRow>>;
+
+    /// Every domain secret.
+    fn domains(&self) -> Answer<'_, Vec<DomainRow>>;
 
     /// Adds a domain secret, or gives the one that is already there.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when its generation is not the active one.
     fn add_domain(&self, row: DomainRow) -> Answer<'_, DomainRow>;
+
+    /// Forgets a domain's secret in a generation: nothing is looked up under it any more.
+    fn close_domain(&self, domain: &str, generation: Generation) -> Answer<'_, ()>;
+
+    /// Tokens of a domain that have no lookups in a generation, in order of token, after that one.
+    fn unlooked(
+        &self,
+        domain: &str,
+        generation: Generation,
+        after: &str,
+        limit: u32,
+    ) -> Answer<'_, Vec<Unlooked>>;
+
+    /// Adds lookups of tokens that are still there; says of how many.
+    fn add_lookups(&self, domain: &str, lookups: Vec<TokenLookups>) -> Answer<'_, u64>;
+
+    /// Deletes lookups of a generation in which their domain has no secret any more, some at a time; says how many.
+    fn drop_lookups(&self, generation: Generation, limit: u32) -> Answer<'_, u64>;
+
+    /// Writes a consistent copy of everything to a new file, durable when this answers. Blocks the caller, not
+    /// the writer.
+    fn backup(&self, to: &Path) -> Answer<'_, ()>;
+
+    /// Remembers that a whole backup was verified in which nothing depends on a generation before that one.
+    fn note_backup(&self, generation: Generation) -> Answer<'_, ()>;
+
+    /// The highest generation of which [`Keystore::note_backup`] was told.
+    fn noted_backup(&self) -> Answer<'_, Option<Generation>>;
 
     /// The secrets of these key ids, in the same order.
     fn secrets(&self, keys: &[KeyId]) -> Answer<'_, Vec<Found>>;
@@ -68,7 +137,8 @@ pub trait Keystore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Marked`] for a secret whose subject is marked as erased; [`StoreError::Gone`]
-    /// for a holder whose key isn't there (any more).
+    /// for a holder whose key isn't there (any more); [`StoreError::Stale`] for a secret of a generation that
+    /// is no longer active, or lookups that lack one of their domain's generations.
     fn write(&self, write: Write) -> Answer<'_, Vec<Held>>;
 
     /// Gives provisional secrets their subject, and destroys others. All or nothing.
@@ -89,6 +159,32 @@ pub trait Keystore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Changed`] when the subject has by now a key or token that the call doesn't name.
     fn erase(&self, erase: Erase) -> Answer<'_, Erased>;
+
+    /// Erasures whose receipts are not final yet, oldest receipt first.
+    fn sweeps(&self) -> Answer<'_, Vec<SweepRow>>;
+
+    /// Seals the subject of a sweep anew, or (none) says that the sweep is over and forgets it.
+    fn set_sweep(&self, receipt: &str, subject: Option<SealedSubject>) -> Answer<'_, ()>;
+
+    /// The receipt is final: forgets what was left to do.
+    fn end_sweep(&self, receipt: &str) -> Answer<'_, ()>;
+
+    /// Fences stand-ins: key ids and tokens (with their domains) that never named anything, and read as erased.
+    fn fence(
+        &self,
+        keys: Vec<KeyId>,
+        tokens: Vec<(Box<str>, Box<str>)>,
+        ledger: Option<LedgerHead>,
+    ) -> Answer<'_, ()>;
+
+    /// Keeps a job's document.
+    fn keep_job(&self, id: &str, document: &str) -> Answer<'_, ()>;
+
+    /// The documents of the newest jobs, newest first.
+    fn jobs(&self, limit: u32) -> Answer<'_, Vec<Box<str>>>;
+
+    /// A job's document.
+    fn job(&self, id: &str) -> Answer<'_, Option<Box<str>>>;
 
     /// Keeps a receipt.
     fn keep_receipt(&self, id: &str, document: &str) -> Answer<'_, ()>;

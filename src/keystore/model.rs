@@ -3,6 +3,9 @@
 use crate::ids::{Generation, KeyId, Subject};
 use std::sync::Arc;
 
+pub use super::rotation::{GenerationState, LookupPair};
+pub use super::sweep::NewSweep;
+
 /// Names a unit: what one transaction made, private to it until its outcome is known.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnitId(pub [u8; 16]);
@@ -18,10 +21,10 @@ impl std::fmt::Debug for UnitId {
 pub struct GenerationRow {
     /// Counted from 1.
     pub number: Generation,
-    /// Its key, wrapped by its root key.
+    /// Its key, wrapped by its root key; empty once it is destroyed.
     pub wrapped: Vec<u8>,
-    /// Whether new secrets are wrapped under it.
-    pub active: bool,
+    /// How far it has come.
+    pub state: GenerationState,
 }
 
 /// A domain's secret in one generation.
@@ -135,12 +138,8 @@ pub struct NewSecret {
 pub struct Hold {
     /// Pseudonym domain.
     pub domain: Arc<str>,
-    /// Generation of the domain's secret.
-    pub generation: Generation,
-    /// HMAC of the identifier.
-    pub lookup: [u8; 32],
-    /// HMAC of the folded identifier.
-    pub folded: [u8; 32],
+    /// The identifier's HMACs: one pair for each generation in which the domain has a secret.
+    pub lookups: Vec<LookupPair>,
     /// The token to issue if there is none yet.
     pub fresh: Box<str>,
     /// The secret that sealed the identifier.
@@ -182,6 +181,8 @@ pub struct Bound {
     pub subject: Subject,
     /// Refused when this mark is there.
     pub mark: Option<[u8; 32]>,
+    /// Under which generation it is wrapped now.
+    pub generation: Generation,
     /// The secret, wrapped for its subject.
     pub wrapped: Vec<u8>,
 }
@@ -282,6 +283,8 @@ pub struct Erase {
     pub receipt: Box<str>,
     /// The ledger's intent.
     pub ledger: Option<LedgerHead>,
+    /// What is left to do until the receipt is final; none for what needs no sweep.
+    pub sweep: Option<NewSweep>,
 }
 
 /// What an erasure changed: what caches must forget.

@@ -19,9 +19,7 @@ impl Door {
             // Nobody can hold it: a comparison with it finds nobody.
             Err(IdentifierError::TooLong | IdentifierError::NotText) => return Ok(unissued()),
         };
-        let key = self.timed(self.keyring().lookup_key(pseudonym.domain)).await?;
-        let found =
-            self.timed(self.keyring().find(pseudonym.domain, &key.exact(identifier.exact()).0)).await?;
+        let found = self.timed(self.keyring().find(pseudonym.domain, identifier.exact())).await?;
         Ok(found.unwrap_or_else(unissued))
     }
 
@@ -36,9 +34,7 @@ impl Door {
             Ok(None) => return Ok(vec!["".into()]),
             Err(IdentifierError::TooLong | IdentifierError::NotText) => return Ok(Vec::new()),
         };
-        let key = self.timed(self.keyring().lookup_key(pseudonym.domain)).await?;
-        let folded = key.fold(&identifier.folded());
-        Ok(self.timed(self.keyring().folded(pseudonym.domain, &folded.0)).await?)
+        Ok(self.timed(self.keyring().folded(pseudonym.domain, &identifier.folded())).await?)
     }
 }
 

@@ -15,6 +15,7 @@ mod identifier;
 mod keep;
 mod memo;
 mod recovery;
+mod relook;
 mod reveal;
 mod statement;
 mod tally;
@@ -23,6 +24,7 @@ mod unit;
 pub use door::Door;
 pub use memo::Memo;
 pub use recovery::Unsettled;
+pub use relook::Relooked;
 pub use unit::Unit;
 
 use crate::clear::{Clear, Kind};

@@ -149,11 +149,9 @@ impl Unit {
         };
         let purpose = door.purpose(item.field)?;
         let mut number = self.key(door, draft, who, purpose).await?;
-        let lookups = door.keyring().lookup_key(pseudonym.domain).await?;
-        let lookup = lookups.exact(exact.exact()).0;
         let is_fresh = draft.fresh.iter().any(|(.., fresh)| fresh.row.key_id == draft.keys[number].id());
         if let (Who::Subject(subject), false) = (who, is_fresh) {
-            match self.holding(door, pseudonym, &lookup, subject, draft.keys[number].id(), item).await? {
+            match self.holding(door, pseudonym, exact.exact(), subject, draft.keys[number].id(), item).await? {
                 Holding::Settled(token) => return Ok(Step::Token(token)),
                 // The same identifier, spelled otherwise: the old spelling must come back if this transaction
                 // doesn't commit, so the new one gets a secret of its own.
@@ -166,9 +164,7 @@ impl Unit {
             seal(user, name(door.field(item.field)?)?, item.value.kind(), item.value.bytes(), Padding::None)?;
         let hold = Hold {
             domain: pseudonym.domain.clone(),
-            generation: door.keyring().generation(),
-            lookup,
-            folded: lookups.fold(&exact.folded()).0,
+            lookups: door.keyring().pairs(pseudonym.domain, exact.exact(), &exact.folded()).await?,
             fresh: Token::random(pseudonym.kind).into_boxed_str(),
             key_id: user.id(),
             sealed,
@@ -182,13 +178,13 @@ impl Unit {
         &self,
         door: &Door,
         pseudonym: Pseudonym<'_>,
-        lookup: &[u8; 32],
+        exact: &str,
         subject: &Subject,
         key: KeyId,
         item: &Item<'_>,
     ) -> Result<Holding, ProtectError> {
         let keyring = door.keyring();
-        let Some(token) = keyring.find(pseudonym.domain, lookup).await? else { return Ok(Holding::No) };
+        let Some(token) = keyring.find(pseudonym.domain, exact).await? else { return Ok(Holding::No) };
         let read = |entry: &TokenEntry| match entry {
             TokenEntry::Live { holders, .. } => holders.clone(),
             _ => Vec::new(),
@@ -318,7 +314,7 @@ enum Retry {
 impl From<KeyringError> for Retry {
     fn from(e: KeyringError) -> Self {
         match e {
-            KeyringError::Store(StoreError::Gone(_) | StoreError::Taken) => Self::Again,
+            KeyringError::Store(StoreError::Gone(_) | StoreError::Taken | StoreError::Stale) => Self::Again,
             other => Self::Failed(other.into()),
         }
     }

@@ -59,6 +59,7 @@ impl Rights {
                 mark,
                 receipt: id.as_str().into(),
                 ledger: Some(ledger),
+                sweep: None,
             };
             let erased = match inner.keyring.erase(erase).await {
                 Err(KeyringError::Store(StoreError::Changed)) => continue,

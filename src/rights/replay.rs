@@ -32,6 +32,7 @@ impl Rights {
                 mark: mark.map(|mark| read_mark(&mark).ok_or_else(|| damaged(entry.sequence))).transpose()?,
                 receipt: receipt.as_str().into(),
                 ledger: (entry.sequence > seen).then_some(head),
+                sweep: None,
             };
             let erased = self.inner.keyring.erase(erase).await?;
             tracing::info!(target: "audit", %receipt, keys = keys.len(), "an erasure was completed from the ledger");

@@ -2,7 +2,7 @@
 
 use paravent::ids::{Generation, KeyId, Subject};
 use paravent::keystore::embedded::Embedded;
-use paravent::keystore::model::{NewSecret, UnitId, Write};
+use paravent::keystore::model::{GenerationRow, GenerationState, NewSecret, UnitId, Write};
 use paravent::keystore::{Keystore, StoreError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -24,8 +24,16 @@ fn write(n: u32) -> Write {
     Write { unit: UnitId(id), database: "app".into(), made_at: 1, secrets: vec![secret], holds: vec![] }
 }
 
-async fn filled(path: &Path) {
+/// A keystore with its first generation.
+async fn opened(path: &Path) -> Embedded {
     let store = Embedded::open(path).unwrap();
+    let row = GenerationRow { number: Generation(1), wrapped: vec![1], state: GenerationState::Active };
+    store.add_generation(row).await.unwrap();
+    store
+}
+
+async fn filled(path: &Path) {
+    let store = opened(path).await;
     for n in 0..200 {
         store.write(write(n)).await.unwrap();
     }
@@ -35,7 +43,7 @@ async fn filled(path: &Path) {
 async fn only_its_owner_may_read_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("k");
-    let store = Embedded::open(&path).unwrap();
+    let store = opened(&path).await;
     store.write(write(1)).await.unwrap();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
@@ -99,7 +107,7 @@ async fn damage_is_named_and_never_taken_for_a_new_keystore() {
 #[tokio::test]
 async fn a_full_disk_fails_writes_until_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Embedded::open(&folder.path().join("k")).unwrap();
+    let store = opened(&folder.path().join("k")).await;
     store.limit(1).await.unwrap();
     let mut n = 0;
     let full = loop {
@@ -121,7 +129,7 @@ fn writes_until_the_disk_fails() {
     let Ok(path) = std::env::var(FILE) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let store = Embedded::open(Path::new(&path)).unwrap();
+        let store = opened(Path::new(&path)).await;
         for n in 0..100_000 {
             let Err(first) = store.write(write(n)).await else {
                 continue;
@@ -139,7 +147,7 @@ fn a_failed_write_stops_the_store_and_loses_nothing_that_it_answered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("k");
     let script =
-        "trap '' XFSZ; ulimit -f 400; exec \"$0\" files::writes_until_the_disk_fails --exact --nocapture";
+        "trap '' XFSZ; ulimit -f 500; exec \"$0\" files::writes_until_the_disk_fails --exact --nocapture";
     let child = Command::new("sh")
         .args(["-c", script])
         .arg(std::env::current_exe().unwrap())
@@ -153,4 +161,38 @@ fn a_failed_write_stops_the_store_and_loses_nothing_that_it_answered() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let store = Embedded::open(&path).unwrap();
     assert_eq!(runtime.block_on(store.unsettled()).unwrap().len(), written);
+}
+
+#[tokio::test]
+async fn a_keystore_of_the_first_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("k");
+    filled(&path).await;
+    // What version 1 lacked, taken away.
+    let old = "DROP TABLE sweeps; DROP TABLE jobs; DROP INDEX fenced_keys_receipt; DROP INDEX fenced_tokens_receipt; \
+               DROP INDEX fenced_holders_receipt; DROP INDEX generations_active; PRAGMA user_version = 1;";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let store = Embedded::open(&path).unwrap();
+    assert_eq!(store.unsettled().await.unwrap().len(), 200);
+    assert_eq!(store.generations().await.unwrap()[0].state, GenerationState::Active);
+    assert!(store.sweeps().await.unwrap().is_empty());
+    store.keep_job("a", "1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_is_whole_private_and_never_replaces_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&folder.path().join("k")).await;
+    store.write(write(1)).await.unwrap();
+    let to = folder.path().join("b");
+    store.backup(&to).await.unwrap();
+    store.write(write(2)).await.unwrap();
+    assert!(matches!(store.backup(&to).await, Err(StoreError::Backup(_))));
+    assert!(matches!(store.backup(&folder.path().join("no/b")).await, Err(StoreError::Backup(_))));
+    assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+    let copy = Embedded::open(&to).unwrap();
+    assert_eq!(copy.every_secret(None, 9).await.unwrap().len(), 1);
+    assert_eq!(store.every_secret(None, 9).await.unwrap().len(), 2);
+    let left = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert!(left.into_iter().all(|name| !name.ends_with(".part")));
 }

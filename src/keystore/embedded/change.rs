@@ -2,22 +2,35 @@
 
 use super::fail::{Fail, Op};
 use super::{outcome, read, rows};
-use crate::ids::KeyId;
+use crate::ids::{Generation, KeyId};
 use crate::keystore::StoreError;
-use crate::keystore::model::{Bind, DomainRow, GenerationRow, Held, Hold, NewSecret, UnitId, Write};
+use crate::keystore::model::{
+    Bind, DomainRow, GenerationRow, GenerationState, Held, Hold, LookupPair, NewSecret, UnitId, Write,
+};
 use rusqlite::{Connection, OptionalExtension, params};
 
 pub(super) fn add_generation(conn: &Connection, row: &GenerationRow) -> Op<GenerationRow> {
     conn.prepare_cached("INSERT OR IGNORE INTO generations (number, wrapped, state) VALUES (?, ?, ?)")?
-        .execute(params![row.number.0, row.wrapped, if row.active { "active" } else { "closing" }])?;
+        .execute(params![row.number.0, row.wrapped, row.state])?;
     let found = read::generations(conn)?.into_iter().find(|found| found.number == row.number);
     found.ok_or_else(|| lost("generation"))
 }
 
 pub(super) fn add_domain(conn: &Connection, row: &DomainRow) -> Op<DomainRow> {
+    active(conn, row.generation)?;
     conn.prepare_cached("INSERT OR IGNORE INTO domains (domain, generation, wrapped) VALUES (?, ?, ?)")?
         .execute(params![&*row.domain, row.generation.0, row.wrapped])?;
-    read::domain(conn, &row.domain, row.generation)?.ok_or_else(|| lost("domain"))
+    let found = read::domain(conn, &row.domain)?.into_iter().find(|found| found.generation == row.generation);
+    found.ok_or_else(|| lost("domain"))
+}
+
+/// Nothing is wrapped under a generation that is being left.
+pub(super) fn active(conn: &Connection, generation: Generation) -> Op<()> {
+    let state: Option<GenerationState> = conn
+        .prepare_cached("SELECT state FROM generations WHERE number = ?")?
+        .query_row([generation.0], |row| row.get(0))
+        .optional()?;
+    if state == Some(GenerationState::Active) { Ok(()) } else { Err(StoreError::Stale.into()) }
 }
 
 fn lost(what: &str) -> Fail {
@@ -26,6 +39,7 @@ fn lost(what: &str) -> Fail {
 
 pub(super) fn write(conn: &Connection, write: &Write) -> Op<Vec<Held>> {
     for secret in &write.secrets {
+        active(conn, secret.generation)?;
         unmarked(conn, secret.mark.as_ref())?;
         add_secret(conn, write, secret)?;
     }
@@ -94,9 +108,17 @@ fn add_holder(conn: &Connection, write: &Write, hold: &Hold) -> Op<Held> {
     Ok(Held { token, added: added > 0 })
 }
 
-/// Insert-or-read of the identifier's token.
+/// Insert-or-read of the identifier's token. During a rotation a domain has two secrets, and a token is known
+/// under both.
 fn issue(conn: &Connection, hold: &Hold) -> Op<Box<str>> {
-    if let Some(looked) = read::lookup(conn, &hold.domain, hold.generation, &hold.lookup)? {
+    let pairs = pairs(conn, hold)?;
+    for pair in &pairs {
+        let Some(looked) = read::lookup(conn, &hold.domain, pair.generation, &pair.exact)? else { continue };
+        if pairs.len() > 1 {
+            for pair in &pairs {
+                add_pair(conn, &hold.domain, &looked.token, pair)?;
+            }
+        }
         return Ok(looked.token);
     }
     let fenced = conn
@@ -108,26 +130,48 @@ fn issue(conn: &Connection, hold: &Hold) -> Op<Box<str>> {
     if fenced || added == 0 {
         return Err(StoreError::Taken.into());
     }
-    conn.prepare_cached("INSERT INTO lookups (domain, generation, hmac, token) VALUES (?, ?, ?, ?)")?
-        .execute(params![&*hold.domain, hold.generation.0, hold.lookup, hold.fresh])?;
-    conn.prepare_cached("INSERT INTO folded (domain, generation, hmac, token) VALUES (?, ?, ?, ?)")?
-        .execute(params![&*hold.domain, hold.generation.0, hold.folded, hold.fresh])?;
+    for pair in &pairs {
+        add_pair(conn, &hold.domain, &hold.fresh, pair)?;
+    }
     Ok(hold.fresh.clone())
+}
+
+/// The hold's lookups in every generation that its domain has a secret in; stale if it lacks one.
+fn pairs(conn: &Connection, hold: &Hold) -> Op<Vec<LookupPair>> {
+    let mut statement = conn
+        .prepare_cached("SELECT generation FROM domains WHERE domain = ? ORDER BY generation DESC")?;
+    let open = statement.query_map([&*hold.domain], |row| Ok(Generation(row.get(0)?)))?;
+    let pair = |generation| hold.lookups.iter().find(|pair| pair.generation == generation).copied();
+    let found: Option<Vec<LookupPair>> =
+        open.collect::<Result<Vec<_>, _>>()?.into_iter().map(pair).collect();
+    found.filter(|found| !found.is_empty()).ok_or_else(|| StoreError::Stale.into())
+}
+
+/// Adds a token's lookups in one generation; where the identifier has one already, that one stays.
+pub(super) fn add_pair(conn: &Connection, domain: &str, token: &str, pair: &LookupPair) -> Op<()> {
+    let number = pair.generation.0;
+    conn.prepare_cached("INSERT OR IGNORE INTO lookups (domain, generation, hmac, token) VALUES (?, ?, ?, ?)")?
+        .execute(params![domain, number, pair.exact, token])?;
+    conn.prepare_cached("INSERT OR IGNORE INTO folded (domain, generation, hmac, token) VALUES (?, ?, ?, ?)")?
+        .execute(params![domain, number, pair.folded, token])?;
+    Ok(())
 }
 
 pub(super) fn bind(conn: &Connection, bind: &Bind) -> Op<()> {
     for bound in &bind.bound {
+        active(conn, bound.generation)?;
         unmarked(conn, bound.mark.as_ref())?;
         let subject = &bound.subject;
         let done = conn
             .prepare_cached(
-                "UPDATE secrets SET realm = ?, class = ?, id = ?, wrapped = ?, version = version + 1 \
+                "UPDATE secrets SET realm = ?, class = ?, id = ?, generation = ?, wrapped = ?, version = version + 1 \
                  WHERE key_id = ? AND unit = ? AND id IS NULL",
             )?
             .execute(params![
                 &*subject.realm,
                 &*subject.class,
                 &*subject.id,
+                bound.generation.0,
                 bound.wrapped,
                 bound.key_id,
                 bind.unit

@@ -4,7 +4,7 @@ use super::fail::Op;
 use super::{outcome, rows};
 use crate::ids::{KeyId, Subject};
 use crate::keystore::StoreError;
-use crate::keystore::model::{Erase, Erased, Footprint};
+use crate::keystore::model::{Erase, Erased, Footprint, LedgerHead};
 use rusqlite::{Connection, params};
 use std::collections::HashSet;
 
@@ -61,6 +61,9 @@ pub(super) fn erase(conn: &Connection, erase: &Erase) -> Op<Erased> {
         {
             return Err(StoreError::Changed.into());
         }
+    }
+    if let Some(sweep) = &erase.sweep {
+        super::sweep::add(conn, &erase.receipt, &erase.keys, sweep)?;
     }
     let mut tokens = held(conn, &erase.keys)?;
     for key in &erase.keys {
@@ -120,7 +123,12 @@ fn record(conn: &Connection, erase: &Erase) -> Op<()> {
         conn.prepare_cached("INSERT OR IGNORE INTO marks (mark, receipt) VALUES (?, ?)")?
             .execute(params![mark, erase.receipt])?;
     }
-    if let Some(head) = &erase.ledger {
+    remember(conn, erase.ledger.as_ref())
+}
+
+/// Remembers the last entry of the ledger that this store has seen.
+pub(super) fn remember(conn: &Connection, head: Option<&LedgerHead>) -> Op<()> {
+    if let Some(head) = head {
         conn.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES ('ledger head', ?)")?
             .execute([rows::head_bytes(head)])?;
     }

@@ -3,19 +3,24 @@
 //! WAL, `synchronous = FULL`, `secure_delete = ON`, and a truncating checkpoint after each erasure
 //! (<https://sqlite.org/wal.html>, <https://sqlite.org/pragma.html#pragma_secure_delete>).
 
+mod backup;
 mod change;
 mod erase;
 mod fail;
 mod open;
 mod outcome;
 mod read;
+mod rotate;
 mod rows;
+mod sweep;
 mod writer;
 
 use super::model::{
     Bind, DomainRow, Erase, Erased, Footprint, Found, GenerationRow, Held, LedgerHead, Looked, SecretRow,
     Settle, TokenFound, UnsettledRow, Write,
 };
+use super::rotation::{Dependent, Dependents, GenerationState, Rewrap, TokenLookups, Unlooked};
+use super::sweep::{SealedSubject, SweepRow};
 use super::{Answer, Done, Keystore, StoreError};
 use crate::ids::{Generation, KeyId, Subject};
 use fail::{Fail, Op};
@@ -181,8 +186,81 @@ impl Keystore for Embedded {
         self.change(Needs::default(), move |conn| change::add_generation(conn, &row))
     }
 
-    fn domain(&self, domain: &str, generation: Generation) -> Answer<'_, Option<DomainRow>> {
-        self.read(|conn| read::domain(conn, domain, generation))
+    fn rotate(&self, row: GenerationRow) -> Answer<'_, ()> {
+        self.change(Needs::default(), move |conn| rotate::rotate(conn, &row))
+    }
+
+    fn advance(&self, generation: Generation, to: GenerationState) -> Answer<'_, ()> {
+        match self.read_now(|conn| rotate::may_advance(conn, generation, to)) {
+            Ok(true) => self.change(Needs::default(), move |conn| rotate::advance(conn, generation, to)),
+            Ok(false) => Box::pin(ready(Err(StoreError::InUse(generation.0)))),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn dependents(&self, generation: Generation) -> Answer<'_, Dependents> {
+        self.read(|conn| rotate::dependents(conn, generation))
+    }
+
+    fn wrapped_by(
+        &self,
+        generation: Generation,
+        after: Option<KeyId>,
+        limit: u32,
+    ) -> Answer<'_, Vec<Dependent>> {
+        self.read(|conn| rotate::wrapped_by(conn, generation, after, limit))
+    }
+
+    fn every_secret(&self, after: Option<KeyId>, limit: u32) -> Answer<'_, Vec<SecretRow>> {
+        self.read(|conn| rotate::every_secret(conn, after, limit))
+    }
+
+    fn rewrap(&self, secrets: Vec<Rewrap>) -> Answer<'_, u64> {
+        self.change(Needs::default(), move |conn| rotate::rewrap(conn, &secrets))
+    }
+
+    fn domain(&self, domain: &str) -> Answer<'_, Vec<DomainRow>> {
+        self.read(|conn| read::domain(conn, domain))
+    }
+
+    fn domains(&self) -> Answer<'_, Vec<DomainRow>> {
+        self.read(read::domains)
+    }
+
+    fn close_domain(&self, domain: &str, generation: Generation) -> Answer<'_, ()> {
+        let domain = domain.to_owned();
+        self.change(Needs::default(), move |conn| rotate::close_domain(conn, &domain, generation))
+    }
+
+    fn unlooked(
+        &self,
+        domain: &str,
+        generation: Generation,
+        after: &str,
+        limit: u32,
+    ) -> Answer<'_, Vec<Unlooked>> {
+        self.read(|conn| rotate::unlooked(conn, domain, generation, after, limit))
+    }
+
+    fn add_lookups(&self, domain: &str, lookups: Vec<TokenLookups>) -> Answer<'_, u64> {
+        let domain = domain.to_owned();
+        self.change(Needs::default(), move |conn| rotate::add_lookups(conn, &domain, &lookups))
+    }
+
+    fn drop_lookups(&self, generation: Generation, limit: u32) -> Answer<'_, u64> {
+        self.change(Needs::default(), move |conn| rotate::drop_lookups(conn, generation, limit))
+    }
+
+    fn backup(&self, to: &Path) -> Answer<'_, ()> {
+        self.read(|conn| backup::backup(conn, to))
+    }
+
+    fn note_backup(&self, generation: Generation) -> Answer<'_, ()> {
+        self.change(Needs::default(), move |conn| rotate::note_backup(conn, generation))
+    }
+
+    fn noted_backup(&self) -> Answer<'_, Option<Generation>> {
+        self.read(rotate::noted_backup)
     }
 
     fn add_domain(&self, row: DomainRow) -> Answer<'_, DomainRow> {
@@ -238,6 +316,43 @@ impl Keystore for Embedded {
     fn erase(&self, erase: Erase) -> Answer<'_, Erased> {
         let needs = Needs { checkpoint: true, patience: false };
         self.change(needs, move |conn| erase::erase(conn, &erase))
+    }
+
+    fn sweeps(&self) -> Answer<'_, Vec<SweepRow>> {
+        self.read(sweep::sweeps)
+    }
+
+    fn set_sweep(&self, receipt: &str, subject: Option<SealedSubject>) -> Answer<'_, ()> {
+        let receipt = receipt.to_owned();
+        let needs = Needs { checkpoint: subject.is_none(), patience: false };
+        self.change(needs, move |conn| sweep::set_sweep(conn, &receipt, subject.as_ref()))
+    }
+
+    fn end_sweep(&self, receipt: &str) -> Answer<'_, ()> {
+        let receipt = receipt.to_owned();
+        self.change(Needs::default(), move |conn| sweep::end_sweep(conn, &receipt))
+    }
+
+    fn fence(
+        &self,
+        keys: Vec<KeyId>,
+        tokens: Vec<(Box<str>, Box<str>)>,
+        ledger: Option<LedgerHead>,
+    ) -> Answer<'_, ()> {
+        self.change(Needs::default(), move |conn| sweep::fence(conn, &keys, &tokens, ledger.as_ref()))
+    }
+
+    fn keep_job(&self, id: &str, document: &str) -> Answer<'_, ()> {
+        let (id, document) = (id.to_owned(), document.to_owned());
+        self.change(Needs::default(), move |conn| sweep::keep_job(conn, &id, &document))
+    }
+
+    fn jobs(&self, limit: u32) -> Answer<'_, Vec<Box<str>>> {
+        self.read(|conn| sweep::jobs(conn, limit))
+    }
+
+    fn job(&self, id: &str) -> Answer<'_, Option<Box<str>>> {
+        self.read(|conn| sweep::job(conn, id))
     }
 
     fn keep_receipt(&self, id: &str, document: &str) -> Answer<'_, ()> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// "Pvnt": what SQLite's header says that this file is.
 const APPLICATION: i64 = 0x5076_6e74;
 /// The schema version that this program makes and knows.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 /// Up to this size the whole file is checked at start; beyond it would delay a restart.
 const CHECKED: u64 = 64 << 20;
 
@@ -91,11 +91,16 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
 /// The writing connection, the file's state checked.
 pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    check(&conn, path)?;
+    let found = check(&conn, path)?;
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;",
     )
     .map_err(|e| fail::classify(path, &e))?;
+    if found < 2 {
+        let step = include_str!("schema-2.sql");
+        conn.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = 2; COMMIT;"))
+            .map_err(|e| fail::classify(path, &e))?;
+    }
     Ok(conn)
 }
 
@@ -108,7 +113,8 @@ fn number(conn: &Connection, path: &Path, pragma: &str) -> Result<i64, StoreErro
     conn.query_row(pragma, [], |row| row.get(0)).map_err(|e| fail::classify(path, &e))
 }
 
-fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+/// Its schema version.
+fn check(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
     let damaged = |why: String| StoreError::Damaged(path.display().to_string(), why);
     let found = number(conn, path, "PRAGMA user_version")?;
     if number(conn, path, "PRAGMA application_id")? != APPLICATION {
@@ -129,5 +135,5 @@ fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
             return Err(damaged("its pages do not fit together".into()));
         }
     }
-    Ok(())
+    Ok(found)
 }

@@ -15,22 +15,36 @@ pub(super) fn alive(conn: &Connection) -> Op<()> {
 
 pub(super) fn generations(conn: &Connection) -> Op<Vec<GenerationRow>> {
     let mut statement =
-        conn.prepare_cached("SELECT number, wrapped, state = 'active' FROM generations ORDER BY number")?;
+        conn.prepare_cached("SELECT number, wrapped, state FROM generations ORDER BY number")?;
     let rows = statement.query_map([], |row| {
-        Ok(GenerationRow { number: Generation(row.get(0)?), wrapped: row.get(1)?, active: row.get(2)? })
+        Ok(GenerationRow { number: Generation(row.get(0)?), wrapped: row.get(1)?, state: row.get(2)? })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn domain(conn: &Connection, domain: &str, generation: Generation) -> Op<Option<DomainRow>> {
-    let row = conn
-        .prepare_cached("SELECT wrapped FROM domains WHERE domain = ? AND generation = ?")?
-        .query_row(params![domain, generation.0], |row| row.get(0))
-        .optional()?;
-    Ok(row.map(|wrapped| DomainRow { domain: domain.into(), generation, wrapped }))
+/// A domain's secrets, newest generation first.
+pub(super) fn domain(conn: &Connection, domain: &str) -> Op<Vec<DomainRow>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT domain, generation, wrapped FROM domains WHERE domain = ? ORDER BY generation DESC",
+    )?;
+    let rows = statement.query_map([domain], domain_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn secret_row(row: &Row<'_>) -> rusqlite::Result<SecretRow> {
+pub(super) fn domains(conn: &Connection) -> Op<Vec<DomainRow>> {
+    let mut statement =
+        conn.prepare_cached("SELECT domain, generation, wrapped FROM domains ORDER BY domain, generation")?;
+    let rows = statement.query_map([], domain_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn domain_row(row: &Row<'_>) -> rusqlite::Result<DomainRow> {
+    let domain: Box<str> = row.get(0)?;
+    Ok(DomainRow { domain: domain.into(), generation: Generation(row.get(1)?), wrapped: row.get(2)? })
+}
+
+/// From columns `key_id, realm, class, id, purpose, state, generation, wrapped`.
+pub(super) fn secret_row(row: &Row<'_>) -> rusqlite::Result<SecretRow> {
     Ok(SecretRow {
         key_id: row.get(0)?,
         subject: rows::subject(row, 1)?,

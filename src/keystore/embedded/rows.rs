@@ -1,7 +1,7 @@
 //! Rows to structs and back.
 
 use crate::ids::{KeyId, Subject};
-use crate::keystore::model::{LedgerHead, State, UnitId};
+use crate::keystore::model::{GenerationState, LedgerHead, State, UnitId};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Result, Row};
 use std::sync::Arc;
@@ -38,6 +38,20 @@ impl FromSql for State {
             "open-only" => Ok(Self::OpenOnly),
             _ => Err(FromSqlError::InvalidType),
         }
+    }
+}
+
+impl FromSql for GenerationState {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let name = value.as_str()?;
+        let all = [Self::Active, Self::Closing, Self::Empty, Self::Destroyed];
+        all.into_iter().find(|state| state.name() == name).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+impl ToSql for GenerationState {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.name()))
     }
 }
 

@@ -3,8 +3,9 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE generations (
     number  INTEGER PRIMARY KEY,
     wrapped BLOB NOT NULL,
-    state   TEXT NOT NULL CHECK (state IN ('active', 'closing', 'empty'))
+    state   TEXT NOT NULL CHECK (state IN ('active', 'closing', 'empty', 'destroyed'))
 );
+CREATE UNIQUE INDEX generations_active ON generations (state) WHERE state = 'active';
 
 CREATE TABLE domains (
     domain     TEXT NOT NULL,
@@ -100,6 +101,27 @@ CREATE TABLE fenced_holders (
 CREATE TABLE marks (mark BLOB PRIMARY KEY, receipt TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE receipts (
+    number   INTEGER PRIMARY KEY,
+    id       TEXT NOT NULL UNIQUE,
+    document TEXT NOT NULL
+);
+
+-- What is left to do after an erasure. The subject is sealed, and forgotten once its places are swept.
+CREATE TABLE sweeps (
+    number     INTEGER PRIMARY KEY,
+    receipt    TEXT NOT NULL UNIQUE,
+    highest    INTEGER NOT NULL,
+    generation INTEGER,
+    subject    BLOB,
+    swept      INTEGER NOT NULL DEFAULT 0,
+    databases  TEXT NOT NULL DEFAULT '[]',
+    CHECK ((generation IS NULL) = (subject IS NULL))
+);
+CREATE INDEX fenced_keys_receipt ON fenced_keys (receipt) WHERE receipt <> '';
+CREATE INDEX fenced_tokens_receipt ON fenced_tokens (receipt) WHERE receipt <> '';
+CREATE INDEX fenced_holders_receipt ON fenced_holders (receipt);
+
+CREATE TABLE jobs (
     number   INTEGER PRIMARY KEY,
     id       TEXT NOT NULL UNIQUE,
     document TEXT NOT NULL

@@ -1,0 +1,219 @@
+//! Rotation: the steps that need keys. `jobs` puts them in order and resumes them; each may be repeated.
+
+use super::open::root_error;
+use super::{Keyring, KeyringError};
+use crate::ids::{Generation, KeyId, Subject};
+use crate::keys::{Binding, DomainSecret, GenerationKey, MARK_DOMAIN, UserKey, Wrapped};
+use crate::keystore::model::{DomainRow, Found, GenerationRow, GenerationState};
+use crate::keystore::rotation::{Dependent, Rewrap};
+use crate::keystore::{Keystore, StoreError};
+use crate::roots::RootProvider;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Secrets that are wrapped again in one change: a few milliseconds of the writer's time.
+const BATCH: u32 = 1000;
+
+/// How far the wrapping has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rewrapped {
+    /// Secrets that were read and wrapped.
+    pub wrapped: u64,
+    /// Of them, those that had not changed meanwhile (what changed wraps itself under the active generation).
+    pub moved: u64,
+}
+
+impl Keyring {
+    /// The generation that wraps new secrets.
+    pub fn active_generation(&self) -> Generation {
+        self.inner.ring.read().active
+    }
+
+    /// Waits until a change of the active generation that is under way has happened.
+    pub(super) async fn switched(&self) {
+        drop(self.inner.switching.read().await);
+    }
+
+    /// Makes the next generation and lets everything new be wrapped under it. The root key is made first, then the
+    /// store is changed at once: a crash between the two leaves a root key that wraps nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Rotating`] while an earlier rotation has not ended; [`KeyringError::Root`].
+    pub async fn begin_rotation(&self, roots: &dyn RootProvider) -> Result<Generation, KeyringError> {
+        let inner = &self.inner;
+        let _switch = inner.switching.write().await;
+        let rows = inner.store.generations().await?;
+        if rows.iter().any(|row| matches!(row.state, GenerationState::Closing | GenerationState::Empty)) {
+            return Err(StoreError::Rotating.into());
+        }
+        // Above every number that either side knows: a root key may belong to a newer keystore than this one.
+        let known = roots.list().map_err(root_error(self.active_generation()))?;
+        let highest = rows.iter().map(|row| row.number).chain(known.iter().map(|root| root.generation)).max();
+        let number = Generation(highest.map_or(1, |highest| highest.0 + 1));
+        roots.create(number).map_err(root_error(number))?;
+        let key = GenerationKey::generate(number);
+        let wrapped = roots.wrap(&key).map_err(root_error(number))?.as_bytes().to_vec();
+        inner.store.rotate(GenerationRow { number, wrapped, state: GenerationState::Active }).await?;
+        let mut ring = inner.ring.write();
+        ring.keys.insert(number, Arc::new(key));
+        ring.active = number;
+        Ok(number)
+    }
+
+    /// Wraps every secret of `from` again under the active generation. `step` hears of each batch and says how long to
+    /// pause after it. While one batch is written, the next is read and wrapped.
+    ///
+    /// # Errors
+    /// [`KeyringError::Row`] for a secret that doesn't open: nothing is lost by it, since its row stays as it is.
+    pub async fn rewrap(
+        &self,
+        from: Generation,
+        mut step: impl FnMut(Rewrapped) -> Duration,
+    ) -> Result<Rewrapped, KeyringError> {
+        let store = &self.inner.store;
+        let (old, new) = (self.inner.generation(from)?, self.inner.active()?);
+        if old.number() == new.number() {
+            return Err(StoreError::InUse(from.0).into());
+        }
+        let mut done = Rewrapped::default();
+        let mut after = None;
+        let mut writing = None;
+        loop {
+            let batch = store.wrapped_by(from, after, BATCH).await?;
+            let last = batch.last().map(|dependent| dependent.row.key_id);
+            let secrets = batch.iter().map(|d| self.again(d, from, &new)).collect::<Result<Vec<_>, _>>()?;
+            done.wrapped += secrets.len() as u64;
+            if let Some(written) = writing.take() {
+                let written: crate::keystore::Answer<'_, u64> = written;
+                done.moved += written.await?;
+                let pause = step(done);
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+            }
+            let Some(last) = last else { return Ok(done) };
+            writing = Some(store.rewrap(secrets));
+            after = Some(last);
+        }
+    }
+
+    fn again(&self, d: &Dependent, from: Generation, new: &GenerationKey) -> Result<Rewrap, KeyringError> {
+        let binding = d.row.subject.as_ref().map_or(Binding::Unbound, Binding::To);
+        let wrapped = self.unwrap(&d.row)?.wrap(new, binding)?.to_bytes().to_vec();
+        Ok(Rewrap { key_id: d.row.key_id, version: d.version, from, to: new.number(), wrapped })
+    }
+
+    /// Gives every domain of `from` a secret in the active generation; says which domains those are. The secret that
+    /// makes the marks of erased subjects is the same again: a mark can't be computed anew, since nobody knows the
+    /// subject any more.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub async fn open_domains(&self, from: Generation) -> Result<Vec<Arc<str>>, KeyringError> {
+        let inner = &self.inner;
+        let (old, new) = (inner.generation(from)?, inner.active()?);
+        let rows = inner.store.domains().await?;
+        let mut domains = Vec::new();
+        for row in rows.iter().filter(|row| row.generation == from) {
+            let known = rows.iter().any(|r| r.domain == row.domain && r.generation == new.number());
+            if !known {
+                let secret = if &*row.domain == MARK_DOMAIN {
+                    DomainSecret::unwrap(&Wrapped::from_bytes(&row.wrapped)?, &old, &row.domain)?
+                } else {
+                    DomainSecret::generate()
+                };
+                let wrapped = secret.wrap(&new, &row.domain)?.to_bytes().to_vec();
+                let domain = row.domain.clone();
+                inner.store.add_domain(DomainRow { domain, generation: new.number(), wrapped }).await?;
+            }
+            if &*row.domain != MARK_DOMAIN {
+                domains.push(row.domain.clone());
+            }
+        }
+        inner.lookups.forget();
+        Ok(domains)
+    }
+
+    /// Forgets the domains' secrets of `from`, once every token has its lookups in the active generation, and deletes
+    /// the lookups made with them.
+    ///
+    /// # Errors
+    /// [`KeyringError::Store`].
+    pub async fn close_domains(&self, from: Generation) -> Result<(), KeyringError> {
+        let inner = &self.inner;
+        for row in inner.store.domains().await?.iter().filter(|row| row.generation == from) {
+            inner.store.close_domain(&row.domain, from).await?;
+        }
+        inner.lookups.forget();
+        while inner.store.drop_lookups(from, BATCH).await? > 0 {}
+        Ok(())
+    }
+
+    /// Seals the subjects of sweeps that are not over again under the active generation.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub async fn reseal_subjects(&self, from: Generation) -> Result<(), KeyringError> {
+        for sweep in self.inner.store.sweeps().await? {
+            let Some(sealed) = sweep.subject.filter(|sealed| sealed.generation == from) else { continue };
+            let subject = self.open_subject(&sweep.receipt, &sealed)?;
+            let again = self.seal_subject(&sweep.receipt, &subject)?;
+            self.inner.store.set_sweep(&sweep.receipt, Some(again)).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the key of a generation on which nothing depends any more.
+    pub fn drop_generation(&self, generation: Generation) {
+        let mut ring = self.inner.ring.write();
+        if ring.active != generation {
+            ring.keys.remove(&generation);
+        }
+    }
+
+    /// User keys, past the cache: for jobs that go through everything. What isn't live is left out.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub async fn user_keys(
+        &self,
+        keys: &[KeyId],
+    ) -> Result<HashMap<KeyId, (UserKey, Option<Subject>)>, KeyringError> {
+        let found = self.inner.store.secrets(keys).await?;
+        let mut users = HashMap::with_capacity(keys.len());
+        for found in found {
+            let Found::Live(row) = found else { continue };
+            users.insert(row.key_id, (self.unwrap(&row)?.user_key(), row.subject));
+        }
+        Ok(users)
+    }
+
+    /// Whether every secret of another store opens with the keys at hand, and belongs to the active generation: what
+    /// makes a backup good for the time after this rotation. The number of secrets.
+    ///
+    /// # Errors
+    /// [`KeyringError`]: it doesn't.
+    pub async fn verify(&self, copy: &dyn Keystore) -> Result<u64, KeyringError> {
+        let active = self.active_generation();
+        let mut after = None;
+        let mut count = 0;
+        loop {
+            let rows = copy.every_secret(after, BATCH).await?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.key_id);
+            count += rows.len() as u64;
+            for row in &rows {
+                if row.generation != active {
+                    return Err(StoreError::InUse(row.generation.0).into());
+                }
+                self.unwrap(row)?;
+            }
+        }
+        for row in copy.domains().await? {
+            let generation = self.inner.generation(row.generation)?;
+            DomainSecret::unwrap(&Wrapped::from_bytes(&row.wrapped)?, &generation, &row.domain)?;
+        }
+        Ok(count)
+    }
+}
