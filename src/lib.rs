@@ -19,6 +19,7 @@ pub mod envelope;
 pub mod fault;
 pub mod http;
 pub mod ids;
+pub mod jobs;
 pub mod keyring;
 pub mod keys;
 pub mod keystore;

@@ -34,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("http", &["protect", "policy", "clear", "telemetry", "config", "net"]),
     ("rights", &["policy", "keyring", "keystore", "keys", "crypto", "protect", "telemetry"]),
     ("config", &["policy"]),
+    ("jobs", &["crypto", "keyring", "keystore", "policy", "protect", "rights", "roots", "telemetry"]),
     ("admin", &["config", "telemetry", "crypto", "policy", "rights"]),
     ("demo", &["admin", "config"]),
     (
@@ -42,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "admin",
             "config",
             "http",
+            "jobs",
             "keyring",
             "keystore",
             "pg",
@@ -60,6 +62,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "config",
             "crypto",
             "demo",
+            "jobs",
             "pg",
             "policy",
             "pseudonym",
@@ -213,7 +216,11 @@ fn every_refusal_and_problem_has_its_place_in_the_documentation() {
     let docs = fs::read_to_string(root.join("docs/errors.md")).unwrap();
     let known: BTreeSet<&str> = docs.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     let mut used = BTreeMap::new();
-    for path in sources(&root.join("src/pg")).into_iter().chain(sources(&root.join("src/admin"))).chain(sources(&root.join("src/http"))) {
+    for path in sources(&root.join("src/pg"))
+        .into_iter()
+        .chain(sources(&root.join("src/admin")))
+        .chain(sources(&root.join("src/http")))
+    {
         let text = fs::read_to_string(&path).unwrap();
         let code = code(&text);
         for marker in ["refusal(", "anchor: ", "StatusCode::NOT_FOUND,", "StatusCode::FORBIDDEN,"] {

@@ -16,7 +16,7 @@ mod write;
 
 pub use entry::{Holder, KeyAnswer, TokenEntry};
 pub use error::KeyringError;
-pub use rotate::Rewrapped;
+pub use rotate::{Rewrapped, Verified};
 pub use write::{Fresh, Made};
 
 use crate::clock::{Clock, SystemClock};

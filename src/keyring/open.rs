@@ -83,7 +83,8 @@ async fn found(store: &dyn Keystore, roots: &dyn RootProvider) -> Result<Generat
         return Err(StoreError::Damaged("the keystore".into(), why).into());
     }
     let wrapped = roots.wrap(&GenerationKey::generate(FIRST)).map_err(root_error(FIRST))?;
-    let row = GenerationRow { number: FIRST, wrapped: wrapped.as_bytes().to_vec(), state: GenerationState::Active };
+    let row =
+        GenerationRow { number: FIRST, wrapped: wrapped.as_bytes().to_vec(), state: GenerationState::Active };
     Ok(store.add_generation(row).await?)
 }
 

@@ -1,8 +1,6 @@
 //! Reading: from the cache at once, or from the store into the cache.
 
-use super::entry::{
-    KeyAnswer, KeyEntry, LiveKey, SealingKey, SealingRef, TokenEntry, TokenKey, TokenRef,
-};
+use super::entry::{KeyAnswer, KeyEntry, LiveKey, SealingKey, SealingRef, TokenEntry, TokenKey, TokenRef};
 use super::lease::Standing;
 use super::{Keyring, KeyringError};
 use crate::ids::{KeyId, Subject};

@@ -24,6 +24,15 @@ pub struct Rewrapped {
     pub moved: u64,
 }
 
+/// What [`Keyring::verify`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// So many secrets, all of which opened.
+    pub secrets: u64,
+    /// Whether all of it belongs to the active generation: such a copy is good for the time after this rotation.
+    pub complete: bool,
+}
+
 impl Keyring {
     /// The generation that wraps new secrets.
     pub fn active_generation(&self) -> Generation {
@@ -189,31 +198,31 @@ impl Keyring {
         Ok(users)
     }
 
-    /// Whether every secret of another store opens with the keys at hand, and belongs to the active generation: what
-    /// makes a backup good for the time after this rotation. The number of secrets.
+    /// Opens every secret of another store with the keys at hand.
     ///
     /// # Errors
-    /// [`KeyringError`]: it doesn't.
-    pub async fn verify(&self, copy: &dyn Keystore) -> Result<u64, KeyringError> {
+    /// [`KeyringError`]: one doesn't open.
+    pub async fn verify(&self, copy: &dyn Keystore) -> Result<Verified, KeyringError> {
         let active = self.active_generation();
+        let mut verified = Verified { secrets: 0, complete: true };
         let mut after = None;
-        let mut count = 0;
         loop {
             let rows = copy.every_secret(after, BATCH).await?;
             let Some(last) = rows.last() else { break };
             after = Some(last.key_id);
-            count += rows.len() as u64;
+            verified.secrets += rows.len() as u64;
             for row in &rows {
-                if row.generation != active {
-                    return Err(StoreError::InUse(row.generation.0).into());
-                }
+                verified.complete &= row.generation == active;
                 self.unwrap(row)?;
             }
         }
         for row in copy.domains().await? {
+            verified.complete &= row.generation == active;
             let generation = self.inner.generation(row.generation)?;
             DomainSecret::unwrap(&Wrapped::from_bytes(&row.wrapped)?, &generation, &row.domain)?;
         }
-        Ok(count)
+        let mut sealed = copy.sweeps().await?.into_iter().filter_map(|sweep| sweep.subject);
+        verified.complete &= sealed.all(|sealed| sealed.generation == active);
+        Ok(verified)
     }
 }

@@ -4,10 +4,10 @@ use super::entry::{KeyEntry, LookupRef, TokenRef};
 use super::{Caches, Keyring, KeyringError};
 use crate::ids::{KeyId, Subject};
 use crate::keys::{Binding, Purpose, SubjectSecret, UserKey};
-use crate::keystore::{Keystore, StoreError};
 use crate::keystore::model::{
     Bind, Bound, Erase, Erased, Held, Hold, HolderName, NewSecret, Scope, Settle, UnitId, UnsettledRow, Write,
 };
+use crate::keystore::{Keystore, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

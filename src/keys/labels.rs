@@ -28,7 +28,18 @@ pub const FOLD: &[u8] = b"paravent/v1/fold";
 
 /// All of them, for the test and for reviewers.
 pub const ALL: [&[u8]; 12] = [
-    KEY_ID, USER_KEY, WRAP, DOMAIN_WRAP, LOOKUP_KEY, MARK_KEY, ROOT_ID, ROOT_WRAP, FIELD, SWEEP, EXACT, FOLD,
+    KEY_ID,
+    USER_KEY,
+    WRAP,
+    DOMAIN_WRAP,
+    LOOKUP_KEY,
+    MARK_KEY,
+    ROOT_ID,
+    ROOT_WRAP,
+    FIELD,
+    SWEEP,
+    EXACT,
+    FOLD,
 ];
 
 #[cfg(test)]

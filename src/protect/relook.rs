@@ -28,12 +28,7 @@ impl Door {
     ///
     /// # Errors
     /// [`ProtectError::Unavailable`].
-    pub async fn relook(
-        &self,
-        domain: &Arc<str>,
-        after: &str,
-        limit: u32,
-    ) -> Result<Relooked, ProtectError> {
+    pub async fn relook(&self, domain: &Arc<str>, after: &str, limit: u32) -> Result<Relooked, ProtectError> {
         let keyring = self.keyring();
         let active = keyring.active_generation();
         let found = keyring.store().unlooked(domain, active, after, limit).await;

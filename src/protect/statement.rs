@@ -151,7 +151,8 @@ impl Unit {
         let mut number = self.key(door, draft, who, purpose).await?;
         let is_fresh = draft.fresh.iter().any(|(.., fresh)| fresh.row.key_id == draft.keys[number].id());
         if let (Who::Subject(subject), false) = (who, is_fresh) {
-            match self.holding(door, pseudonym, exact.exact(), subject, draft.keys[number].id(), item).await? {
+            match self.holding(door, pseudonym, exact.exact(), subject, draft.keys[number].id(), item).await?
+            {
                 Holding::Settled(token) => return Ok(Step::Token(token)),
                 // The same identifier, spelled otherwise: the old spelling must come back if this transaction
                 // doesn't commit, so the new one gets a secret of its own.

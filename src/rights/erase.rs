@@ -4,10 +4,10 @@ use super::receipt::{METHOD, TYPE, not_covered};
 use super::{Inner, Receipt, Replicas, Rights, RightsError, Stage, Times, What, commitment};
 use crate::clock::rfc3339;
 use crate::crypto::random;
-use crate::ids::Subject;
+use crate::ids::{Generation, Subject};
 use crate::keyring::KeyringError;
 use crate::keystore::StoreError;
-use crate::keystore::model::{Erase, Footprint, LedgerHead};
+use crate::keystore::model::{Erase, Footprint, LedgerHead, NewSweep};
 use serde::Serialize;
 
 /// So often an erasure starts over because the subject gained keys meanwhile.
@@ -50,7 +50,8 @@ impl Rights {
             }
             let mark = self.refuses(&subject.class).then_some(mark);
             let intent_at = inner.now();
-            let what = intent(&id, subject, ground, &footprint, mark.as_ref());
+            let highest = inner.keyring.active_generation();
+            let what = intent(&id, subject, ground, &footprint, mark.as_ref(), highest);
             let ledger = inner.append(intent_at.clone(), what).await?;
             let erase = Erase {
                 subject: Some(subject.clone()),
@@ -59,10 +60,11 @@ impl Rights {
                 mark,
                 receipt: id.as_str().into(),
                 ledger: Some(ledger),
-                sweep: None,
+                sweep: Some(NewSweep { highest, subject: Some(inner.keyring.seal_subject(&id, subject)?) }),
             };
             let erased = match inner.keyring.erase(erase).await {
-                Err(KeyringError::Store(StoreError::Changed)) => continue,
+                // Or the keys were rotated: the next intent names the generation that is the highest now.
+                Err(KeyringError::Store(StoreError::Changed | StoreError::Stale)) => continue,
                 other => other?,
             };
             let salt = random::<32>();
@@ -71,6 +73,7 @@ impl Rights {
                 keys: footprint.keys.iter().map(|key| hex::encode(key.0)).collect(),
                 tokens_destroyed: erased.destroyed.len(),
                 tokens_living_on: erased.surviving.len(),
+                generation: highest.0,
                 ..self.blank(id, &subject.class, ground, intent_at)
             };
             let receipt = inner.close(receipt).await?;
@@ -94,7 +97,7 @@ impl Rights {
             ground: ground.to_owned(),
             times: Times { intent, live: self.inner.now(), swept: None, fin: None },
             keys: Vec::new(),
-            generation: self.inner.keyring.generation().0,
+            generation: self.inner.keyring.active_generation().0,
             generations_destroyed: Vec::new(),
             tokens_destroyed: 0,
             tokens_living_on: 0,
@@ -129,7 +132,14 @@ impl Rights {
     }
 }
 
-fn intent(id: &str, subject: &Subject, ground: &str, footprint: &Footprint, mark: Option<&[u8; 32]>) -> What {
+fn intent(
+    id: &str,
+    subject: &Subject,
+    ground: &str,
+    footprint: &Footprint,
+    mark: Option<&[u8; 32]>,
+    highest: Generation,
+) -> What {
     let token = |(domain, token): &(Box<str>, Box<str>)| (domain.to_string(), token.to_string());
     What::Intent {
         receipt: id.to_owned(),
@@ -138,6 +148,7 @@ fn intent(id: &str, subject: &Subject, ground: &str, footprint: &Footprint, mark
         keys: footprint.keys.iter().map(|key| hex::encode(key.0)).collect(),
         tokens: footprint.tokens.iter().map(token).collect(),
         mark: mark.map(hex::encode),
+        generation: highest.0,
     }
 }
 

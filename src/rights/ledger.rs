@@ -32,6 +32,16 @@ pub enum What {
         tokens: Vec<(String, String)>,
         /// The mark that the subject leaves, in hex, if its class refuses new data about it.
         mark: Option<String>,
+        /// The highest generation of wrapping keys then: the erasure is final once it and all before it are gone.
+        #[serde(default)]
+        generation: u32,
+    },
+    /// These never named anything: they stand where a sweep took something away, and read as erased.
+    Standins {
+        /// Key ids, in hex.
+        keys: Vec<String>,
+        /// Domain and token.
+        tokens: Vec<(String, String)>,
     },
     /// All intents of this receipt are carried out.
     Done {
@@ -182,6 +192,7 @@ mod tests {
         let entries = Ledger::open(path).unwrap().take_entries();
         let name = |(entry, _): (Entry, LedgerHead)| match entry.what {
             What::Done { receipt } | What::Intent { receipt, .. } => receipt,
+            What::Standins { .. } => "stand-ins".into(),
         };
         entries.into_iter().map(name).collect()
     }

@@ -1,9 +1,9 @@
 //! Bringing a keystore up to its ledger: before anything is served.
 
 use super::{Entry, LedgerError, Receipt, Rights, RightsError, What};
-use crate::ids::KeyId;
-use crate::keystore::model::{Erase, LedgerHead};
-use std::collections::HashSet;
+use crate::ids::{Generation, KeyId};
+use crate::keystore::model::{Erase, LedgerHead, NewSweep};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 impl Rights {
@@ -15,24 +15,33 @@ impl Rights {
         check(&entries, seen)?;
         let seen = seen.map_or(0, |head| head.sequence);
         let done: HashSet<String> = entries.iter().filter_map(|(entry, _)| finished(&entry.what)).collect();
+        let generations = highest(&entries);
         let mut closed = HashSet::new();
         for (entry, head) in entries {
-            let What::Intent { receipt, class, ground, keys, tokens, mark } = entry.what else { continue };
+            let (receipt, class, ground, keys, tokens, mark) = match entry.what {
+                What::Intent { receipt, class, ground, keys, tokens, mark, .. } => {
+                    (receipt, class, ground, keys, tokens, mark)
+                }
+                What::Standins { keys, tokens } if entry.sequence > seen => {
+                    self.fence_again(&keys, tokens, entry.sequence, head).await?;
+                    continue;
+                }
+                What::Standins { .. } | What::Done { .. } => continue,
+            };
             if entry.sequence <= seen && done.contains(&receipt) {
                 continue;
             }
+            let generation = Generation(generations.get(&receipt).copied().unwrap_or(0));
+            let highest = self.inner.keyring.active_generation().max(generation);
             let erase = Erase {
                 subject: None,
-                keys: keys
-                    .iter()
-                    .map(|key| read_key(key))
-                    .collect::<Option<_>>()
-                    .ok_or_else(|| damaged(entry.sequence))?,
+                keys: read_keys(&keys, entry.sequence)?,
                 tokens: tokens.into_iter().map(|(domain, token)| (domain.into(), token.into())).collect(),
                 mark: mark.map(|mark| read_mark(&mark).ok_or_else(|| damaged(entry.sequence))).transpose()?,
                 receipt: receipt.as_str().into(),
                 ledger: (entry.sequence > seen).then_some(head),
-                sweep: None,
+                // Whatever keystore this is: copies of the one that was erased from hold generations up to that one.
+                sweep: Some(NewSweep { highest, subject: None }),
             };
             let erased = self.inner.keyring.erase(erase).await?;
             tracing::info!(target: "audit", %receipt, keys = keys.len(), "an erasure was completed from the ledger");
@@ -41,6 +50,7 @@ impl Rights {
                     keys,
                     tokens_destroyed: erased.destroyed.len(),
                     tokens_living_on: erased.surviving.len(),
+                    generation: highest.0,
                     ..self.blank(receipt.clone(), &class, &ground, entry.time)
                 };
                 self.inner.receipts.issue(document).await?;
@@ -56,10 +66,37 @@ impl Rights {
     }
 }
 
+impl Rights {
+    /// Fences stand-ins that the keystore has not seen.
+    async fn fence_again(
+        &self,
+        keys: &[String],
+        tokens: Vec<(String, String)>,
+        sequence: u64,
+        head: LedgerHead,
+    ) -> Result<(), RightsError> {
+        let tokens = tokens.into_iter().map(|(domain, token)| (domain.into(), token.into())).collect();
+        let store = self.inner.keyring.store();
+        Ok(store.fence(read_keys(keys, sequence)?, tokens, Some(head)).await?)
+    }
+}
+
+/// The highest generation that any intent of a receipt names.
+fn highest(entries: &[(Entry, LedgerHead)]) -> HashMap<String, u32> {
+    let mut highest = HashMap::new();
+    for (entry, _) in entries {
+        if let What::Intent { receipt, generation, .. } = &entry.what {
+            let known = highest.entry(receipt.clone()).or_insert(0);
+            *known = (*known).max(*generation);
+        }
+    }
+    highest
+}
+
 fn finished(what: &What) -> Option<String> {
     match what {
         What::Done { receipt } => Some(receipt.clone()),
-        What::Intent { .. } => None,
+        What::Intent { .. } | What::Standins { .. } => None,
     }
 }
 
@@ -70,6 +107,10 @@ fn check(entries: &[(Entry, LedgerHead)], seen: Option<LedgerHead>) -> Result<()
         return Ok(());
     }
     Err(RightsError::Behind { found: entries.len() as u64, seen: seen.sequence })
+}
+
+fn read_keys(keys: &[String], entry: u64) -> Result<Vec<KeyId>, RightsError> {
+    keys.iter().map(|key| read_key(key)).collect::<Option<_>>().ok_or_else(|| damaged(entry))
 }
 
 fn read_key(text: &str) -> Option<KeyId> {

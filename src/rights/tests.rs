@@ -108,6 +108,7 @@ async fn a_start_completes_an_intent_that_has_no_done() {
         keys: footprint.keys.iter().map(|key| hex::encode(key.0)).collect(),
         tokens: footprint.tokens.iter().map(|(d, t)| (d.to_string(), t.to_string())).collect(),
         mark: None,
+        generation: 1,
     };
     Ledger::open(&path).unwrap().append("2026-01-01T00:00:00.000Z".into(), what).unwrap();
     let house = House::at(folder).await;

@@ -186,7 +186,8 @@ async fn a_unit_that_rolls_back_takes_nothing_from_another(store: &dyn Keystore)
 async fn unbound_secrets_are_bound_or_destroyed(store: &dyn Keystore) {
     let secrets = vec![secret(1, None), secret(2, None), secret(3, None)];
     store.write(write(1, secrets, vec![hold(1, 5, "t"), hold(2, 6, "u")])).await.unwrap();
-    let bound = Bound { key_id: key(1), subject: person("1"), mark: None, generation: G, wrapped: vec![42; 65] };
+    let bound =
+        Bound { key_id: key(1), subject: person("1"), mark: None, generation: G, wrapped: vec![42; 65] };
     let bind = Bind { unit: unit(1), bound: vec![bound.clone()], destroyed: vec![key(2)] };
     store.bind(bind).await.unwrap();
     let Found::Live(row) = store.secrets(&[key(1)]).await.unwrap().remove(0) else { panic!() };
@@ -300,7 +301,8 @@ async fn nothing_new_under_a_generation_that_is_left(store: &dyn Keystore) {
     assert_eq!(store.rotate(generation(3)).await, Err(StoreError::Rotating));
     let old = write(1, vec![secret(2, Some(&person("2")))], vec![]);
     assert_eq!(store.write(old).await, Err(StoreError::Stale));
-    let bound = Bound { key_id: key(1), subject: person("1"), mark: None, generation: G, wrapped: vec![42; 65] };
+    let bound =
+        Bound { key_id: key(1), subject: person("1"), mark: None, generation: G, wrapped: vec![42; 65] };
     let bind = |bound: &Bound| Bind { unit: unit(1), bound: vec![bound.clone()], destroyed: vec![] };
     assert_eq!(store.bind(bind(&bound)).await, Err(StoreError::Stale));
     store.bind(bind(&Bound { generation: Generation(2), ..bound })).await.unwrap();
@@ -322,7 +324,8 @@ async fn wraps_again_what_is_still_what_was_read(store: &dyn Keystore) {
     // Meanwhile one is erased and one is bound.
     store.erase(erase(&person("1"), &[1], &[])).await.unwrap();
     let to = Generation(2);
-    let bound = Bound { key_id: key(3), subject: person("3"), mark: None, generation: to, wrapped: vec![42; 65] };
+    let bound =
+        Bound { key_id: key(3), subject: person("3"), mark: None, generation: to, wrapped: vec![42; 65] };
     store.bind(Bind { unit: unit(1), bound: vec![bound], destroyed: vec![] }).await.unwrap();
     let again = first.iter().chain(&rest).map(|d| Rewrap {
         key_id: d.row.key_id,
@@ -376,7 +379,11 @@ async fn a_token_is_one_under_two_generations(store: &dyn Keystore) {
     assert_eq!(store.folded("email", two, &pair(2, 5).folded).await.unwrap(), ["t".into()]);
     let held = store.write(write(4, vec![second(4)], vec![both(4, 5, "x")])).await.unwrap();
     assert_eq!(&*held[0].token, "t");
-    assert_eq!(store.lookup("email", G, &pair(1, 5).exact).await.unwrap(), None, "the closed one stays closed");
+    assert_eq!(
+        store.lookup("email", G, &pair(1, 5).exact).await.unwrap(),
+        None,
+        "the closed one stays closed"
+    );
 }
 
 async fn a_generation_ends_step_by_step(store: &dyn Keystore) {
@@ -425,7 +432,10 @@ async fn a_sweep_is_kept_until_it_ends(store: &dyn Keystore) {
     assert_eq!((rows.len(), &*row.receipt, row.highest, row.swept), (1, "r1", G, false));
     assert_eq!((&row.subject, &row.databases[..]), (&subject, &["app".into()][..]));
     let name = |token: &str| (Box::from("email"), Box::from(token));
-    assert_eq!((&row.keys[..], &row.tokens[..], &row.shared[..]), (&[key(1)][..], &[name("t")][..], &[name("u")][..]));
+    assert_eq!(
+        (&row.keys[..], &row.tokens[..], &row.shared[..]),
+        (&[key(1)][..], &[name("t")][..], &[name("u")][..])
+    );
     assert_eq!(store.dependents(G).await.unwrap().sweeps, 1);
     store.set_sweep("r1", None).await.unwrap();
     let row = store.sweeps().await.unwrap().remove(0);

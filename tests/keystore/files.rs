@@ -193,6 +193,7 @@ async fn a_backup_is_whole_private_and_never_replaces_a_file() {
     let copy = Embedded::open(&to).unwrap();
     assert_eq!(copy.every_secret(None, 9).await.unwrap().len(), 1);
     assert_eq!(store.every_secret(None, 9).await.unwrap().len(), 2);
-    let left = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let left =
+        std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     assert!(left.into_iter().all(|name| !name.ends_with(".part")));
 }

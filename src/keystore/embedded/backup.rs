@@ -32,15 +32,9 @@ pub(super) fn backup(conn: &Connection, to: &Path) -> Op<()> {
 fn write(conn: &Connection, draft: &Path) -> Op<()> {
     // An empty file of its own, so that nobody else can ever read it; what a kill left of an earlier one goes.
     let _ = std::fs::remove_file(draft);
-    OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(draft)
-        .map_err(|e| failed(draft, &e))?;
-    let name = draft
-        .to_str()
-        .ok_or_else(|| Fail::Answer(StoreError::Backup("its path is not UTF-8".into())))?;
+    OpenOptions::new().create_new(true).write(true).mode(0o600).open(draft).map_err(|e| failed(draft, &e))?;
+    let name =
+        draft.to_str().ok_or_else(|| Fail::Answer(StoreError::Backup("its path is not UTF-8".into())))?;
     conn.execute("VACUUM INTO ?", [name])?;
     Ok(())
 }

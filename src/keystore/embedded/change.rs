@@ -138,22 +138,25 @@ fn issue(conn: &Connection, hold: &Hold) -> Op<Box<str>> {
 
 /// The hold's lookups in every generation that its domain has a secret in; stale if it lacks one.
 fn pairs(conn: &Connection, hold: &Hold) -> Op<Vec<LookupPair>> {
-    let mut statement = conn
-        .prepare_cached("SELECT generation FROM domains WHERE domain = ? ORDER BY generation DESC")?;
+    let mut statement =
+        conn.prepare_cached("SELECT generation FROM domains WHERE domain = ? ORDER BY generation DESC")?;
     let open = statement.query_map([&*hold.domain], |row| Ok(Generation(row.get(0)?)))?;
     let pair = |generation| hold.lookups.iter().find(|pair| pair.generation == generation).copied();
-    let found: Option<Vec<LookupPair>> =
-        open.collect::<Result<Vec<_>, _>>()?.into_iter().map(pair).collect();
+    let found: Option<Vec<LookupPair>> = open.collect::<Result<Vec<_>, _>>()?.into_iter().map(pair).collect();
     found.filter(|found| !found.is_empty()).ok_or_else(|| StoreError::Stale.into())
 }
 
 /// Adds a token's lookups in one generation; where the identifier has one already, that one stays.
 pub(super) fn add_pair(conn: &Connection, domain: &str, token: &str, pair: &LookupPair) -> Op<()> {
     let number = pair.generation.0;
-    conn.prepare_cached("INSERT OR IGNORE INTO lookups (domain, generation, hmac, token) VALUES (?, ?, ?, ?)")?
-        .execute(params![domain, number, pair.exact, token])?;
-    conn.prepare_cached("INSERT OR IGNORE INTO folded (domain, generation, hmac, token) VALUES (?, ?, ?, ?)")?
-        .execute(params![domain, number, pair.folded, token])?;
+    conn.prepare_cached(
+        "INSERT OR IGNORE INTO lookups (domain, generation, hmac, token) VALUES (?, ?, ?, ?)",
+    )?
+    .execute(params![domain, number, pair.exact, token])?;
+    conn.prepare_cached(
+        "INSERT OR IGNORE INTO folded (domain, generation, hmac, token) VALUES (?, ?, ?, ?)",
+    )?
+    .execute(params![domain, number, pair.folded, token])?;
     Ok(())
 }
 

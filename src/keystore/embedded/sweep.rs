@@ -30,7 +30,8 @@ pub(super) fn add(conn: &Connection, receipt: &str, keys: &[KeyId], sweep: &NewS
     let subject = sweep.subject.as_ref();
     // A replay finds the row of the erasure itself: that one knows more.
     conn.prepare_cached(
-        "INSERT OR IGNORE INTO sweeps (receipt, highest, generation, subject, databases) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO sweeps (receipt, highest, generation, subject, databases) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (receipt) DO UPDATE SET highest = max(highest, excluded.highest)",
     )?
     .execute(params![
         receipt,
@@ -84,14 +85,13 @@ fn tokens(conn: &Connection, table: &str, receipt: &str) -> Op<Vec<TokenName>> {
 }
 
 pub(super) fn set_sweep(conn: &Connection, receipt: &str, subject: Option<&SealedSubject>) -> Op<()> {
-    conn.prepare_cached("UPDATE sweeps SET generation = ?, subject = ?, swept = ? WHERE receipt = ?")?.execute(
-        params![
+    conn.prepare_cached("UPDATE sweeps SET generation = ?, subject = ?, swept = ? WHERE receipt = ?")?
+        .execute(params![
             subject.map(|s| s.generation.0),
             subject.map(|s| &s.sealed),
             subject.is_none(),
             receipt
-        ],
-    )?;
+        ])?;
     Ok(())
 }
 
@@ -112,8 +112,10 @@ pub(super) fn fence(
             .execute([key])?;
     }
     for (domain, token) in tokens {
-        conn.prepare_cached("INSERT OR IGNORE INTO fenced_tokens (domain, token, receipt) VALUES (?, ?, '')")?
-            .execute([domain, token])?;
+        conn.prepare_cached(
+            "INSERT OR IGNORE INTO fenced_tokens (domain, token, receipt) VALUES (?, ?, '')",
+        )?
+        .execute([domain, token])?;
     }
     remember(conn, ledger)
 }

@@ -78,6 +78,10 @@ impl House {
         Self { folder, store, door, rights }
     }
 
+    pub(crate) fn keyring(&self) -> &Keyring {
+        self.door.keyring()
+    }
+
     /// Everything dropped and opened again, as after a restart.
     pub(crate) async fn restart(self) -> Self {
         let Self { folder, store, door, rights } = self;

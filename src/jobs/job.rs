@@ -1,0 +1,81 @@
+//! A job as it is kept and shown.
+
+use serde::{Deserialize, Serialize};
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// From one generation to the next.
+    Rotate,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// Asked for.
+    Queued,
+    /// Under way.
+    Running,
+    /// Goes on once somebody has done what `detail` says.
+    Waiting,
+    /// Over.
+    Done,
+}
+
+impl JobState {
+    /// Nothing more will come of it.
+    pub fn is_over(self) -> bool {
+        self == Self::Done
+    }
+}
+
+/// A job: `GET /v1/jobs/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Random.
+    pub id: String,
+    /// What it does.
+    pub kind: Kind,
+    /// How far it is.
+    pub state: JobState,
+    /// Of a rotation: `begin`, `secrets`, `lookups`, `backup`, `destroy`.
+    pub stage: String,
+    /// Of this stage: so many are done.
+    pub done: u64,
+    /// Of this stage: so many there are (0 where it isn't counted).
+    pub total: u64,
+    /// The generation that is left.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<u32>,
+    /// The generation that is active since.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to: Option<u32>,
+    /// RFC 3339, UTC.
+    pub begun: String,
+    /// RFC 3339, UTC.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended: Option<String>,
+    /// What it waits for, or what went wrong at the last try.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+}
+
+impl Job {
+    pub(super) fn new(kind: Kind, now: String) -> Self {
+        Self {
+            id: format!("job_{}", hex::encode(crate::crypto::random::<16>())),
+            kind,
+            state: JobState::Queued,
+            stage: "begin".to_owned(),
+            done: 0,
+            total: 0,
+            from: None,
+            to: None,
+            begun: now,
+            ended: None,
+            detail: None,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What goes on by itself, for as long as it takes: rotations, sweeps, backups. Every step is durable and may be
+//! repeated, so that a kill at any point is resumed at the next start.
+//!
+//! One thread does all of it, apart from the threads that serve traffic: long reads of the keystore block nobody else.
+
+mod backup;
+mod error;
+mod finals;
+mod job;
+mod rotate;
+mod schedule;
+
+#[cfg(test)]
+mod tests;
+
+pub use backup::{Backup, back_up, restore};
+pub use error::JobError;
+pub use job::{Job, JobState, Kind};
+
+use crate::keyring::Keyring;
+use crate::keystore::model::GenerationState;
+use crate::protect::Door;
+use crate::rights::Rights;
+use crate::roots::RootProvider;
+use parking_lot::{Mutex, RwLock};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How jobs behave.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How old the active generation may get; none: it is rotated only when somebody asks.
+    pub rotate_every: Option<Duration>,
+    /// Where backups of the keystore go; none: a rotation waits for a backup that somebody else makes.
+    pub backups: Option<PathBuf>,
+    /// Pause after each batch of a rotation, in parts of the time that the batch took: 0 for none.
+    pub pause: u32,
+    /// How often everything is looked at again.
+    pub tick: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            rotate_every: Some(Duration::from_secs(30 * 24 * 3600)),
+            backups: None,
+            pause: 0,
+            tick: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A generation as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct KeyInfo {
+    /// Its number.
+    pub generation: u32,
+    /// `active`, `closing`, `empty`, `destroyed`, or `unused` (a root key that this keystore doesn't know).
+    pub state: &'static str,
+    /// When its root key was made; RFC 3339, UTC. None once it is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Secrets, domains and sweeps that depend on it.
+    pub dependents: u64,
+}
+
+/// The jobs. Cheap to clone.
+#[derive(Clone)]
+pub struct Jobs {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    keyring: Keyring,
+    door: RwLock<Door>,
+    rights: Rights,
+    roots: Arc<dyn RootProvider>,
+    options: Options,
+    /// The rotation that is asked for, under way or waiting.
+    rotation: Mutex<Option<Job>>,
+    /// Held by whoever takes a step of a rotation, or destroys a generation.
+    turn: tokio::sync::Mutex<()>,
+    wake: Notify,
+}
+
+impl Jobs {
+    /// Takes up what an earlier process left.
+    ///
+    /// # Errors
+    /// [`JobError::Keys`].
+    pub async fn open(
+        keyring: Keyring,
+        door: Door,
+        rights: Rights,
+        roots: Arc<dyn RootProvider>,
+        options: Options,
+    ) -> Result<Self, JobError> {
+        let jobs = Self {
+            inner: Arc::new(Inner {
+                keyring,
+                door: RwLock::new(door),
+                rights,
+                roots,
+                options,
+                rotation: Mutex::default(),
+                turn: tokio::sync::Mutex::default(),
+                wake: Notify::new(),
+            }),
+        };
+        jobs.take_up().await?;
+        Ok(jobs)
+    }
+
+    /// Another policy is in force.
+    pub fn set_door(&self, door: Door) {
+        *self.inner.door.write() = door;
+        self.inner.wake.notify_one();
+    }
+
+    /// A job, by its id.
+    ///
+    /// # Errors
+    /// [`JobError::NotFound`], [`JobError::Keys`].
+    pub async fn job(&self, id: &str) -> Result<Job, JobError> {
+        if let Some(job) = self.inner.rotation.lock().as_ref().filter(|job| job.id == id) {
+            return Ok(job.clone());
+        }
+        let document = self.inner.keyring.store().job(id).await?.ok_or(JobError::NotFound)?;
+        serde_json::from_str(&document).map_err(|_| JobError::Document)
+    }
+
+    /// Every generation, and root keys that belong to none.
+    ///
+    /// # Errors
+    /// [`JobError::Keys`], [`JobError::Roots`].
+    pub async fn keys(&self) -> Result<Vec<KeyInfo>, JobError> {
+        let inner = &self.inner;
+        let store = inner.keyring.store();
+        let roots = inner.roots.list()?;
+        let made = |number| roots.iter().find(|root| root.generation == number);
+        let mut keys = Vec::new();
+        for row in store.generations().await? {
+            let dependents = store.dependents(row.number).await?;
+            keys.push(KeyInfo {
+                generation: row.number.0,
+                state: row.state.name(),
+                created: made(row.number).map(|root| crate::clock::rfc3339(root.created)),
+                dependents: dependents.secrets + dependents.domains + dependents.sweeps,
+            });
+        }
+        for root in &roots {
+            if !keys.iter().any(|key| key.generation == root.generation.0) {
+                keys.push(KeyInfo {
+                    generation: root.generation.0,
+                    state: "unused",
+                    created: Some(crate::clock::rfc3339(root.created)),
+                    dependents: 0,
+                });
+            }
+        }
+        keys.sort_by_key(|key| key.generation);
+        Ok(keys)
+    }
+
+    /// What an operator should know: a rotation that can't go on by itself.
+    pub fn waiting(&self) -> Option<String> {
+        let rotation = self.inner.rotation.lock();
+        let job = rotation.as_ref().filter(|job| job.state == JobState::Waiting)?;
+        Some(format!("the rotation {} waits: {}", job.id, job.detail.as_deref().unwrap_or("")))
+    }
+
+    /// Goes on with everything, for as long as it is polled.
+    pub async fn run(&self) {
+        loop {
+            let woken = self.inner.wake.notified();
+            self.pass().await;
+            let _ = tokio::time::timeout(self.inner.options.tick, woken).await;
+        }
+    }
+
+    /// Looks at everything once.
+    pub async fn pass(&self) {
+        self.on_schedule().await;
+        self.go_on().await;
+        if let Err(error) = self.finals().await {
+            tracing::warn!(%error, "receipts wait to be moved on");
+        }
+    }
+
+    /// The unfinished rotation of an earlier process, if there is one.
+    async fn take_up(&self) -> Result<(), JobError> {
+        let store = self.inner.keyring.store();
+        let unfinished = |state| matches!(state, GenerationState::Closing | GenerationState::Empty);
+        let begun = store.generations().await?.iter().any(|row| unfinished(row.state));
+        let mut known = None;
+        for document in store.jobs(100).await? {
+            let job: Job = serde_json::from_str(&document).map_err(|_| JobError::Document)?;
+            if job.kind == Kind::Rotate && !job.state.is_over() {
+                known = Some(job);
+                break;
+            }
+        }
+        if known.is_none() && begun {
+            known = Some(self.new_rotation().await?);
+        }
+        *self.inner.rotation.lock() = known;
+        Ok(())
+    }
+}
