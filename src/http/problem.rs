@@ -61,8 +61,7 @@ mod tests {
 
     #[test]
     fn an_answer_names_its_place_in_the_documentation() {
-        let problem =
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "keystore-full", "No room", "x", "make room");
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "keystore-full", "No room", "x", "make room");
         let response = problem.response();
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["content-type"], "application/problem+json");
