@@ -1,11 +1,24 @@
 //! One request and its answer, on their way through a listener.
 
+use super::answer::Answering;
+use super::coding::{self, Encoder, Input};
+use super::form_body::FormBody;
+use super::head::{self, Types};
+use super::json_body::{Owners, Sealing};
+use super::jwt::Verifier;
+use super::links::Turner;
+use super::plan::Plan;
 use super::problem::Problem;
+use super::pump::{Pump, Stage};
+use super::route::{Match, Routes};
+use super::shield::{Ended, Shield, Whose};
+use super::sources::Sources;
 use crate::config::HttpListener;
 use crate::protect::Door;
 use bytes::Bytes;
-use http::{request, response};
+use http::{Method, Uri, header, request, response};
 use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Body as _;
 use std::io;
 use std::sync::Arc;
 
@@ -32,25 +45,40 @@ pub(crate) struct Gate {
 
 struct Inner {
     door: Door,
+    routes: Arc<Routes>,
+    plans: Arc<[Arc<Plan>]>,
+    verifier: Option<Verifier>,
+    /// What units are kept under.
+    place: Arc<str>,
 }
 
 /// What was decided about a request, and what its answer needs.
-pub(crate) struct Exchange {}
+pub(crate) struct Exchange {
+    answering: Option<Box<Answering>>,
+}
 
 impl Gate {
     /// The decisions of a `[[http]]` section, by the door's policy.
     ///
     /// # Errors
     /// A file that the section names can't be read.
-    pub(crate) fn new(door: Door, _config: &HttpListener) -> io::Result<Self> {
-        Ok(Self { inner: Arc::new(Inner { door }) })
+    pub(crate) fn new(door: Door, config: &HttpListener) -> io::Result<Self> {
+        let policy = Arc::clone(door.policy());
+        let routes = policy.http.get(config.routes).map(Vec::as_slice).unwrap_or_default();
+        let inner = Inner {
+            routes: Arc::new(Routes::new(routes)?),
+            plans: routes.iter().map(|route| Arc::new(Plan::new(route))).collect(),
+            verifier: config.jwt.as_ref().map(Verifier::new).transpose()?,
+            place: Door::outside(&config.listen.to_string()).into(),
+            door,
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether a route may have a say about this request. Where it is false, the request and its answer can be
-    /// relayed without asking any further: no allocation is made here.
-    pub(crate) fn declares(&self, _method: &http::Method, _uri: &http::Uri) -> bool {
-        let _ = &self.inner;
-        false
+    /// relayed without asking any further.
+    pub(crate) fn declares(&self, method: &Method, uri: &Uri) -> bool {
+        !matches!(self.inner.routes.find(method, uri.path()), Match::Nothing)
     }
 
     /// Decides a request once, from its head. Protected path segments, query parameters and headers of `head` are
@@ -60,17 +88,75 @@ impl Gate {
     /// The answer to the client: nothing must be sent on.
     pub(crate) async fn request(
         &self,
-        _head: &mut request::Parts,
+        head: &mut request::Parts,
         body: Body,
     ) -> Result<(Body, Exchange), Problem> {
-        Ok((body, Exchange {}))
+        let inner = &self.inner;
+        let path = head.uri.path().to_owned();
+        let (plan, params) = match inner.routes.find(&head.method, &path) {
+            Match::Nothing => return Ok((body, Exchange { answering: None })),
+            Match::Spelling => return Err(Problem::path()),
+            Match::Route(number, params) => (inner.plans.get(number).ok_or_else(Problem::internal)?, params),
+        };
+        let shield = Shield::new(inner.door.clone(), Arc::clone(&inner.place));
+        let sources = Sources::read(plan, &params, head, inner.verifier.as_ref())?;
+        let owners = sources.owners(plan, false);
+        head::seal(plan, &params, head, &shield, &owners).await?;
+        let body = self.body(Arc::clone(plan), head, body, &shield, &owners).await?;
+        head::forget(head);
+        let turner = (plan.links || plan.location)
+            .then(|| Arc::new(Turner { routes: Arc::clone(&inner.routes), plans: Arc::clone(&inner.plans) }));
+        let answering = Answering {
+            plan: Arc::clone(plan),
+            shield,
+            sources,
+            turner,
+            head: head.method == Method::HEAD,
+        };
+        Ok((body, Exchange { answering: Some(Box::new(answering)) }))
+    }
+
+    /// The request's body, rewritten as its type wants.
+    async fn body(
+        &self,
+        plan: Arc<Plan>,
+        head: &mut request::Parts,
+        body: Body,
+        shield: &Shield,
+        owners: &Owners,
+    ) -> Result<Body, Problem> {
+        let none = body.is_end_stream() || body.size_hint().exact() == Some(0);
+        let declared = plan.json() || !plan.form.is_empty() || plan.body.is_some();
+        if none || !declared {
+            shield.sent();
+            return Ok(body);
+        }
+        let coding = coding::of(&head.headers).map_err(|_| Problem::coding())?;
+        let types = Types::of(&head.headers).map_err(|_| Problem::media_type(&plan.path))?;
+        let (own, shared) = (Arc::clone(&plan), shield.clone());
+        let stage = match types {
+            Types::Json if plan.json() => {
+                Stage::Sealing(Box::new(Sealing::new(own, shared, Arc::clone(owners), false)))
+            }
+            Types::Lines if plan.json() => {
+                Stage::Sealing(Box::new(Sealing::new(own, shared, Arc::clone(owners), true)))
+            }
+            Types::Form if !plan.form.is_empty() => {
+                Stage::Form(Box::new(FormBody::new(own, shared, Arc::clone(owners))))
+            }
+            _ => return Err(Problem::media_type(&plan.path)),
+        };
+        let pump = Pump::new(Input::new(body, coding), stage, Encoder::new(coding), Some(shield.clone()));
+        let pumped = pump.start().await?;
+        head::rewritten(&mut head.headers, pumped.length);
+        Ok(pumped.body)
     }
 }
 
 impl Exchange {
     /// Whether both bodies go as they are: nothing is declared.
     pub(crate) fn relays(&self) -> bool {
-        true
+        self.answering.is_none()
     }
 
     /// Rewrites the answer's head and body for the client. Subjects that the answer tells are bound, durably, before
@@ -78,10 +164,31 @@ impl Exchange {
     ///
     /// # Errors
     /// What the client gets in place of the answer.
-    pub(crate) async fn response(self, _head: &mut response::Parts, body: Body) -> Result<Body, Problem> {
-        Ok(body)
+    pub(crate) async fn response(self, head: &mut response::Parts, body: Body) -> Result<Body, Problem> {
+        match self.answering {
+            None => Ok(body),
+            Some(answering) => answering.response(head, body).await,
+        }
     }
 
     /// The service never answered: what was made for the request stays provisional, for recovery.
-    pub(crate) fn lost(self) {}
+    pub(crate) fn lost(self) {
+        if let Some(answering) = self.answering {
+            answering.shield.outcome(Ended::Unclear);
+        }
+    }
 }
+
+/// Whether anything waits for the answer to tell whose it is.
+pub(super) fn returned(owners: &Owners) -> bool {
+    owners.iter().any(|(_, whose)| matches!(whose, Whose::Returned(_)))
+}
+
+/// Headers that vary with what the gateway does to a body, and can't be kept truthful.
+pub(super) const UNTRUE: [header::HeaderName; 5] = [
+    header::HeaderName::from_static("content-md5"),
+    header::HeaderName::from_static("digest"),
+    header::HeaderName::from_static("content-digest"),
+    header::HeaderName::from_static("repr-digest"),
+    header::HeaderName::from_static("x-goog-hash"),
+];

@@ -4,16 +4,30 @@
 //! or nothing of it is touched. What a route declares is sealed on its way in and opened on its way out;
 //! everything else keeps its bytes. What can't be understood on a declared route is refused (RFC 9457).
 
-pub(crate) mod exchange;
-mod json;
-pub(crate) mod problem;
-
+mod answer;
+mod coding;
 mod connection;
+pub(crate) mod exchange;
+mod form_body;
 mod forward;
+mod head;
 mod io;
+mod json;
+mod json_body;
+mod jwt;
+mod links;
 mod metrics;
+mod person;
+mod plan;
+pub(crate) mod problem;
+mod pump;
+mod route;
 mod server;
+mod shield;
+mod sources;
+mod target;
 mod timer;
+mod value;
 mod watch;
 
 pub use server::{Gateway, Prepared, Reload, serve};

@@ -3,7 +3,7 @@
 use super::json::splice::Layout;
 use super::json::tree::{Leaf, Tree};
 use crate::ids::FieldId;
-use crate::policy::model::{Pointer, Route, RouteBody, RouteOwner, RouteSubject, Segment, Spot};
+use crate::policy::model::{Pointer, Route, RouteOwner, RouteSubject, Segment, Spot};
 use std::sync::Arc;
 
 /// A route, ready to be applied.
@@ -11,24 +11,31 @@ use std::sync::Arc;
 pub(super) struct Plan {
     /// As the policy writes its path, for messages.
     pub(super) path: Arc<str>,
-    /// By position in the path.
-    pub(super) params: Vec<Option<Arc<str>>>,
+    /// Names of the path's parameters, in order.
+    pub(super) params: Vec<Arc<str>>,
+    /// Which segments of the path they are.
+    pub(super) positions: Vec<usize>,
     /// Every place; layouts and lists below name them by number.
     pub(super) places: Vec<Place>,
     /// JSON of requests.
     pub(super) request: Arc<Layout>,
     /// JSON of answers.
     pub(super) answer: Arc<Layout>,
+    /// Every owner that a place or the body has.
+    pub(super) owners: Vec<RouteOwner>,
     /// Where the answer to a creation tells whose it is: its number among the answer's subjects.
     pub(super) created: Option<u16>,
+    /// A creation makes several people, one an item.
+    pub(super) created_many: bool,
     /// The same, in `Location`.
     pub(super) created_location: bool,
     pub(super) form: Vec<(Arc<str>, u16)>,
     pub(super) query: Vec<(Arc<str>, u16)>,
-    /// Position in the path.
+    /// Which parameter of the path.
     pub(super) segments: Vec<(usize, u16)>,
     pub(super) headers: Vec<(Arc<str>, u16)>,
-    pub(super) body: Option<RouteBody>,
+    /// The field of a whole body, and its owner's number.
+    pub(super) body: Option<(FieldId, usize)>,
     pub(super) links: bool,
     pub(super) location: bool,
     pub(super) depth: usize,
@@ -39,26 +46,43 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) field: FieldId,
-    pub(super) owner: RouteOwner,
+    /// Its number among the owners.
+    pub(super) owner: usize,
     /// Compared with, never stored.
     pub(super) find: bool,
 }
 
 impl Plan {
     pub(super) fn new(route: &Route) -> Self {
-        let params: Vec<Option<Arc<str>>> = route
+        let params: Vec<Arc<str>> = route
             .segments
             .iter()
             .filter_map(|segment| match segment {
                 Segment::Literal(_) => None,
-                Segment::Param(name) | Segment::Rest(name) => Some(Some(name.clone())),
+                Segment::Param(name) | Segment::Rest(name) => Some(name.clone()),
             })
             .collect();
+        let positions = route
+            .segments
+            .iter()
+            .enumerate()
+            .filter(|(_, segment)| !matches!(segment, Segment::Literal(_)))
+            .map(|(at, _)| at)
+            .collect();
+        let mut owners: Vec<RouteOwner> = Vec::new();
+        let mut number = |owner: &RouteOwner| match owners.iter().position(|known| known == owner) {
+            Some(number) => number,
+            None => {
+                owners.push(owner.clone());
+                owners.len() - 1
+            }
+        };
         let places = route
             .places
             .iter()
-            .map(|place| Place { field: place.field, owner: place.owner.clone(), find: place.find })
+            .map(|place| Place { field: place.field, owner: number(&place.owner), find: place.find })
             .collect();
+        let body = route.body.as_ref().map(|body| (body.field, number(&body.owner)));
         let mut answer = Builder::default();
         let mut request = Builder::default();
         let (mut form, mut query, mut segments, mut headers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -76,7 +100,7 @@ impl Plan {
                 Spot::Form(name) => form.push((name.clone(), number)),
                 Spot::Query(name) => query.push((name.clone(), number)),
                 Spot::Path(name) => {
-                    let position = params.iter().position(|p| p.as_deref() == Some(&**name));
+                    let position = params.iter().position(|p| **p == **name);
                     segments.extend(position.map(|position| (position, number)));
                 }
                 Spot::Header(name) => headers.push((name.clone(), number)),
@@ -85,11 +109,13 @@ impl Plan {
         for link in &route.links {
             answer.tree.add(link, Leaf::Link);
         }
-        let owners = route.places.iter().map(|place| &place.owner).chain(route.body.iter().map(|body| &body.owner));
-        let mut created = None;
-        for source in owners.flat_map(|owner| &owner.sources) {
+        let (mut created, mut created_many) = (None, false);
+        for source in owners.iter().flat_map(|owner| &owner.sources) {
             match source {
-                RouteSubject::Response(pointer) => created = Some(answer.slot(pointer)),
+                RouteSubject::Response(pointer) => {
+                    created = Some(answer.slot(pointer));
+                    created_many = pointer.stars() > 0;
+                }
                 RouteSubject::ResponseLocation => created_location = true,
                 _ => {}
             }
@@ -97,16 +123,19 @@ impl Plan {
         Self {
             path: route.path.clone(),
             params,
+            positions,
             places,
             request: request.layout(),
             answer: answer.layout(),
+            owners,
             created,
+            created_many,
             created_location,
             form,
             query,
             segments,
             headers,
-            body: route.body.clone(),
+            body,
             links: !route.links.is_empty(),
             location: route.location,
             depth: usize::from(route.depth),

@@ -1,5 +1,9 @@
 //! What the gateway itself answers: problem+json (RFC 9457), with anchors of `docs/errors.md` as types.
 
+use super::json::scan::Wrong;
+use super::value::ValueError;
+use crate::protect::{OpenFault, ProtectError};
+use crate::telemetry;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
@@ -52,6 +56,230 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response
+    }
+}
+
+/// What the door, the scanner and the policy refuse.
+impl Problem {
+    fn refused(code: &'static str, title: &'static str, detail: impl Into<String>, hint: &'static str) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, title, detail, hint)
+    }
+
+    /// The door can't protect or show anything.
+    pub(super) fn protect(error: &ProtectError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ProtectError::Unavailable(why) => {
+                tracing::error!(%why, "the keystore is not available");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "keystore-unavailable",
+                    "The keystore is not available",
+                    "the keystore is not available",
+                    "nothing was sent on; look at the gateway's log and /readyz, then try again",
+                )
+            }
+            ProtectError::DiskFull => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "keystore-full",
+                "The keystore's disk is full",
+                detail,
+                "nothing was sent on; make room on the keystore's disk, then try again",
+            ),
+            ProtectError::ErasedSubject => Self::new(
+                StatusCode::CONFLICT,
+                "erased-subject",
+                "The person was erased",
+                detail,
+                "use another id, or set after_erasure = \"new\" for the class in paravent.toml",
+            ),
+            ProtectError::Identifier(_) => Self::refused(
+                "identifier",
+                "Not an identifier",
+                detail,
+                "shorten it, or protect the field by \"encrypt\"",
+            ),
+            ProtectError::Value(_) => Self::refused("value", "The value can't be sealed", detail, "send a shorter value"),
+        }
+    }
+
+    /// A stored value must not be shown: an audit event.
+    pub(super) fn open(fault: OpenFault, field: &str) -> Self {
+        tracing::warn!(target: "audit", event = "fault", field = %field, fault = %fault);
+        metrics::counter!(telemetry::AUDIT_EVENTS, "event" => "fault").increment(1);
+        let (code, hint) = match fault {
+            OpenFault::WrongField => {
+                ("wrong-field", "a sealed value was copied between fields behind the gateway; restore it")
+            }
+            OpenFault::WrongSubject => {
+                ("wrong-subject", "a sealed value was copied between people behind the gateway; restore it")
+            }
+            OpenFault::NotAuthentic => {
+                ("not-authentic", "the stored value was changed behind the gateway, or its keystore is another one")
+            }
+            OpenFault::InClear => {
+                ("in-clear", "the value was written behind the gateway; write it again through the gateway")
+            }
+            OpenFault::Shared => ("shared-token", "ask for the subject's member as well, so that the item's person is known"),
+        };
+        Self::new(StatusCode::BAD_GATEWAY, code, "A stored value can't be shown", format!("field {field}: {fault}"), hint)
+    }
+
+    /// Nothing tells whose a value is.
+    pub(super) fn nobody(field: &str) -> Self {
+        Self::refused(
+            "no-subject",
+            "Whose data this is can't be told",
+            format!("a value of the field {field} is nobody's: none of the route's subjects is there"),
+            "send the subject's id where the route expects it",
+        )
+    }
+
+    /// A subject's id in another spelling than its canonical one.
+    pub(super) fn subject_id() -> Self {
+        Self::refused(
+            "subject-id",
+            "Not a subject's id",
+            "a subject's id is empty, or not in its canonical spelling",
+            "write 42, never 042, +42 or 4%32; a UUID in lower case with hyphens",
+        )
+    }
+
+    /// A value that its field doesn't take.
+    pub(super) fn value(field: &str, error: ValueError) -> Self {
+        Self::refused(
+            "value",
+            "The value can't be protected",
+            format!("the value for the field {field} can't be protected: {error}"),
+            "send a value of the field's declared type",
+        )
+    }
+
+    /// A request's JSON that is not taken.
+    pub(super) fn json(wrong: Wrong) -> Self {
+        let (code, hint) = match wrong {
+            Wrong::Syntax => ("body-syntax", "send JSON as RFC 8259 has it, in UTF-8"),
+            Wrong::Depth => ("body-depth", "nest less deeply, or raise the route's `depth`"),
+            Wrong::Duplicate => ("body-duplicate", "send each member once"),
+            Wrong::Spelling => ("body-spelling", "spell the member as the policy does, or declare that spelling too"),
+            Wrong::Shape => ("body-shape", "declare this shape as well: \"/email\" is a member, \"/*/email\" one of each item"),
+        };
+        Self::refused(code, "The body can't be protected", wrong.to_string(), hint)
+    }
+
+    /// More would have to be held than the route allows.
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "item-too-large",
+            "An item is too large",
+            format!("more than {limit} bytes of the body would have to be held until it is known whose they are"),
+            "send the subject's id before its data, send less at once, or raise `item_bytes`",
+        )
+    }
+
+    /// A body whose type the route doesn't know.
+    pub(super) fn media_type(path: &str) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-type",
+            "The body's type is not declared",
+            format!("the route {path} declares no place in a body of this type"),
+            "send the type that the policy declares places for, in UTF-8",
+        )
+    }
+
+    /// A content coding that can't be undone.
+    pub(super) fn coding() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content-coding",
+            "The body's coding is not known",
+            "the body's Content-Encoding is none of gzip, deflate, br, zstd, or it doesn't decode",
+            "send it with one of these, or without",
+        )
+    }
+
+    /// A small body that decodes to a huge one.
+    pub(super) fn expansion() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "expansion",
+            "The body expands too much",
+            "the decoded body is out of proportion to what was sent",
+            "send it without Content-Encoding",
+        )
+    }
+
+    /// A declared path in another spelling.
+    pub(super) fn path() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "path-spelling",
+            "The path is spelled in two ways",
+            "some services take this path for one that the policy declares, others don't",
+            "spell the path as the policy does: its case, without empty or dot segments, and no needless escapes",
+        )
+    }
+
+    /// A token that names a subject, and doesn't hold.
+    pub(super) fn token(detail: &'static str) -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "jwt",
+            "The token doesn't hold",
+            detail,
+            "send a token that a key of the JWKS signed, that is in time, and for this audience",
+        )
+    }
+
+    /// A form that can't be read.
+    pub(super) fn form(detail: &'static str) -> Self {
+        Self::refused("form-syntax", "The form can't be read", detail, "send the form as its content type has it")
+    }
+
+    /// An answer on a declared route that can't be read.
+    pub(super) fn answer(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "answer",
+            "The service's answer can't be read",
+            detail,
+            "see what the service answers on this route; its body must be what its Content-Type says",
+        )
+    }
+
+    /// A creation's answer that doesn't tell whose it is.
+    pub(super) fn unbound() -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "no-subject-returned",
+            "The service doesn't say whom it created",
+            "the answer lacks the member or header that the route names as response:",
+            "the record may have been made; its keys are kept, provisionally. Let the service return the id",
+        )
+    }
+
+    /// A body that was cut short.
+    pub(super) fn cut() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "body-cut",
+            "The body was cut short",
+            "the body ended before its time",
+            "send it again",
+        )
+    }
+
+    /// A bug of the gateway's.
+    pub(super) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "A bug of the gateway",
+            "the gateway could not go on with this request",
+            "report it, with the gateway's log",
+        )
     }
 }
 

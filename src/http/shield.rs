@@ -53,6 +53,8 @@ struct Work {
     sent: bool,
     /// What the answer says about it.
     outcome: Option<Ended>,
+    /// Rows whose subjects the answer tells.
+    rows: u32,
 }
 
 /// What became of a request.
@@ -100,6 +102,10 @@ impl Shield {
                 Whose::Returned(row) => Owner::Returned(*row),
                 Whose::Nobody => return Err(Problem::nobody(&self.field(write.field).name)),
             };
+            if let Whose::Returned(row) = write.whose {
+                let mut work = self.work.lock();
+                work.rows = work.rows.max(row + 1);
+            }
             items.push(Item { field: write.field, owner, value: &write.value });
             stored.push(None);
         }
@@ -172,7 +178,12 @@ impl Shield {
         self.end();
     }
 
-    /// Something with the unit, if anything was written: binding rows.
+    /// How many rows the answer tells the subjects of.
+    pub(super) fn rows(&self) -> u32 {
+        self.work.lock().rows
+    }
+
+    /// Binds rows to their subjects; durable when it returns.
     pub(super) async fn bind(&self, rows: &[(u32, Subject)]) -> Result<(), Problem> {
         let Some(mut unit) = self.work.lock().unit.take() else { return Ok(()) };
         let done = unit.bind(rows).await;

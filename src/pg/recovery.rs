@@ -4,6 +4,7 @@
 //! that was never bound to a subject can't have been committed, since a commit waits for the binding.
 //! For the others the tables tell: once every transaction that may have written them has ended, either
 //! an envelope or token of theirs stands in a row of their subject, or the transaction was rolled back.
+//! What was made for a service (`Unsettled::outside`) is not looked for here.
 
 use super::catalog::model::Relation;
 use super::catalog::{Catalogs, rows};
@@ -48,7 +49,7 @@ async fn pass(
     stages: &mut HashMap<[u8; 16], Stage>,
 ) {
     let mut databases: HashMap<&str, Vec<&Unsettled>> = HashMap::new();
-    for item in unsettled {
+    for item in unsettled.iter().filter(|item| !item.outside()) {
         if item.subject().is_none() {
             // Never bound: it did not commit.
             if let Err(error) = door.settle(&[(item, false)]).await {

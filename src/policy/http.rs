@@ -417,6 +417,9 @@ fn subject(raw: &At<String>, frame: &Frame<'_>, base: Option<&Pointer>, problems
         "response" if name.eq_ignore_ascii_case("location") => Some(RouteSubject::ResponseLocation),
         "response" => {
             let pointer = pointer(&At { at: *at, value: name.to_owned() }, frame, problems)?;
+            if base.is_some_and(|base| base.0.first() == Some(&Step::Each)) && pointer.stars() == 0 {
+                return problems.none(*at, format!("route \"{}\": a body that is an array makes several people: name them as in response:/*/id", frame.path));
+            }
             if pointer.0.is_empty() || pointer.stars() > 1 {
                 return problems.none(*at, format!("route \"{}\": response: is a member of the answer (response:/id), with at most one *, or response:Location", frame.path));
             }

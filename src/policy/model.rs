@@ -242,12 +242,19 @@ pub struct RouteBody {
 }
 
 /// Where the person that a value is about is told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteOwner {
     /// The subject's class.
     pub class: Arc<str>,
     /// The first that is there counts.
     pub sources: Vec<RouteSubject>,
+}
+
+impl RouteOwner {
+    /// Whether the answer to a creation may tell.
+    pub fn returned(&self) -> bool {
+        self.sources.iter().any(|s| matches!(s, RouteSubject::Response(_) | RouteSubject::ResponseLocation))
+    }
 }
 
 /// A source of a subject's id.

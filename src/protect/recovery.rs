@@ -22,6 +22,12 @@ impl Unsettled {
         &self.row.database
     }
 
+    /// Whether it was made for something else than a database ([`Door::outside`]): nobody can look there for what
+    /// became of it, so that it stays, provisionally, until its subject is erased.
+    pub fn outside(&self) -> bool {
+        self.row.database.starts_with(OUTSIDE)
+    }
+
     /// When it was made.
     pub fn made_at(&self) -> Timestamp {
         Timestamp::from_millisecond(self.row.made_at).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -44,7 +50,15 @@ impl Unsettled {
     }
 }
 
+/// Begins the names of what is no database.
+const OUTSIDE: &str = "http:";
+
 impl Door {
+    /// The name under which a unit is kept that writes to a service behind `listener`, and to no database.
+    pub fn outside(listener: &str) -> String {
+        format!("{OUTSIDE}{listener}")
+    }
+
     /// What transactions left without an outcome. Those under way in this process are not listed.
     ///
     /// # Errors

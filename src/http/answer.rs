@@ -1,0 +1,187 @@
+//! An answer on a declared route: what it shows is opened, and what it tells is bound first.
+
+use super::coding::{self, Encoder, Input};
+use super::exchange::{Body, UNTRUE};
+use super::head::{self, Types};
+use super::json_body::Opening;
+use super::links::Turner;
+use super::person;
+use super::plan::Plan;
+use super::problem::Problem;
+use super::pump::{Pump, Stage};
+use super::shield::{Ended, Read, Shield, Whose, shown_text};
+use super::sources::Sources;
+use super::target;
+use crate::ids::Subject;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
+use hyper::body::Body as _;
+use std::sync::Arc;
+
+/// What an answer needs of its request.
+pub(super) struct Answering {
+    pub(super) plan: Arc<Plan>,
+    pub(super) shield: Shield,
+    pub(super) sources: Sources,
+    pub(super) turner: Option<Arc<Turner>>,
+    /// The request was HEAD.
+    pub(super) head: bool,
+}
+
+impl Answering {
+    pub(super) async fn response(mut self, head: &mut response::Parts, body: Body) -> Result<Body, Problem> {
+        let ended = ended(head.status);
+        let unbound = ended == Ended::Kept && self.shield.rows() > 0;
+        let shield = self.shield.clone();
+        let done = self.rewrite(head, body, unbound).await;
+        // Whatever can't be shown was stored all the same; what can't be bound is left for recovery.
+        let unclear = matches!(&done, Err(problem) if problem.code == "no-subject-returned" || unbound);
+        shield.outcome(if unclear { Ended::Unclear } else { ended });
+        done
+    }
+
+    async fn rewrite(
+        &mut self,
+        head: &mut response::Parts,
+        body: Body,
+        mut unbound: bool,
+    ) -> Result<Body, Problem> {
+        let located = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+        if let (true, Some(located)) = (self.plan.created_location, located) {
+            if let Some(id) = last_segment(located) {
+                self.sources.located(&self.plan, &id);
+                if unbound {
+                    let class = self.plan.owners.iter().find(|o| o.returned()).map(|o| o.class.clone());
+                    let subject = Subject::new(class.ok_or_else(Problem::internal)?, &*id);
+                    self.shield.bind(&[(0, subject)]).await?;
+                    unbound = false;
+                }
+            }
+        }
+        let owners = self.sources.owners(&self.plan, true);
+        self.headers(head, &owners).await?;
+        let none = self.head
+            || body.is_end_stream()
+            || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
+        let types = Types::of(&head.headers).unwrap_or(Types::Other);
+        let json = matches!(types, Types::Json | Types::Lines) && !self.plan.answer.tree.is_empty();
+        if none || !json {
+            if unbound {
+                return Err(Problem::unbound());
+            }
+            if json {
+                // A HEAD tells the length of what isn't sent: it is not known.
+                head.headers.remove(header::CONTENT_LENGTH);
+                truthful(&mut head.headers);
+            }
+            return Ok(body);
+        }
+        if head.status == StatusCode::PARTIAL_CONTENT {
+            return Err(Problem::answer("it is a part of a document"));
+        }
+        let coding = coding::of(&head.headers).map_err(|_| Problem::answer("its Content-Encoding is not known"))?;
+        let opening = Opening::new(
+            Arc::clone(&self.plan),
+            self.shield.clone(),
+            owners,
+            self.turner.clone().filter(|_| self.plan.links),
+            types == Types::Lines,
+            unbound,
+        );
+        let pump = Pump::new(Input::new(body, coding), Stage::Opening(Box::new(opening)), Encoder::new(coding), None);
+        let pumped = pump.start().await?;
+        head::rewritten(&mut head.headers, pumped.length);
+        truthful(&mut head.headers);
+        Ok(pumped.body)
+    }
+
+    /// Opens protected headers and turns `Location` around.
+    async fn headers(&self, head: &mut response::Parts, owners: &super::json_body::Owners) -> Result<(), Problem> {
+        for (name, place) in &self.plan.headers {
+            let known = self.plan.places.get(usize::from(*place)).ok_or_else(Problem::internal)?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Problem::internal())?;
+            let values: Vec<HeaderValue> = head.headers.get_all(&name).iter().cloned().collect();
+            if known.find || values.is_empty() {
+                continue;
+            }
+            head.headers.remove(&name);
+            for value in values {
+                let stored = value.to_str().map_err(|_| Problem::answer("a protected header is no text"))?;
+                let shown = if stored.is_empty() {
+                    value.clone()
+                } else {
+                    let whose = owners.get(known.owner).map_or(Whose::Nobody, |(_, whose)| whose.clone());
+                    let read = Read { field: known.field, whose, stored };
+                    let shown = self.shield.open(&[read]).await?;
+                    let field = self.shield.field(known.field);
+                    let text = shown.first().map(|shown| shown_text(shown, field)).transpose();
+                    let text = text.map_err(|e| Problem::answer(e.to_string()))?.ok_or_else(Problem::internal)?;
+                    // Not every text can stand in a header.
+                    HeaderValue::from_bytes(text.as_bytes())
+                        .map_err(|_| Problem::answer("a protected header's value can't stand in a header"))?
+                };
+                head.headers.append(name.clone(), shown);
+            }
+        }
+        if let (true, Some(turner), Some(value)) = (self.plan.location, &self.turner, head.headers.get(header::LOCATION))
+        {
+            let address = value.to_str().map_err(|_| Problem::answer("its Location is no text"))?;
+            if let Some(address) = turner.turn(&self.shield, address).await? {
+                let value = HeaderValue::from_str(&address).map_err(|_| Problem::internal())?;
+                head.headers.insert(header::LOCATION, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a status says about what was stored.
+fn ended(status: StatusCode) -> Ended {
+    match status.as_u16() {
+        ..400 => Ended::Kept,
+        // The service refused it.
+        400..500 => Ended::Undone,
+        // It may have failed after it had stored everything.
+        _ => Ended::Unclear,
+    }
+}
+
+/// The id that a creation's address ends with.
+fn last_segment(address: &str) -> Option<String> {
+    let path = address.split(['?', '#']).next()?;
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
+    let last = path.trim_end_matches('/').rsplit_once('/')?.1;
+    person::of_segment(last).ok().map(|id| id.into_owned()).or_else(|| {
+        // Services escape more than they must.
+        let decoded = target::decode(last);
+        person::canonical(&decoded).ok().map(str::to_owned)
+    })
+}
+
+/// An answer that was opened holds personal data in clear, and changes when a person is erased: nobody keeps it.
+fn truthful(headers: &mut HeaderMap) {
+    for name in UNTRUE {
+        headers.remove(name);
+    }
+    headers.remove(header::ACCEPT_RANGES);
+    headers.remove(header::EXPIRES);
+    headers.remove(header::AGE);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_creation_is_named_by_the_end_of_its_address() {
+        for (address, id) in [
+            ("/people/43", Some("43")),
+            ("http://h:1/people/43/?x=1", Some("43")),
+            ("/people/%34%33", Some("43")),
+            ("/people/043", None),
+            ("43", None),
+        ] {
+            assert_eq!(last_segment(address).as_deref(), id, "{address}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! A request's head: its protected segments, parameters and headers, and what else must change with its body.
+
+use super::coding::ACCEPTED;
+use super::exchange::UNTRUE;
+use super::json_body::Owners;
+use super::plan::Plan;
+use super::problem::Problem;
+use super::shield::{Shield, Whose, Write, stored_text};
+use super::target::{self, decode_form_exact, encode_query, encode_segment};
+use super::value;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request};
+use percent_encoding::percent_decode_str;
+
+/// A body's type, as far as routes know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Types {
+    Json,
+    /// One JSON document a line.
+    Lines,
+    Form,
+    /// With its boundary.
+    Multipart(String),
+    Other,
+}
+
+/// The type is written so that readers may differ about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ambiguous;
+
+impl Types {
+    /// The type of a body (RFC 9110 §8.3).
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Ambiguous> {
+        let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+        let Some(value) = values.next() else { return Ok(Self::Other) };
+        if values.next().is_some() {
+            return Err(Ambiguous);
+        }
+        let text = value.to_str().map_err(|_| Ambiguous)?;
+        let (essence, params) = text.split_once(';').unwrap_or((text, ""));
+        let essence = essence.trim().to_ascii_lowercase();
+        let mut boundary = None;
+        for param in params.split(';') {
+            let Some((name, value)) = param.split_once('=') else { continue };
+            let value = value.trim();
+            let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+            match name.trim().to_ascii_lowercase().as_str() {
+                "charset" if !matches!(value.to_ascii_lowercase().as_str(), "utf-8" | "utf8" | "us-ascii") => {
+                    return Err(Ambiguous);
+                }
+                "boundary" if boundary.replace(value.to_owned()).is_some() => return Err(Ambiguous),
+                _ => {}
+            }
+        }
+        Ok(match essence.as_str() {
+            "application/json" | "text/json" => Self::Json,
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines"
+            | "application/jsonlines" => Self::Lines,
+            "application/x-www-form-urlencoded" => Self::Form,
+            "multipart/form-data" => Self::Multipart(boundary.filter(|b| !b.is_empty()).ok_or(Ambiguous)?),
+            other if other.ends_with("+json") => Self::Json,
+            _ => Self::Other,
+        })
+    }
+}
+
+/// A value of the head that is replaced.
+enum Spot {
+    /// A parameter of the path.
+    Segment(usize),
+    /// The query's pair of that number.
+    Pair(usize),
+    /// A header's value of that number.
+    Header(HeaderName, usize),
+}
+
+/// Replaces the head's protected values.
+pub(super) async fn seal(
+    plan: &Plan,
+    params: &[&str],
+    head: &mut request::Parts,
+    shield: &Shield,
+    owners: &Owners,
+) -> Result<(), Problem> {
+    if plan.segments.is_empty() && plan.query.is_empty() && plan.headers.is_empty() {
+        return Ok(());
+    }
+    let mut spots = Vec::new();
+    let mut writes = Vec::new();
+    let mut add = |spot: Spot, place: u16, text: &str, compared: bool| -> Result<(), Problem> {
+        let known = plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
+        let field = shield.field(known.field);
+        let token = matches!(field.protect, crate::policy::model::Protect::Pseudonym { .. });
+        let value = match value::from_text(text, field) {
+            Ok(value) => value,
+            Err(e) => return Err(Problem::value(&field.name, e)),
+        };
+        let find = known.find || (compared && token);
+        let whose = if find { Whose::Nobody } else { owners.get(known.owner).map_or(Whose::Nobody, |o| o.1.clone()) };
+        spots.push(spot);
+        writes.push(Write { field: known.field, whose, find, value });
+        Ok(())
+    };
+    for (position, place) in &plan.segments {
+        let raw = params.get(*position).ok_or_else(Problem::internal)?;
+        let text = percent_decode_str(raw).decode_utf8().map_err(|_| Problem::path())?;
+        add(Spot::Segment(*position), *place, &text, true)?;
+    }
+    let query = head.uri.query().map(str::to_owned);
+    for (number, pair) in query.as_deref().unwrap_or_default().split('&').enumerate() {
+        if plan.query.is_empty() {
+            break;
+        }
+        let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decode_form_exact(name).ok_or_else(|| Problem::form("an escape in the query names no character"))?;
+        let Some((_, place)) = plan.query.iter().find(|(known, _)| **known == *name) else { continue };
+        let text = decode_form_exact(text).ok_or_else(|| Problem::form("an escape in the query names no character"))?;
+        if !text.is_empty() {
+            add(Spot::Pair(number), *place, &text, true)?;
+        }
+    }
+    // A request that stores nothing compares.
+    let compared = matches!(head.method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
+    for (name, place) in &plan.headers {
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return Err(Problem::internal()) };
+        let values: Vec<HeaderValue> = head.headers.get_all(&name).iter().cloned().collect();
+        for (number, value) in values.iter().enumerate() {
+            let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::form("a header is not UTF-8"))?;
+            if !text.is_empty() {
+                add(Spot::Header(name.clone(), number), *place, text, compared)?;
+            }
+        }
+    }
+    let stored = shield.seal(&writes).await?;
+    let mut path = head.uri.path().to_owned();
+    let mut pairs: Vec<String> = query.iter().flat_map(|q| q.split('&').map(str::to_owned)).collect();
+    for (spot, stored) in spots.into_iter().zip(stored) {
+        let stored = stored_text(stored);
+        match spot {
+            Spot::Segment(position) => path = target::with_segment(plan, &path, position, &encode_segment(&stored)),
+            Spot::Pair(number) => {
+                if let Some(pair) = pairs.get_mut(number) {
+                    let name = pair.split_once('=').map_or(pair.as_str(), |(name, _)| name);
+                    *pair = format!("{name}={}", encode_query(&stored));
+                }
+            }
+            Spot::Header(name, number) => {
+                let mut values: Vec<HeaderValue> = head.headers.get_all(&name).iter().cloned().collect();
+                if let Some(value) = values.get_mut(number) {
+                    *value = HeaderValue::from_str(&stored).map_err(|_| Problem::internal())?;
+                }
+                head.headers.remove(&name);
+                for value in values {
+                    head.headers.append(name.clone(), value);
+                }
+            }
+        }
+    }
+    let target = match query {
+        Some(_) => format!("{path}?{}", pairs.join("&")),
+        None => path,
+    };
+    retarget(&mut head.uri, &target)
+}
+
+fn retarget(uri: &mut Uri, target: &str) -> Result<(), Problem> {
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(target).map_err(|_| Problem::internal())?);
+    *uri = Uri::from_parts(parts).map_err(|_| Problem::internal())?;
+    Ok(())
+}
+
+/// A body was rewritten: its length, and what was computed over it.
+pub(super) fn rewritten(headers: &mut HeaderMap, length: Option<usize>) {
+    match length {
+        Some(length) => {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        None => {
+            headers.remove(header::CONTENT_LENGTH);
+        }
+    }
+    for name in UNTRUE {
+        headers.remove(name);
+    }
+}
+
+/// Takes out of a request what its answer could not keep: codings that can't be undone, parts of a body, and "not
+/// modified" for what an erasure may have changed.
+pub(super) fn forget(head: &mut request::Parts) {
+    let read = matches!(head.method, Method::GET | Method::HEAD);
+    let headers = &mut head.headers;
+    if read {
+        headers.remove(header::IF_NONE_MATCH);
+        headers.remove(header::IF_MODIFIED_SINCE);
+        headers.remove(header::RANGE);
+        headers.remove(header::IF_RANGE);
+    }
+    for name in ["want-digest", "want-content-digest", "want-repr-digest", "a-im"] {
+        headers.remove(name);
+    }
+    let Some(value) = headers.get(header::ACCEPT_ENCODING) else { return };
+    let kept: Vec<&str> = value
+        .to_str()
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|part| {
+            let name = part.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            ACCEPTED.contains(&name.as_str())
+        })
+        .collect();
+    let kept = if kept.is_empty() { "identity".to_owned() } else { kept.join(", ") };
+    if let Ok(value) = HeaderValue::from_str(&kept) {
+        headers.insert(header::ACCEPT_ENCODING, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Result<Types, Ambiguous> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(text).unwrap());
+        Types::of(&headers)
+    }
+
+    #[test]
+    fn a_type_is_known_in_every_spelling() {
+        assert_eq!(of("Application/JSON; charset=UTF-8"), Ok(Types::Json));
+        assert_eq!(of("application/problem+json"), Ok(Types::Json));
+        assert_eq!(of("application/x-ndjson"), Ok(Types::Lines));
+        assert_eq!(of("multipart/form-data; boundary=\"a b\""), Ok(Types::Multipart("a b".into())));
+        assert_eq!(of("text/html"), Ok(Types::Other));
+        assert_eq!(of("application/json; charset=utf-16"), Err(Ambiguous));
+        assert_eq!(of("multipart/form-data"), Err(Ambiguous));
+        let mut twice = HeaderMap::new();
+        twice.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        twice.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        assert_eq!(Types::of(&twice), Err(Ambiguous));
+    }
+}

@@ -1,0 +1,289 @@
+//! JSON on its way through: requests sealed, answers opened.
+
+use super::json::scan::{Settings, Wrong};
+use super::json::splice::{Edit, Splicer, Stop, Told};
+use super::json::text;
+use super::links::Turner;
+use super::person;
+use super::plan::Plan;
+use super::problem::Problem;
+use super::shield::{Read, Shield, Whose, Write, shown_json, stored_json};
+use super::value;
+use crate::ids::Subject;
+use crate::policy::model::{Protect, TokenKind};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// By owner: how many of its sources come before the one that is known, and who that is.
+pub(super) type Owners = Arc<[(usize, Whose)]>;
+
+/// A request's body, sealed.
+pub(super) struct Sealing {
+    splicer: Splicer,
+    plan: Arc<Plan>,
+    shield: Shield,
+    owners: Owners,
+}
+
+/// An answer's body, opened.
+pub(super) struct Opening {
+    splicer: Splicer,
+    plan: Arc<Plan>,
+    shield: Shield,
+    owners: Owners,
+    links: Option<Arc<Turner>>,
+    /// The subjects of a creation are still to be bound.
+    unbound: bool,
+}
+
+fn settings(plan: &Plan, lines: bool, exact: bool) -> Settings {
+    Settings { depth: plan.depth, lines, exact }
+}
+
+/// Whose a value is: as its body tells, or else as its owner's other sources do.
+fn whose(
+    edit: &Edit,
+    place: u16,
+    plan: &Plan,
+    owners: &Owners,
+    last: &mut Option<(Arc<[u8]>, Arc<Subject>)>,
+) -> Result<Whose, Problem> {
+    let Some(known) = plan.places.get(usize::from(place)) else { return Err(Problem::internal()) };
+    match &edit.told {
+        Told::Here(raw) => {
+            if let Some((same, subject)) = last
+                && Arc::ptr_eq(same, raw)
+                && plan.owners.get(known.owner).is_some_and(|owner| owner.class == subject.class)
+            {
+                return Ok(Whose::Known(Arc::clone(subject)));
+            }
+            let id = person::of_json(raw).map_err(|_| Problem::subject_id())?;
+            let owner = plan.owners.get(known.owner).ok_or_else(Problem::internal)?;
+            let subject = Arc::new(Subject::new(owner.class.clone(), &*id));
+            *last = Some((Arc::clone(raw), Arc::clone(&subject)));
+            Ok(Whose::Known(subject))
+        }
+        Told::Nothing | Told::Open => Ok(match owners.get(known.owner).map(|(_, whose)| whose) {
+            Some(Whose::Returned(_)) if plan.created_many => Whose::Returned(edit.item),
+            Some(whose) => whose.clone(),
+            None => Whose::Nobody,
+        }),
+    }
+}
+
+/// How many subjects of the body count for each place.
+fn counts(plan: &Plan, owners: &Owners, answer: bool) -> Vec<u8> {
+    let count = |place: &super::plan::Place| match (plan.owners.get(place.owner), owners.get(place.owner)) {
+        (Some(owner), Some((before, _))) => super::plan::within(owner, *before, answer),
+        _ => 0,
+    };
+    plan.places.iter().map(count).collect()
+}
+
+impl Sealing {
+    pub(super) fn new(plan: Arc<Plan>, shield: Shield, owners: Owners, lines: bool) -> Self {
+        // Rows of one statement are made together.
+        let whole = owners.iter().any(|(_, whose)| matches!(whose, Whose::Returned(_)));
+        let splicer = Splicer::new(
+            Arc::clone(&plan.request),
+            counts(&plan, &owners, false),
+            settings(&plan, lines, true),
+            plan.item_bytes,
+            whole,
+        );
+        Self { splicer, plan, shield, owners }
+    }
+
+    pub(super) async fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Problem> {
+        self.splicer.feed(chunk).map_err(|stop| self.stop(stop))?;
+        self.go(out).await
+    }
+
+    pub(super) async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
+        self.splicer.finish().map_err(|stop| self.stop(stop))?;
+        self.go(out).await
+    }
+
+    fn stop(&self, stop: Stop) -> Problem {
+        match stop {
+            Stop::Wrong(wrong) => Problem::json(wrong),
+            Stop::TooLong => Problem::too_large(self.plan.item_bytes),
+        }
+    }
+
+    async fn go(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
+        let mut writes = Vec::new();
+        // By edit: whether something replaces it, and whether it is a number.
+        let mut kinds: Vec<Option<bool>> = Vec::new();
+        let mut last = None;
+        for (edit, raw) in self.splicer.edits() {
+            let place = edit.place.ok_or_else(Problem::internal)?;
+            let known = self.plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
+            let field = self.shield.field(known.field);
+            let Some(value) = value::from_json(raw, field).map_err(|e| Problem::value(&field.name, e))? else {
+                kinds.push(None);
+                continue;
+            };
+            let whose = match known.find {
+                true => Whose::Nobody,
+                false => whose(edit, place, &self.plan, &self.owners, &mut last)?,
+            };
+            kinds.push(Some(raw.first() != Some(&b'"')));
+            writes.push(Write { field: known.field, whose, find: known.find, value });
+        }
+        let mut stored = self.shield.seal(&writes).await?.into_iter();
+        let mut replacements = Vec::with_capacity(kinds.len());
+        for kind in kinds {
+            replacements.push(match kind {
+                None => None,
+                Some(number) => Some(stored_json(&stored.next().ok_or_else(Problem::internal)?, number)),
+            });
+        }
+        self.splicer.splice(&replacements, out);
+        Ok(())
+    }
+}
+
+impl Opening {
+    /// `unbound`: the answer tells whose the request's values are, and nothing of it goes on before they are bound.
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        shield: Shield,
+        owners: Owners,
+        links: Option<Arc<Turner>>,
+        lines: bool,
+        unbound: bool,
+    ) -> Self {
+        let mut splicer = Splicer::new(
+            Arc::clone(&plan.answer),
+            counts(&plan, &owners, true),
+            settings(&plan, lines, false),
+            plan.item_bytes,
+            unbound,
+        );
+        if let (true, Some(slot)) = (unbound, plan.created) {
+            splicer.watch(slot);
+        }
+        Self { splicer, plan, shield, owners, links, unbound }
+    }
+
+    pub(super) async fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Problem> {
+        self.splicer.feed(chunk).map_err(|stop| self.stop(stop))?;
+        self.go(out).await
+    }
+
+    pub(super) async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
+        self.splicer.finish().map_err(|stop| self.stop(stop))?;
+        if std::mem::take(&mut self.unbound) {
+            self.bind().await?;
+        }
+        self.go(out).await
+    }
+
+    fn stop(&self, stop: Stop) -> Problem {
+        match stop {
+            Stop::Wrong(Wrong::Syntax) => Problem::answer("it is not valid JSON"),
+            Stop::Wrong(wrong) => Problem::answer(wrong.to_string()),
+            Stop::TooLong => Problem::answer(format!(
+                "more than {} bytes of it would have to be held until it is known whose they are",
+                self.plan.item_bytes
+            )),
+        }
+    }
+
+    /// Binds what was made for the request to the people that the answer tells.
+    async fn bind(&mut self) -> Result<(), Problem> {
+        let class = self.plan.owners.iter().find(|owner| owner.returned()).map(|owner| owner.class.clone());
+        let class = class.ok_or_else(Problem::internal)?;
+        let ids = self.splicer.watched().to_vec();
+        let mut rows = Vec::with_capacity(ids.len());
+        for (number, raw) in ids.iter().enumerate() {
+            let id = person::of_json(raw).map_err(|_| Problem::unbound())?;
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let row = if self.plan.created_many { self.echoed(number)?.unwrap_or(number) } else { 0 };
+            rows.push((row, Subject::new(class.clone(), &*id)));
+        }
+        let made = self.shield.rows();
+        let all = (0..made).all(|row| rows.iter().filter(|(known, _)| *known == row).count() == 1);
+        if rows.is_empty() || !all {
+            return Err(Problem::unbound());
+        }
+        self.shield.bind(&rows).await
+    }
+
+    /// The row of the request that the answer's item of that number shows a value of.
+    fn echoed(&self, item: u32) -> Result<Option<u32>, Problem> {
+        for (edit, raw) in self.splicer.edits().filter(|(edit, _)| edit.item == item) {
+            if edit.place.is_none() || raw.first() != Some(&b'"') {
+                continue;
+            }
+            let stored = text::decode(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
+            if let Some(row) = self.shield.row(&stored) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn go(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
+        let mut found: Vec<(usize, Cow<'_, str>, bool, u16, Whose)> = Vec::new();
+        let mut turned: Vec<(usize, Vec<u8>)> = Vec::new();
+        let mut count = 0;
+        let mut last = None;
+        for (number, (edit, raw)) in self.splicer.edits().enumerate() {
+            count = number + 1;
+            let Some(place) = edit.place else {
+                if let (Some(links), Some(address)) = (&self.links, text::decode(raw))
+                    && let Some(address) = links.turn(&self.shield, &address).await?
+                {
+                    let mut out = Vec::new();
+                    text::encode(&address, &mut out);
+                    turned.push((number, out));
+                }
+                continue;
+            };
+            let known = self.plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
+            let field = self.shield.field(known.field);
+            let (stored, digits) = match raw.first() {
+                Some(b'n') => continue,
+                Some(b'"') => {
+                    let text = text::decode(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
+                    // Nothing stands in it that could have been planted.
+                    if text.is_empty() {
+                        continue;
+                    }
+                    (text, false)
+                }
+                _ if matches!(field.protect, Protect::Pseudonym { kind: TokenKind::Integer, .. }) => {
+                    (String::from_utf8_lossy(raw), true)
+                }
+                _ => return Err(Problem::open(crate::protect::OpenFault::InClear, &field.name)),
+            };
+            let whose = whose(edit, place, &self.plan, &self.owners, &mut last)?;
+            found.push((number, stored, digits, place, whose));
+        }
+        let mut replacements: Vec<Option<Vec<u8>>> = vec![None; count];
+        let reads: Vec<Read<'_>> = found
+            .iter()
+            .filter_map(|(_, stored, _, place, whose)| {
+                let known = self.plan.places.get(usize::from(*place))?;
+                Some(Read { field: known.field, whose: whose.clone(), stored })
+            })
+            .collect();
+        if !reads.is_empty() {
+            let shown = self.shield.open(&reads).await?;
+            for ((shown, read), (number, _, digits, ..)) in shown.iter().zip(&reads).zip(&found) {
+                let field = self.shield.field(read.field);
+                let raw = shown_json(shown, field, *digits).map_err(|e| Problem::answer(e.to_string()))?;
+                replacements[*number] = Some(raw);
+            }
+        }
+        for (number, address) in turned {
+            replacements[number] = Some(address);
+        }
+        drop(reads);
+        drop(found);
+        self.splicer.splice(&replacements, out);
+        Ok(())
+    }
+}

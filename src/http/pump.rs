@@ -1,0 +1,170 @@
+//! A body on its way: read, decoded, rewritten, encoded again, with its trailers.
+
+use super::coding::{Encoder, Input, InputError};
+use super::exchange::{Body, BodyError};
+use super::form_body::FormBody;
+use super::json_body::{Opening, Sealing};
+use super::problem::Problem;
+use super::shield::Shield;
+use bytes::Bytes;
+use futures_util::stream;
+use http::HeaderMap;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
+use std::collections::VecDeque;
+
+/// What is read before the head goes on: a body that ends within it is refused, or sent, whole.
+const AHEAD: usize = 256 << 10;
+
+/// What becomes of the bytes.
+pub(super) enum Stage {
+    Sealing(Box<Sealing>),
+    Opening(Box<Opening>),
+    Form(Box<FormBody>),
+}
+
+impl Stage {
+    async fn feed(&mut self, chunk: Bytes, out: &mut Vec<u8>) -> Result<(), Problem> {
+        match self {
+            Self::Sealing(stage) => stage.feed(&chunk, out).await,
+            Self::Opening(stage) => stage.feed(&chunk, out).await,
+            Self::Form(stage) => stage.feed(&chunk),
+        }
+    }
+
+    async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
+        match self {
+            Self::Sealing(stage) => stage.finish(out).await,
+            Self::Opening(stage) => stage.finish(out).await,
+            Self::Form(stage) => stage.finish(out).await,
+        }
+    }
+}
+
+/// A body on its way.
+pub(super) struct Pump {
+    input: Input,
+    stage: Stage,
+    encoder: Encoder,
+    /// A request's: told when all of it went on.
+    sent: Option<Shield>,
+    trailers: Option<HeaderMap>,
+    state: State,
+}
+
+#[derive(PartialEq, Eq)]
+enum State {
+    Open,
+    Trailers,
+    Ended,
+}
+
+/// A rewritten body, and its length where it is known.
+pub(super) struct Pumped {
+    pub(super) body: Body,
+    pub(super) length: Option<usize>,
+}
+
+impl Pump {
+    pub(super) fn new(input: Input, stage: Stage, encoder: Encoder, sent: Option<Shield>) -> Self {
+        Self { input, stage, encoder, sent, trailers: None, state: State::Open }
+    }
+
+    /// Reads ahead, so that most bodies are decided before anything goes on; the rest follows as it is read.
+    pub(super) async fn start(mut self) -> Result<Pumped, Problem> {
+        let mut ahead: VecDeque<Bytes> = VecDeque::new();
+        let mut length = 0;
+        while length < AHEAD {
+            match self.data().await.map_err(refusal)? {
+                Some(data) => {
+                    length += data.len();
+                    ahead.push_back(data);
+                }
+                None => return Ok(self.whole(ahead, length)),
+            }
+        }
+        let stream = stream::unfold((ahead, self), |(mut ahead, mut pump)| async move {
+            if let Some(data) = ahead.pop_front() {
+                return Some((Ok(Frame::data(data)), (ahead, pump)));
+            }
+            let frame = pump.frame().await?;
+            Some((frame, (ahead, pump)))
+        });
+        Ok(Pumped { body: StreamBody::new(stream).boxed_unsync(), length: None })
+    }
+
+    /// A body that ended while it was read ahead.
+    fn whole(mut self, mut ahead: VecDeque<Bytes>, length: usize) -> Pumped {
+        let data = match ahead.len() {
+            0 | 1 => ahead.pop_front().unwrap_or_default(),
+            _ => ahead.iter().fold(Vec::with_capacity(length), |mut all, part| {
+                all.extend_from_slice(part);
+                all
+            }).into(),
+        };
+        let full = Full::new(data).map_err(|never| match never {});
+        let body = match self.trailers.take() {
+            None => full.boxed_unsync(),
+            Some(trailers) => full.with_trailers(async move { Some(Ok(trailers)) }).boxed_unsync(),
+        };
+        Pumped { body, length: Some(length) }
+    }
+
+    async fn frame(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
+        match self.data().await {
+            Ok(Some(data)) => Some(Ok(Frame::data(data))),
+            Ok(None) => self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))),
+            Err(error) => {
+                self.state = State::Ended;
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// The next bytes that may go on.
+    async fn data(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let refused = |problem| BodyError::Refused(Box::new(problem));
+        while self.state == State::Open {
+            let mut out = Vec::new();
+            match self.input.next().await {
+                Ok(Some(chunk)) => self.stage.feed(chunk, &mut out).await.map_err(refused)?,
+                Ok(None) => {
+                    self.stage.finish(&mut out).await.map_err(refused)?;
+                    self.state = State::Trailers;
+                }
+                Err(InputError::Body(error)) => return Err(error),
+                Err(InputError::Coding) => return Err(refused(self.coding())),
+                Err(InputError::Expansion) => return Err(refused(Problem::expansion())),
+            }
+            let internal = |_| refused(Problem::internal());
+            let mut coded = self.encoder.push(out).await.map_err(internal)?;
+            if self.state == State::Trailers {
+                coded.extend(self.encoder.finish().await.map_err(internal)?);
+                self.trailers = self.input.trailers();
+                if let Some(shield) = self.sent.take() {
+                    shield.sent();
+                }
+            }
+            if !coded.is_empty() {
+                return Ok(Some(coded.into()));
+            }
+        }
+        self.state = State::Ended;
+        Ok(None)
+    }
+
+    fn coding(&self) -> Problem {
+        match self.stage {
+            Stage::Opening(_) => Problem::answer("it does not decode as its Content-Encoding says"),
+            _ => Problem::coding(),
+        }
+    }
+}
+
+/// The answer to a body that failed before its head went on.
+pub(super) fn refusal(error: BodyError) -> Problem {
+    match error {
+        BodyError::Refused(problem) => *problem,
+        BodyError::Peer(_) => Problem::cut(),
+    }
+}

@@ -1,0 +1,121 @@
+//! Who a request is about, as its head tells.
+
+use super::json_body::Owners;
+use super::jwt::{Claims, Verifier};
+use super::person;
+use super::plan::Plan;
+use super::problem::Problem;
+use super::shield::Whose;
+use super::target::decode_form_exact;
+use crate::ids::Subject;
+use crate::policy::model::RouteSubject;
+use http::request;
+use std::sync::Arc;
+
+/// What the head told: by owner, by source, the id.
+pub(super) struct Sources {
+    ids: Vec<Vec<Option<Box<str>>>>,
+}
+
+impl Sources {
+    /// Reads every source of the plan's owners that lies in the head.
+    pub(super) fn read(
+        plan: &Plan,
+        params: &[&str],
+        head: &request::Parts,
+        verifier: Option<&Verifier>,
+    ) -> Result<Self, Problem> {
+        let mut claims: Option<Option<Claims>> = None;
+        let mut ids = Vec::with_capacity(plan.owners.len());
+        for owner in &plan.owners {
+            let mut own = Vec::with_capacity(owner.sources.len());
+            for source in &owner.sources {
+                own.push(match source {
+                    RouteSubject::Path(name) => {
+                        let at = plan.params.iter().position(|param| param == name);
+                        let raw = at.and_then(|at| params.get(at)).ok_or_else(Problem::internal)?;
+                        let id = person::of_segment(raw).map_err(|_| Problem::subject_id())?;
+                        Some(id.into())
+                    }
+                    RouteSubject::Header(name) => header(head, name)?,
+                    RouteSubject::Query(name) => query(head, name)?,
+                    RouteSubject::Jwt(claim) => {
+                        if claims.is_none() {
+                            let verifier = verifier.ok_or_else(Problem::internal)?;
+                            claims = Some(verifier.verify(&head.headers).map_err(Problem::token)?);
+                        }
+                        match claims.as_ref().and_then(|c| c.as_ref()).and_then(|c| c.raw(claim)) {
+                            Some(raw) => {
+                                let id = person::of_json(raw.as_bytes()).map_err(|_| Problem::subject_id())?;
+                                Some(id.into())
+                            }
+                            None => None,
+                        }
+                    }
+                    RouteSubject::Form(_)
+                    | RouteSubject::Json(_)
+                    | RouteSubject::Response(_)
+                    | RouteSubject::ResponseLocation => None,
+                });
+            }
+            ids.push(own);
+        }
+        Ok(Self { ids })
+    }
+
+    /// By owner: the first source that the head (or the answer) tells, and who that is. Those before it may yet be
+    /// told by a body.
+    pub(super) fn owners(&self, plan: &Plan, answer: bool) -> Owners {
+        let owners = plan.owners.iter().zip(&self.ids).map(|(owner, ids)| {
+            for (at, (source, id)) in owner.sources.iter().zip(ids).enumerate() {
+                if let Some(id) = id {
+                    return (at, Whose::Known(Arc::new(Subject::new(owner.class.clone(), id.clone()))));
+                }
+                let returned = matches!(source, RouteSubject::Response(_) | RouteSubject::ResponseLocation);
+                if returned && !answer {
+                    return (at, Whose::Returned(0));
+                }
+            }
+            (owner.sources.len(), Whose::Nobody)
+        });
+        owners.collect()
+    }
+
+    /// The answer's `Location` told an id.
+    pub(super) fn located(&mut self, plan: &Plan, id: &str) {
+        for (owner, ids) in plan.owners.iter().zip(&mut self.ids) {
+            for (source, own) in owner.sources.iter().zip(ids) {
+                if *source == RouteSubject::ResponseLocation {
+                    *own = Some(id.into());
+                }
+            }
+        }
+    }
+}
+
+fn header(head: &request::Parts, name: &str) -> Result<Option<Box<str>>, Problem> {
+    let mut values = head.headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    // Services differ in which of two counts.
+    if values.next().is_some() {
+        return Err(Problem::subject_id());
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::subject_id())?;
+    person::canonical(text).map(|id| Some(id.into())).map_err(|_| Problem::subject_id())
+}
+
+fn query(head: &request::Parts, name: &str) -> Result<Option<Box<str>>, Problem> {
+    let mut found = None;
+    for pair in head.uri.query().unwrap_or_default().split('&') {
+        let (raw, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if decode_form_exact(raw).is_none_or(|raw| raw != name) {
+            continue;
+        }
+        let id = decode_form_exact(value).ok_or_else(Problem::subject_id)?;
+        person::canonical(&id).map_err(|_| Problem::subject_id())?;
+        if found.replace(id.into_boxed_str()).is_some() {
+            return Err(Problem::subject_id());
+        }
+    }
+    Ok(found)
+}

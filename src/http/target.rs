@@ -1,0 +1,84 @@
+//! A request's target: segments and query parameters, decoded, and encoded again where they were replaced
+//! (RFC 3986 §2, WHATWG URL §5).
+
+use super::plan::Plan;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// What stands in a segment as it is: unreserved characters, and those that a path lets through.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'@')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b',')
+    .remove(b'=')
+    .remove(b':');
+
+const QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@').remove(b':').remove(b',');
+
+/// A segment's text.
+pub(super) fn decode(raw: &str) -> String {
+    percent_decode_str(raw).decode_utf8_lossy().into_owned()
+}
+
+/// A form's or query's text: `+` is a space.
+pub(super) fn decode_form(raw: &str) -> String {
+    decode(&raw.replace('+', " "))
+}
+
+/// The same, where every escape must name a character.
+pub(super) fn decode_form_exact(raw: &str) -> Option<String> {
+    let spaced = raw.replace('+', " ");
+    let mut rest = spaced.as_str();
+    while let Some(at) = rest.find('%') {
+        let hex = rest.get(at + 1..at + 3).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        hex?;
+        rest = &rest[at + 3..];
+    }
+    percent_decode_str(&spaced).decode_utf8().ok().map(Into::into)
+}
+
+pub(super) fn encode_segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+pub(super) fn encode_query(text: &str) -> String {
+    utf8_percent_encode(text, QUERY).to_string()
+}
+
+/// The raw value of a path's parameter of that position.
+pub(super) fn segment<'p>(plan: &Plan, path: &'p str, position: usize) -> Option<&'p str> {
+    let at = *plan.positions.get(position)?;
+    path.strip_prefix('/')?.split('/').nth(at)
+}
+
+/// The path with another raw value there.
+pub(super) fn with_segment(plan: &Plan, path: &str, position: usize, raw: &str) -> String {
+    let at = plan.positions.get(position).copied();
+    let parts = path.strip_prefix('/').unwrap_or(path).split('/').enumerate();
+    let parts: Vec<&str> = parts.map(|(n, part)| if Some(n) == at { raw } else { part }).collect();
+    format!("/{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_is_escaped_as_its_place_wants() {
+        assert_eq!(encode_segment("alice@example.org"), "alice@example.org");
+        assert_eq!(encode_segment("a/b c?"), "a%2Fb%20c%3F");
+        assert_eq!(encode_query("a+b&c=d@e"), "a%2Bb%26c%3Dd@e");
+        assert_eq!(decode_form("a+b%2Bc"), "a b+c");
+        assert_eq!(decode_form_exact("a%2"), None);
+        assert_eq!(decode_form_exact("%ff"), None);
+    }
+}
