@@ -223,7 +223,35 @@ fn every_refusal_and_problem_has_its_place_in_the_documentation() {
     {
         let text = fs::read_to_string(&path).unwrap();
         let code = code(&text);
-        for marker in ["refusal(", "anchor: ", "StatusCode::NOT_FOUND,", "StatusCode::FORBIDDEN,"] {
+        let statuses = [
+            "BAD_REQUEST",
+            "UNAUTHORIZED",
+            "FORBIDDEN",
+            "NOT_FOUND",
+            "REQUEST_TIMEOUT",
+            "CONFLICT",
+            "PAYLOAD_TOO_LARGE",
+            "UNSUPPORTED_MEDIA_TYPE",
+            "RANGE_NOT_SATISFIABLE",
+            "EXPECTATION_FAILED",
+            "UNPROCESSABLE_ENTITY",
+            "INTERNAL_SERVER_ERROR",
+            "NOT_IMPLEMENTED",
+            "BAD_GATEWAY",
+            "SERVICE_UNAVAILABLE",
+            "GATEWAY_TIMEOUT",
+            "LOOP_DETECTED",
+        ];
+        let statuses = statuses.map(|status| format!("StatusCode::{status},"));
+        let markers = [
+            "refusal(",
+            "anchor: ",
+            "refused(",
+            "Wrong::Syntax => (",
+            "Wrong::Depth => (",
+            "Wrong::Duplicate => (",
+        ];
+        for marker in markers.into_iter().chain(statuses.iter().map(String::as_str)) {
             for word in words_after(&code, marker) {
                 used.insert(word.to_owned(), path.clone());
             }

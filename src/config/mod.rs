@@ -12,8 +12,8 @@ mod section;
 mod tests;
 mod upstream;
 
-pub use error::ConfigError;
 pub use self::http::{HttpListener, Jwt};
+pub use error::ConfigError;
 pub use http_upstream::{HttpAddress, HttpScheme, HttpUpstream, HttpUpstreamTls};
 pub use http_wire::{HttpForwarded, HttpHost, HttpLimits, HttpTimeouts};
 pub use listen::Listen;

@@ -90,7 +90,8 @@ impl Reader<'_> {
         let postgres = self.listeners(&mut top, &limits);
         let http = self.http(&mut top, &limits);
         if self.raw.postgres.is_empty() && self.raw.http.is_empty() && self.problems.0.is_empty() {
-            self.problems.add(0, "the file needs a [[postgres]] or [[http]] section: there is nothing to listen for");
+            self.problems
+                .add(0, "the file needs a [[postgres]] or [[http]] section: there is nothing to listen for");
         }
         top.finish(LATER, &mut self.problems);
         let policy = compile(&self.raw, &mut self.problems);

@@ -57,7 +57,8 @@ impl<'a> Section<'a> {
             DeValue::String(text) => return vec![entry.with(text.to_string())],
             DeValue::Array(list) => list,
             other => {
-                let message = format!("{}: {key} is a string or a list of them, not {}", self.what, kind(other));
+                let message =
+                    format!("{}: {key} is a string or a list of them, not {}", self.what, kind(other));
                 problems.add(entry.at, message);
                 return Vec::new();
             }

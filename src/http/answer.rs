@@ -61,7 +61,10 @@ impl Answering {
         self.headers(head, &owners).await?;
         let none = self.head
             || body.is_end_stream()
-            || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
+            || matches!(
+                head.status,
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT
+            );
         let types = Types::of(&head.headers).unwrap_or(Types::Other);
         let json = matches!(types, Types::Json | Types::Lines) && !self.plan.answer.tree.is_empty();
         if none || !json {
@@ -78,7 +81,8 @@ impl Answering {
         if head.status == StatusCode::PARTIAL_CONTENT {
             return Err(Problem::answer("it is a part of a document"));
         }
-        let coding = coding::of(&head.headers).map_err(|_| Problem::answer("its Content-Encoding is not known"))?;
+        let coding =
+            coding::of(&head.headers).map_err(|_| Problem::answer("its Content-Encoding is not known"))?;
         let opening = Opening::new(
             Arc::clone(&self.plan),
             self.shield.clone(),
@@ -87,7 +91,12 @@ impl Answering {
             types == Types::Lines,
             unbound,
         );
-        let pump = Pump::new(Input::new(body, coding), Stage::Opening(Box::new(opening)), Encoder::new(coding), None);
+        let pump = Pump::new(
+            Input::new(body, coding),
+            Stage::Opening(Box::new(opening)),
+            Encoder::new(coding),
+            None,
+        );
         let pumped = pump.start().await?;
         head::rewritten(&mut head.headers, pumped.length);
         truthful(&mut head.headers);
@@ -95,7 +104,11 @@ impl Answering {
     }
 
     /// Opens protected headers and turns `Location` around.
-    async fn headers(&self, head: &mut response::Parts, owners: &super::json_body::Owners) -> Result<(), Problem> {
+    async fn headers(
+        &self,
+        head: &mut response::Parts,
+        owners: &super::json_body::Owners,
+    ) -> Result<(), Problem> {
         for (name, place) in &self.plan.headers {
             let known = self.plan.places.get(usize::from(*place)).ok_or_else(Problem::internal)?;
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Problem::internal())?;
@@ -114,7 +127,8 @@ impl Answering {
                     let shown = self.shield.open(&[read]).await?;
                     let field = self.shield.field(known.field);
                     let text = shown.first().map(|shown| shown_text(shown, field)).transpose();
-                    let text = text.map_err(|e| Problem::answer(e.to_string()))?.ok_or_else(Problem::internal)?;
+                    let text =
+                        text.map_err(|e| Problem::answer(e.to_string()))?.ok_or_else(Problem::internal)?;
                     // Not every text can stand in a header.
                     HeaderValue::from_bytes(text.as_bytes())
                         .map_err(|_| Problem::answer("a protected header's value can't stand in a header"))?
@@ -122,7 +136,8 @@ impl Answering {
                 head.headers.append(name.clone(), shown);
             }
         }
-        if let (true, Some(turner), Some(value)) = (self.plan.location, &self.turner, head.headers.get(header::LOCATION))
+        if let (true, Some(turner), Some(value)) =
+            (self.plan.location, &self.turner, head.headers.get(header::LOCATION))
         {
             let address = value.to_str().map_err(|_| Problem::answer("its Location is no text"))?;
             if let Some(address) = turner.turn(&self.shield, address).await? {

@@ -226,7 +226,11 @@ impl AsyncBufRead for Frames {
 }
 
 impl AsyncRead for Frames {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let chunk = ready!(self.as_mut().poll_fill_buf(cx))?;
         let n = chunk.len().min(buf.remaining());
         buf.put_slice(&chunk[..n]);

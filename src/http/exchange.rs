@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::problem::Problem;
 use super::pump::{Pump, Stage};
 use super::route::{Match, Routes};
-use super::shield::{Ended, Shield, Whose};
+use super::shield::{Ended, Shield};
 use super::sources::Sources;
 use crate::config::HttpListener;
 use crate::protect::Door;
@@ -106,13 +106,8 @@ impl Gate {
         head::forget(head);
         let turner = (plan.links || plan.location)
             .then(|| Arc::new(Turner { routes: Arc::clone(&inner.routes), plans: Arc::clone(&inner.plans) }));
-        let answering = Answering {
-            plan: Arc::clone(plan),
-            shield,
-            sources,
-            turner,
-            head: head.method == Method::HEAD,
-        };
+        let answering =
+            Answering { plan: Arc::clone(plan), shield, sources, turner, head: head.method == Method::HEAD };
         Ok((body, Exchange { answering: Some(Box::new(answering)) }))
     }
 
@@ -177,11 +172,6 @@ impl Exchange {
             answering.shield.outcome(Ended::Unclear);
         }
     }
-}
-
-/// Whether anything waits for the answer to tell whose it is.
-pub(super) fn returned(owners: &Owners) -> bool {
-    owners.iter().any(|(_, whose)| matches!(whose, Whose::Returned(_)))
 }
 
 /// Headers that vary with what the gateway does to a body, and can't be kept truthful.

@@ -45,7 +45,9 @@ impl Types {
             let value = value.trim();
             let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
             match name.trim().to_ascii_lowercase().as_str() {
-                "charset" if !matches!(value.to_ascii_lowercase().as_str(), "utf-8" | "utf8" | "us-ascii") => {
+                "charset"
+                    if !matches!(value.to_ascii_lowercase().as_str(), "utf-8" | "utf8" | "us-ascii") =>
+                {
                     return Err(Ambiguous);
                 }
                 "boundary" if boundary.replace(value.to_owned()).is_some() => return Err(Ambiguous),
@@ -54,7 +56,10 @@ impl Types {
         }
         Ok(match essence.as_str() {
             "application/json" | "text/json" => Self::Json,
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines"
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines"
             | "application/jsonlines" => Self::Lines,
             "application/x-www-form-urlencoded" => Self::Form,
             "multipart/form-data" => Self::Multipart(boundary.filter(|b| !b.is_empty()).ok_or(Ambiguous)?),
@@ -96,7 +101,8 @@ pub(super) async fn seal(
             Err(e) => return Err(Problem::value(&field.name, e)),
         };
         let find = known.find || (compared && token);
-        let whose = if find { Whose::Nobody } else { owners.get(known.owner).map_or(Whose::Nobody, |o| o.1.clone()) };
+        let whose =
+            if find { Whose::Nobody } else { owners.get(known.owner).map_or(Whose::Nobody, |o| o.1.clone()) };
         spots.push(spot);
         writes.push(Write { field: known.field, whose, find, value });
         Ok(())
@@ -112,9 +118,11 @@ pub(super) async fn seal(
             break;
         }
         let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decode_form_exact(name).ok_or_else(|| Problem::form("an escape in the query names no character"))?;
+        let name = decode_form_exact(name)
+            .ok_or_else(|| Problem::form("an escape in the query names no character"))?;
         let Some((_, place)) = plan.query.iter().find(|(known, _)| **known == *name) else { continue };
-        let text = decode_form_exact(text).ok_or_else(|| Problem::form("an escape in the query names no character"))?;
+        let text = decode_form_exact(text)
+            .ok_or_else(|| Problem::form("an escape in the query names no character"))?;
         if !text.is_empty() {
             add(Spot::Pair(number), *place, &text, true)?;
         }
@@ -125,7 +133,8 @@ pub(super) async fn seal(
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return Err(Problem::internal()) };
         let values: Vec<HeaderValue> = head.headers.get_all(&name).iter().cloned().collect();
         for (number, value) in values.iter().enumerate() {
-            let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::form("a header is not UTF-8"))?;
+            let text =
+                std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::form("a header is not UTF-8"))?;
             if !text.is_empty() {
                 add(Spot::Header(name.clone(), number), *place, text, compared)?;
             }
@@ -137,7 +146,9 @@ pub(super) async fn seal(
     for (spot, stored) in spots.into_iter().zip(stored) {
         let stored = stored_text(stored);
         match spot {
-            Spot::Segment(position) => path = target::with_segment(plan, &path, position, &encode_segment(&stored)),
+            Spot::Segment(position) => {
+                path = target::with_segment(plan, &path, position, &encode_segment(&stored))
+            }
             Spot::Pair(number) => {
                 if let Some(pair) = pairs.get_mut(number) {
                     let name = pair.split_once('=').map_or(pair.as_str(), |(name, _)| name);

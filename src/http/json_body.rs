@@ -120,7 +120,8 @@ impl Sealing {
             let place = edit.place.ok_or_else(Problem::internal)?;
             let known = self.plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
             let field = self.shield.field(known.field);
-            let Some(value) = value::from_json(raw, field).map_err(|e| Problem::value(&field.name, e))? else {
+            let Some(value) = value::from_json(raw, field).map_err(|e| Problem::value(&field.name, e))?
+            else {
                 kinds.push(None);
                 continue;
             };
@@ -247,7 +248,8 @@ impl Opening {
             let (stored, digits) = match raw.first() {
                 Some(b'n') => continue,
                 Some(b'"') => {
-                    let text = text::decode(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
+                    let text =
+                        text::decode(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
                     // Nothing stands in it that could have been planted.
                     if text.is_empty() {
                         continue;

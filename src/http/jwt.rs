@@ -40,7 +40,8 @@ impl Verifier {
         let set: JwkSet = serde_json::from_slice(&text).map_err(|e| wrong(format!("no key set: {e}")))?;
         let mut keys = Vec::new();
         for jwk in &set.keys {
-            let signs = jwk.common.public_key_use.as_ref().is_none_or(|used| *used == PublicKeyUse::Signature);
+            let signs =
+                jwk.common.public_key_use.as_ref().is_none_or(|used| *used == PublicKeyUse::Signature);
             let Ok(key) = DecodingKey::from_jwk(jwk) else { continue };
             let own = jwk.common.key_algorithm.map(|own| own.to_string());
             let algorithms: Vec<Algorithm> = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]
@@ -101,7 +102,8 @@ impl Verifier {
             validation.required_spec_claims.insert("iss".into());
         }
         let fits = |key: &&Key| {
-            key.algorithms.contains(&header.alg) && (header.kid.is_none() || key.id.is_none() || key.id == header.kid)
+            key.algorithms.contains(&header.alg)
+                && (header.kid.is_none() || key.id.is_none() || key.id == header.kid)
         };
         for key in self.keys.iter().filter(fits) {
             if let Ok(token) = decode::<Map<String, Value>>(token, &key.key, &validation) {

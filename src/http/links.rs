@@ -25,15 +25,20 @@ impl Turner {
         let mut path = path.to_owned();
         let mut query = query.to_owned();
         let mut changed = false;
-        let plans: Vec<_> = self.routes.address(&path.clone()).filter_map(|n| self.plans.get(n).cloned()).collect();
+        let plans: Vec<_> =
+            self.routes.address(&path.clone()).filter_map(|n| self.plans.get(n).cloned()).collect();
         for plan in plans {
             for (position, place) in &plan.segments {
                 let Some(raw) = target::segment(&plan, &path, *position) else { continue };
-                let Some(shown) = reveal(shield, &plan, *place, &target::decode(raw)).await? else { continue };
+                let Some(shown) = reveal(shield, &plan, *place, &target::decode(raw)).await? else {
+                    continue;
+                };
                 path = target::with_segment(&plan, &path, *position, &target::encode_segment(&shown));
                 changed = true;
             }
-            let Some((mark, pairs)) = query.split_at_checked(1).filter(|(mark, _)| *mark == "?") else { continue };
+            let Some((mark, pairs)) = query.split_at_checked(1).filter(|(mark, _)| *mark == "?") else {
+                continue;
+            };
             let (pairs, fragment) = pairs.split_once('#').map_or((pairs, None), |(q, f)| (q, Some(f)));
             let mut parts: Vec<String> = Vec::new();
             let mut turned = false;
@@ -65,7 +70,9 @@ impl Turner {
 /// Scheme and authority, and what follows them.
 fn split(address: &str) -> (&str, &str) {
     let start = match address.split_once("://") {
-        Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) => scheme.len() + 3,
+        Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) => {
+            scheme.len() + 3
+        }
         _ if address.starts_with("//") => 2,
         _ => return ("", address),
     };
@@ -89,8 +96,12 @@ async fn reveal(shield: &Shield, plan: &Plan, place: u16, stored: &str) -> Resul
     match shown.first() {
         Some(Shown::Clear(clear)) => {
             let field = shield.field(known.field);
-            let text = shown_text(&Shown::Clear(crate::clear::Clear::new(clear.kind(), clear.bytes().to_vec())), field);
-            text.map(|text| Some(text.to_string())).map_err(|_| Problem::open(OpenFault::NotAuthentic, &field.name))
+            let text = shown_text(
+                &Shown::Clear(crate::clear::Clear::new(clear.kind(), clear.bytes().to_vec())),
+                field,
+            );
+            text.map(|text| Some(text.to_string()))
+                .map_err(|_| Problem::open(OpenFault::NotAuthentic, &field.name))
         }
         _ => Ok(None),
     }

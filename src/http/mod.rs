@@ -26,6 +26,8 @@ mod server;
 mod shield;
 mod sources;
 mod target;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod value;
 mod watch;

@@ -68,10 +68,21 @@ mod tests {
 
     #[test]
     fn one_person_has_one_spelling() {
-        for id in ["42", "0", "-7", "alice", "a b", "007x", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "5f43a1"] {
+        for id in ["42", "0", "-7", "alice", "a b", "007x", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "5f43a1"]
+        {
             assert_eq!(canonical(id), Ok(id));
         }
-        for id in ["", "042", "+42", " 42", "42\n", "00", "-0", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}"] {
+        for id in [
+            "",
+            "042",
+            "+42",
+            " 42",
+            "42\n",
+            "00",
+            "-0",
+            "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+            "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}",
+        ] {
             assert_eq!(canonical(id), Err(NotCanonical), "{id}");
         }
         assert!(canonical(&"x".repeat(256)).is_err());

@@ -85,7 +85,8 @@ impl Plan {
         let body = route.body.as_ref().map(|body| (body.field, number(&body.owner)));
         let mut answer = Builder::default();
         let mut request = Builder::default();
-        let (mut form, mut query, mut segments, mut headers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut form, mut query, mut segments, mut headers) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut created_location = false;
         for (number, place) in route.places.iter().enumerate() {
             let number = u16::try_from(number).unwrap_or(u16::MAX);
@@ -146,11 +147,6 @@ impl Plan {
     /// Whether a request's JSON body holds anything declared.
     pub(super) fn json(&self) -> bool {
         !self.request.tree.is_empty()
-    }
-
-    /// Whether a creation's answer tells whose it is.
-    pub(super) fn creates(&self) -> bool {
-        self.created.is_some() || self.created_location
     }
 }
 

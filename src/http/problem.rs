@@ -61,7 +61,12 @@ impl Problem {
 
 /// What the door, the scanner and the policy refuse.
 impl Problem {
-    fn refused(code: &'static str, title: &'static str, detail: impl Into<String>, hint: &'static str) -> Self {
+    fn refused(
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+        hint: &'static str,
+    ) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, title, detail, hint)
     }
 
@@ -99,7 +104,9 @@ impl Problem {
                 detail,
                 "shorten it, or protect the field by \"encrypt\"",
             ),
-            ProtectError::Value(_) => Self::refused("value", "The value can't be sealed", detail, "send a shorter value"),
+            ProtectError::Value(_) => {
+                Self::refused("value", "The value can't be sealed", detail, "send a shorter value")
+            }
         }
     }
 
@@ -114,15 +121,24 @@ impl Problem {
             OpenFault::WrongSubject => {
                 ("wrong-subject", "a sealed value was copied between people behind the gateway; restore it")
             }
-            OpenFault::NotAuthentic => {
-                ("not-authentic", "the stored value was changed behind the gateway, or its keystore is another one")
-            }
+            OpenFault::NotAuthentic => (
+                "not-authentic",
+                "the stored value was changed behind the gateway, or its keystore is another one",
+            ),
             OpenFault::InClear => {
                 ("in-clear", "the value was written behind the gateway; write it again through the gateway")
             }
-            OpenFault::Shared => ("shared-token", "ask for the subject's member as well, so that the item's person is known"),
+            OpenFault::Shared => {
+                ("shared-token", "ask for the subject's member as well, so that the item's person is known")
+            }
         };
-        Self::new(StatusCode::BAD_GATEWAY, code, "A stored value can't be shown", format!("field {field}: {fault}"), hint)
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            code,
+            "A stored value can't be shown",
+            format!("field {field}: {fault}"),
+            hint,
+        )
     }
 
     /// Nothing tells whose a value is.
@@ -161,8 +177,13 @@ impl Problem {
             Wrong::Syntax => ("body-syntax", "send JSON as RFC 8259 has it, in UTF-8"),
             Wrong::Depth => ("body-depth", "nest less deeply, or raise the route's `depth`"),
             Wrong::Duplicate => ("body-duplicate", "send each member once"),
-            Wrong::Spelling => ("body-spelling", "spell the member as the policy does, or declare that spelling too"),
-            Wrong::Shape => ("body-shape", "declare this shape as well: \"/email\" is a member, \"/*/email\" one of each item"),
+            Wrong::Spelling => {
+                ("body-spelling", "spell the member as the policy does, or declare that spelling too")
+            }
+            Wrong::Shape => (
+                "body-shape",
+                "declare this shape as well: \"/email\" is a member, \"/*/email\" one of each item",
+            ),
         };
         Self::refused(code, "The body can't be protected", wrong.to_string(), hint)
     }
@@ -173,7 +194,9 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE,
             "item-too-large",
             "An item is too large",
-            format!("more than {limit} bytes of the body would have to be held until it is known whose they are"),
+            format!(
+                "more than {limit} bytes of the body would have to be held until it is known whose they are"
+            ),
             "send the subject's id before its data, send less at once, or raise `item_bytes`",
         )
     }
@@ -235,7 +258,12 @@ impl Problem {
 
     /// A form that can't be read.
     pub(super) fn form(detail: &'static str) -> Self {
-        Self::refused("form-syntax", "The form can't be read", detail, "send the form as its content type has it")
+        Self::refused(
+            "form-syntax",
+            "The form can't be read",
+            detail,
+            "send the form as its content type has it",
+        )
     }
 
     /// An answer on a declared route that can't be read.
@@ -289,7 +317,8 @@ mod tests {
 
     #[test]
     fn an_answer_names_its_place_in_the_documentation() {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "keystore-full", "No room", "x", "make room");
+        let problem =
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "keystore-full", "No room", "x", "make room");
         let response = problem.response();
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["content-type"], "application/problem+json");

@@ -97,10 +97,13 @@ impl Pump {
     fn whole(mut self, mut ahead: VecDeque<Bytes>, length: usize) -> Pumped {
         let data = match ahead.len() {
             0 | 1 => ahead.pop_front().unwrap_or_default(),
-            _ => ahead.iter().fold(Vec::with_capacity(length), |mut all, part| {
-                all.extend_from_slice(part);
-                all
-            }).into(),
+            _ => ahead
+                .iter()
+                .fold(Vec::with_capacity(length), |mut all, part| {
+                    all.extend_from_slice(part);
+                    all
+                })
+                .into(),
         };
         let full = Full::new(data).map_err(|never| match never {});
         let body = match self.trailers.take() {

@@ -63,10 +63,15 @@ impl Routes {
         if let Ok(found) = self.exact.at(path) {
             let takes = |choice: &&Choice| {
                 choice.methods.is_empty()
-                    || choice.methods.iter().any(|m| **m == *method.as_str() || (&**m == "GET" && method == Method::HEAD))
+                    || choice
+                        .methods
+                        .iter()
+                        .any(|m| **m == *method.as_str() || (&**m == "GET" && method == Method::HEAD))
             };
             return match found.value.iter().find(takes) {
-                Some(choice) => Match::Route(choice.route, found.params.iter().map(|(_, value)| value).collect()),
+                Some(choice) => {
+                    Match::Route(choice.route, found.params.iter().map(|(_, value)| value).collect())
+                }
                 None => Match::Nothing,
             };
         }
@@ -159,8 +164,19 @@ mod tests {
     fn another_spelling_of_a_declared_path_is_noticed() {
         let routes = routes();
         for path in [
-            "/People/42", "/people//42", "//people/42", "/people/42/", "/people/", "/x/../people/42", "/./people",
-            "/p%65ople/42", "/p%2565ople/42", "/people%2F42", "/people;v=1/42", "/people\\42", "/people/%2e/42",
+            "/People/42",
+            "/people//42",
+            "//people/42",
+            "/people/42/",
+            "/people/",
+            "/x/../people/42",
+            "/./people",
+            "/p%65ople/42",
+            "/p%2565ople/42",
+            "/people%2F42",
+            "/people;v=1/42",
+            "/people\\42",
+            "/people/%2e/42",
         ] {
             assert_eq!(routes.find(&Method::GET, path), Match::Spelling, "{path}");
         }

@@ -93,7 +93,8 @@ impl Shield {
         for write in writes {
             if write.find {
                 let identifier = std::str::from_utf8(write.value.bytes()).map_err(|_| Problem::internal())?;
-                let token = self.door.find(write.field, identifier).await.map_err(|e| Problem::protect(&e))?;
+                let token =
+                    self.door.find(write.field, identifier).await.map_err(|e| Problem::protect(&e))?;
                 stored.push(Some(Stored::Token(token)));
                 continue;
             }

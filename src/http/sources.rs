@@ -46,7 +46,8 @@ impl Sources {
                         }
                         match claims.as_ref().and_then(|c| c.as_ref()).and_then(|c| c.raw(claim)) {
                             Some(raw) => {
-                                let id = person::of_json(raw.as_bytes()).map_err(|_| Problem::subject_id())?;
+                                let id =
+                                    person::of_json(raw.as_bytes()).map_err(|_| Problem::subject_id())?;
                                 Some(id.into())
                             }
                             None => None,

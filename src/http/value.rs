@@ -107,7 +107,11 @@ fn other(raw: &[u8], field: &Field) -> Result<Clear, ValueError> {
         Declared::Numeric(_) if digits => {
             let zero = raw.iter().all(|b| matches!(b, b'-' | b'0' | b'.'));
             let plain = raw.iter().all(|b| matches!(b, b'-' | b'.' | b'0'..=b'9')) && raw.len() < 1000;
-            if plain && !(zero && raw[0] == b'-') { Ok(Clear::new(Kind::Numeric, raw.to_vec())) } else { as_sent() }
+            if plain && !(zero && raw[0] == b'-') {
+                Ok(Clear::new(Kind::Numeric, raw.to_vec()))
+            } else {
+                as_sent()
+            }
         }
         Declared::Numeric(_) => Err(ValueError::Type("number")),
         Declared::Boolean if raw == b"true" => Ok(Clear::new(Kind::Bool, vec![1])),
@@ -175,7 +179,8 @@ fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueError> {
 
 /// Whether a text is a JSON number.
 fn number(text: &[u8]) -> bool {
-    matches!(text.first(), Some(b'-' | b'0'..=b'9')) && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+    matches!(text.first(), Some(b'-' | b'0'..=b'9'))
+        && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// Days from 2000-01-01 to a civil date of any year (proleptic Gregorian; eras of 400 years).
@@ -242,7 +247,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn field(ty: Declared, protect: Protect) -> Field {
-        Field { id: FieldId(0), name: "x".into(), tag: FieldTag([0; 4]), protect, ty, purpose: "default".into(), erased: None }
+        Field {
+            id: FieldId(0),
+            name: "x".into(),
+            tag: FieldTag([0; 4]),
+            protect,
+            ty,
+            purpose: "default".into(),
+            erased: None,
+        }
     }
 
     fn sealed(ty: Declared, raw: &str) -> Result<(Kind, String), ValueError> {

@@ -54,7 +54,8 @@ fn canonical(policy: &Policy) -> Vec<String> {
         facts.push(serde_json::json!(["postgres", tables]).to_string());
     }
     for section in &policy.http {
-        let mut routes: Vec<String> = section.iter().map(|route| route_fact(policy, route).to_string()).collect();
+        let mut routes: Vec<String> =
+            section.iter().map(|route| route_fact(policy, route).to_string()).collect();
         routes.sort();
         facts.push(serde_json::json!(["http", routes]).to_string());
     }
@@ -75,14 +76,27 @@ fn route_fact(policy: &Policy, route: &Route) -> serde_json::Value {
                 Spot::Path(name) => format!("path:{name}"),
                 Spot::Header(name) => format!("header:{name}"),
             };
-            serde_json::json!([spot, field_fact(policy, place.field), owner_fact(&place.owner), place.find]).to_string()
+            serde_json::json!([spot, field_fact(policy, place.field), owner_fact(&place.owner), place.find])
+                .to_string()
         })
         .collect();
     places.sort();
-    let body = route.body.as_ref().map(|body| serde_json::json!([field_fact(policy, body.field), owner_fact(&body.owner)]));
+    let body = route
+        .body
+        .as_ref()
+        .map(|body| serde_json::json!([field_fact(policy, body.field), owner_fact(&body.owner)]));
     let mut links: Vec<String> = route.links.iter().map(ToString::to_string).collect();
     links.sort();
-    serde_json::json!([&*route.path, methods, places, body, links, route.location, route.depth, route.item_bytes])
+    serde_json::json!([
+        &*route.path,
+        methods,
+        places,
+        body,
+        links,
+        route.location,
+        route.depth,
+        route.item_bytes
+    ])
 }
 
 /// A field is told by its name and, where it has one, its domain.

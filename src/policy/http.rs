@@ -2,8 +2,8 @@
 
 use super::compile::{check_word, name_class};
 use super::model::{
-    Class, Declared, Field, Pointer, Protect, Route, RouteBody, RouteOwner, RoutePlace, RouteSubject, Segment,
-    Spot, Step,
+    Class, Declared, Field, Pointer, Protect, Route, RouteBody, RouteOwner, RoutePlace, RouteSubject,
+    Segment, Spot, Step,
 };
 use super::raw::{At, Problems, RawHttp, RawPlace, RawRoute};
 use super::suggest;
@@ -50,7 +50,10 @@ impl Routes<'_> {
             let Some(compiled) = self.route(raw, route, problems) else { continue };
             if let Some(twin) = routes.iter().find(|other| overlap(other, &compiled)) {
                 let (path, other) = (&compiled.path, &twin.path);
-                problems.add(route.at, format!("route \"{path}\": the route \"{other}\" takes the same requests"));
+                problems.add(
+                    route.at,
+                    format!("route \"{path}\": the route \"{other}\" takes the same requests"),
+                );
             }
             routes.push(compiled);
         }
@@ -116,7 +119,9 @@ impl Routes<'_> {
         if stored && owner.sources.is_empty() {
             problems.add(
                 raw.at.at,
-                format!("route \"{path}\": \"{shown}\" holds a person's data, and the route names no `subject`"),
+                format!(
+                    "route \"{path}\": \"{shown}\" holds a person's data, and the route names no `subject`"
+                ),
             );
         }
         Some(RoutePlace { spot, field, owner, find: compared })
@@ -125,8 +130,7 @@ impl Routes<'_> {
     fn body(&mut self, frame: &Frame<'_>, raw: &At<String>, problems: &mut Problems) -> Option<RouteBody> {
         let path = frame.path;
         let field = self.field(frame, raw, problems)?;
-        let owner =
-            self.owner(frame, &frame.route.subjects, frame.route.class.as_ref(), None, problems);
+        let owner = self.owner(frame, &frame.route.subjects, frame.route.class.as_ref(), None, problems);
         let known = &self.fields[usize::from(field.0)];
         if known.protect != Protect::Encrypt || known.ty != Declared::Bytea {
             return problems.none(
@@ -138,7 +142,12 @@ impl Routes<'_> {
         if !owner.sources.iter().any(told) {
             return problems.none(raw.at, format!("route \"{path}\": `body` needs a `subject` from the path, a header, a token or the answer"));
         }
-        if frame.route.places.iter().any(|place| !["query:", "path:", "header:"].iter().any(|p| place.at.value.starts_with(p))) {
+        if frame
+            .route
+            .places
+            .iter()
+            .any(|place| !["query:", "path:", "header:"].iter().any(|p| place.at.value.starts_with(p)))
+        {
             return problems.none(raw.at, format!("route \"{path}\": `body` is the whole body; its `fields` can only be query:, path: and header:"));
         }
         Some(RouteBody { field, owner })
@@ -149,11 +158,15 @@ impl Routes<'_> {
         let Some(known) = self.fields.iter().find(|known| *known.name == *name.value) else {
             if !self.declared.contains(&name.value.as_str()) {
                 let hint = suggest(&name.value, self.declared);
-                problems.add(name.at, format!("route \"{}\": no field \"{}\" in [fields]{hint}", frame.path, name.value));
+                problems.add(
+                    name.at,
+                    format!("route \"{}\": no field \"{}\" in [fields]{hint}", frame.path, name.value),
+                );
             }
             return None;
         };
-        let (Some(own), Protect::Pseudonym { domain, kind, normalise }) = (frame.domain, &known.protect) else {
+        let (Some(own), Protect::Pseudonym { domain, kind, normalise }) = (frame.domain, &known.protect)
+        else {
             return Some(known.id);
         };
         // Kinds are kept apart within it; no declared domain has a slash.
@@ -200,8 +213,17 @@ impl Routes<'_> {
     ) -> bool {
         let before = problems.0.len();
         let (at, path) = (frame.route.at, frame.path);
-        if frame.route.places.is_empty() && frame.route.body.is_none() && links.is_empty() && frame.route.location.is_none() {
-            problems.add(at, format!("route \"{path}\" declares nothing: it needs `fields`, `body`, `links` or `location`"));
+        if frame.route.places.is_empty()
+            && frame.route.body.is_none()
+            && links.is_empty()
+            && frame.route.location.is_none()
+        {
+            problems.add(
+                at,
+                format!(
+                    "route \"{path}\" declares nothing: it needs `fields`, `body`, `links` or `location`"
+                ),
+            );
         }
         for (i, place) in places.iter().enumerate() {
             if places[..i].iter().any(|other| other.spot == place.spot) {
@@ -240,10 +262,14 @@ fn check_tree(at: usize, path: &str, tree: &[(&Pointer, bool)], problems: &mut P
                 }
                 continue;
             }
-            let number = |step: &Step| matches!(step, Step::Key(name) if name.bytes().all(|b| b.is_ascii_digit()));
+            let number =
+                |step: &Step| matches!(step, Step::Key(name) if name.bytes().all(|b| b.is_ascii_digit()));
             let (x, y) = (&a.0[common], &b.0[common]);
             if (*x == Step::Each && number(y)) || (*y == Step::Each && number(x)) {
-                problems.add(at, format!("route \"{path}\": \"{a}\" and \"{b}\" name the same items, by number and by *"));
+                problems.add(
+                    at,
+                    format!("route \"{path}\": \"{a}\" and \"{b}\" name the same items, by number and by *"),
+                );
             }
         }
     }
@@ -251,12 +277,18 @@ fn check_tree(at: usize, path: &str, tree: &[(&Pointer, bool)], problems: &mut P
         for depth in 0..pointer.0.len() {
             let mut names: Vec<&Step> = Vec::new();
             for (other, _) in tree {
-                if other.0.len() > depth && other.0[..depth] == pointer.0[..depth] && !names.contains(&&other.0[depth]) {
+                if other.0.len() > depth
+                    && other.0[..depth] == pointer.0[..depth]
+                    && !names.contains(&&other.0[depth])
+                {
                     names.push(&other.0[depth]);
                 }
             }
             if names.len() > MAX_MEMBERS {
-                problems.add(at, format!("route \"{path}\": more than {MAX_MEMBERS} members of one object are named"));
+                problems.add(
+                    at,
+                    format!("route \"{path}\": more than {MAX_MEMBERS} members of one object are named"),
+                );
                 return;
             }
         }
@@ -287,7 +319,8 @@ fn methods(raw: &[At<String>], problems: &mut Problems) -> Vec<Arc<str>> {
         let token = !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
         if !token {
             let hint = suggest(name, METHODS);
-            problems.add(method.at, format!("\"{name}\" is no method: methods are written in upper case{hint}"));
+            problems
+                .add(method.at, format!("\"{name}\" is no method: methods are written in upper case{hint}"));
         } else if methods.iter().any(|other: &Arc<str>| **other == **name) {
             problems.add(method.at, format!("the method {name} is listed twice"));
         } else {
@@ -303,7 +336,8 @@ fn segments(path: &At<String>, problems: &mut Problems) -> Option<Vec<Segment>> 
         return problems.none(path.at, format!("route \"{text}\": a path starts with \"/\""));
     };
     if text.contains(['?', '#', '%', '\\', '\0']) {
-        return problems.none(path.at, format!("route \"{text}\": a path is written without escapes and query"));
+        return problems
+            .none(path.at, format!("route \"{text}\": a path is written without escapes and query"));
     }
     let mut segments = Vec::new();
     let mut names: Vec<&str> = Vec::new();
@@ -318,7 +352,10 @@ fn segments(path: &At<String>, problems: &mut Problems) -> Option<Vec<Segment>> 
                 let (rest, name) = name.strip_prefix('*').map_or((false, name), |name| (true, name));
                 let good = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
                 if !good || names.contains(&name) {
-                    return problems.none(path.at, format!("route \"{text}\": {{name}} holds a name of a-z, 0-9 and _, each once"));
+                    return problems.none(
+                        path.at,
+                        format!("route \"{text}\": {{name}} holds a name of a-z, 0-9 and _, each once"),
+                    );
                 }
                 names.push(name);
                 if rest { Segment::Rest(name.into()) } else { Segment::Param(name.into()) }
@@ -327,7 +364,8 @@ fn segments(path: &At<String>, problems: &mut Problems) -> Option<Vec<Segment>> 
                 return problems.none(path.at, format!("route \"{text}\": {{name}} is a whole segment"));
             }
             None if matches!(part, "." | "..") || (part.is_empty() && !last) => {
-                return problems.none(path.at, format!("route \"{text}\": empty and dot segments match nothing"));
+                return problems
+                    .none(path.at, format!("route \"{text}\": empty and dot segments match nothing"));
             }
             None => Segment::Literal(part.into()),
         };
@@ -351,11 +389,27 @@ fn header(name: &str, at: usize, frame: &Frame<'_>, problems: &mut Problems) -> 
     }
     let name = name.to_ascii_lowercase();
     const FRAMING: &[&str] = &[
-        "host", "content-length", "content-type", "content-encoding", "transfer-encoding", "connection", "te",
-        "trailer", "upgrade", "expect", "keep-alive", "proxy-connection", "range", "if-range", "etag",
+        "host",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "transfer-encoding",
+        "connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "keep-alive",
+        "proxy-connection",
+        "range",
+        "if-range",
+        "etag",
     ];
     if FRAMING.contains(&name.as_str()) {
-        return problems.none(at, format!("route \"{}\": the header {name} frames the message and holds no field", frame.path));
+        return problems.none(
+            at,
+            format!("route \"{}\": the header {name} frames the message and holds no field", frame.path),
+        );
     }
     Some(name.into())
 }
@@ -401,7 +455,12 @@ fn spot(raw: &At<String>, frame: &Frame<'_>, problems: &mut Problems) -> Option<
     }
 }
 
-fn subject(raw: &At<String>, frame: &Frame<'_>, base: Option<&Pointer>, problems: &mut Problems) -> Option<RouteSubject> {
+fn subject(
+    raw: &At<String>,
+    frame: &Frame<'_>,
+    base: Option<&Pointer>,
+    problems: &mut Problems,
+) -> Option<RouteSubject> {
     let At { at, value: text } = raw;
     let (kind, name) = text.split_once(':').unwrap_or((text, ""));
     match kind {
@@ -443,7 +502,13 @@ fn subject(raw: &At<String>, frame: &Frame<'_>, base: Option<&Pointer>, problems
 }
 
 /// Where a subject's pointer leads from the value at `base`. A value outside JSON has left before the body is read.
-fn within(pointer: Pointer, base: Option<&Pointer>, at: usize, frame: &Frame<'_>, problems: &mut Problems) -> Option<Pointer> {
+fn within(
+    pointer: Pointer,
+    base: Option<&Pointer>,
+    at: usize,
+    frame: &Frame<'_>,
+    problems: &mut Problems,
+) -> Option<Pointer> {
     let base = base?;
     if pointer.stars() == 0 {
         let mut steps = base.item().to_vec();
@@ -454,5 +519,8 @@ fn within(pointer: Pointer, base: Option<&Pointer>, at: usize, frame: &Frame<'_>
     if base.0.starts_with(item) {
         return Some(pointer);
     }
-    problems.none(at, format!("route \"{}\": the subject json:{pointer} stands in other items than \"{base}\"", frame.path))
+    problems.none(
+        at,
+        format!("route \"{}\": the subject json:{pointer} stands in other items than \"{base}\"", frame.path),
+    )
 }

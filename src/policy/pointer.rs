@@ -42,7 +42,11 @@ fn step(text: &str, part: &str) -> Result<Step, String> {
                 Some('0') => '~',
                 Some('1') => '/',
                 Some('2') => '*',
-                _ => return Err(format!("\"{text}\": \"~\" is written ~0, \"/\" ~1 and a member named \"*\" ~2")),
+                _ => {
+                    return Err(format!(
+                        "\"{text}\": \"~\" is written ~0, \"/\" ~1 and a member named \"*\" ~2"
+                    ));
+                }
             },
             c => c,
         });

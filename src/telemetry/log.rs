@@ -13,7 +13,8 @@ pub enum LogFormat {
 }
 
 /// Libraries whose finer lines hold what passes through them: frames, header fields, names.
-const QUIET: [&str; 6] = ["h2=warn", "hyper=warn", "hyper_util=warn", "rustls=warn", "tokio_rustls=warn", "tower=warn"];
+const QUIET: [&str; 6] =
+    ["h2=warn", "hyper=warn", "hyper_util=warn", "rustls=warn", "tokio_rustls=warn", "tower=warn"];
 
 /// Starts logging for the whole process. `filter` is `tracing_subscriber`'s directive syntax, such as
 /// `info` or `paravent::pg=debug,audit=info`.

@@ -6,5 +6,7 @@
 
 pub(super) mod scan;
 pub(super) mod splice;
+#[cfg(test)]
+mod tests;
 pub(super) mod text;
 pub(super) mod tree;

@@ -175,9 +175,11 @@ impl Splicer {
     /// The edits that may be applied now, with their raw values.
     pub(in crate::http) fn edits(&self) -> impl Iterator<Item = (&Edit, &[u8])> {
         let ready = self.ready();
-        self.found.edits.iter().take_while(move |edit| edit.end <= ready).map(|edit| {
-            (edit, self.buf.get(edit.start..edit.end).unwrap_or_default())
-        })
+        self.found
+            .edits
+            .iter()
+            .take_while(move |edit| edit.end <= ready)
+            .map(|edit| (edit, self.buf.get(edit.start..edit.end).unwrap_or_default()))
     }
 
     /// Keeps every value of a subject, in the order of the body.

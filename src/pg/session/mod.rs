@@ -28,11 +28,11 @@ mod when;
 use aho_corasick::AhoCorasick;
 
 use super::catalog::{Database, Snapshot};
-use crate::net::drain::Drain;
 use super::net::duplex::{Duplex, Ended, Read, Side};
 use super::value::Settings;
 use super::wire::simple::Status;
 use crate::config::Limits;
+use crate::net::drain::Drain;
 use crate::pg::metrics::Metrics;
 use crate::protect::{Door, Mark, Missing};
 use expect::Expects;

@@ -1,0 +1,301 @@
+//! The scanner and splicer against random documents, cut anywhere.
+
+use super::scan::{Settings, Wrong};
+use super::splice::{Layout, Splicer, Stop, Told};
+use super::tree::{Leaf, Tree};
+use crate::policy::model::Pointer;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// A layout of places, each with the subjects that count for it.
+fn layout(places: &[(&str, &[u16])], subjects: &[&str]) -> Arc<Layout> {
+    let mut tree = Tree::default();
+    for (number, (place, _)) in places.iter().enumerate() {
+        tree.add(&Pointer::parse(place).unwrap(), Leaf::Place(number as u16));
+    }
+    let mut depths = Vec::new();
+    for (number, subject) in subjects.iter().enumerate() {
+        let pointer = Pointer::parse(subject).unwrap();
+        depths.push(pointer.stars() as u16);
+        tree.add(&pointer, Leaf::Subject(number as u16));
+    }
+    let slots = places.iter().map(|(_, slots)| slots.to_vec()).collect();
+    Arc::new(Layout { tree: Arc::new(tree), slots, depths })
+}
+
+fn splicer(layout: &Arc<Layout>, lines: bool) -> Splicer {
+    let settings = Settings { depth: 64, lines, exact: true };
+    Splicer::new(Arc::clone(layout), vec![9; layout.slots.len()], settings, 1 << 20, false)
+}
+
+/// Runs a body through in chunks; replaces each value by `<subject|value>` with quotes turned into dots.
+fn run(layout: &Arc<Layout>, chunks: &[&[u8]], lines: bool) -> Result<String, Stop> {
+    let mut splicer = splicer(layout, lines);
+    let mut out = Vec::new();
+    let mut go = |splicer: &mut Splicer| {
+        let replacements: Vec<Option<Vec<u8>>> = splicer
+            .edits()
+            .map(|(edit, raw)| {
+                let told = match &edit.told {
+                    Told::Here(raw) => String::from_utf8_lossy(raw).into_owned(),
+                    Told::Nothing => "-".into(),
+                    Told::Open => panic!("an open edit was released"),
+                };
+                Some(format!("<{told}|{}>", String::from_utf8_lossy(raw)).replace('"', ".").into_bytes())
+            })
+            .collect();
+        splicer.splice(&replacements, &mut out);
+    };
+    for chunk in chunks {
+        splicer.feed(chunk)?;
+        go(&mut splicer);
+    }
+    splicer.finish()?;
+    go(&mut splicer);
+    Ok(String::from_utf8(out).unwrap())
+}
+
+fn all(layout: &Arc<Layout>, body: &str) -> Result<String, Stop> {
+    let whole = run(layout, &[body.as_bytes()], false);
+    // Cut in two anywhere, and byte for byte, it is the same.
+    for at in 0..=body.len() {
+        let (a, b) = body.as_bytes().split_at(at);
+        assert_eq!(run(layout, &[a, b], false), whole, "cut at {at}: {body}");
+    }
+    let bytes: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+    assert_eq!(run(layout, &bytes, false), whole, "{body}");
+    whole
+}
+
+fn wrong(wrong: Wrong) -> Result<String, Stop> {
+    Err(Stop::Wrong(wrong))
+}
+
+#[test]
+fn a_place_is_found_and_everything_else_keeps_its_bytes() {
+    let layout = layout(&[("/email", &[]), ("/profile/name", &[])], &[]);
+    assert_eq!(
+        all(&layout, "\u{feff} {\"a\" : 1.50e+3,\n\t\"email\": \"x\", \"profile\":{\"name\": {\"x\":[1, {}]} , \"z\":null},\"a\":[]}\r\n").unwrap(),
+        "\u{feff} {\"a\" : 1.50e+3,\n\t\"email\": <-|.x.>, \"profile\":{\"name\": <-|{.x.:[1, {}]}> , \"z\":null},\"a\":[]}\r\n"
+    );
+    assert_eq!(all(&layout, "[\"email\", {\"email\": 1}]"), wrong(Wrong::Shape));
+    assert_eq!(all(&layout, "\"email\"").unwrap(), "\"email\"");
+    assert_eq!(all(&layout, "").unwrap(), "");
+}
+
+#[test]
+fn an_escaped_name_is_seen() {
+    let layout = layout(&[("/email", &[]), ("/zoë", &[])], &[]);
+    let body = r#"{"em\u0061il":"x","zo\u00EB":"y","e":{"email":"z"}}"#;
+    assert_eq!(all(&layout, body).unwrap(), r#"{"em\u0061il":<-|.x.>,"zo\u00EB":<-|.y.>,"e":{"email":"z"}}"#);
+}
+
+#[test]
+fn every_item_has_its_own_subject_before_or_after_its_values() {
+    let layout = layout(&[("/*/email", &[0]), ("/*/phones/*/n", &[0])], &["/*/id"]);
+    let body = r#"[{"id":1,"email":"a"},{"email":"b","phones":[{"n":5},{"n":6}],"id":"2"},{"email":"c"}]"#;
+    assert_eq!(
+        all(&layout, body).unwrap(),
+        r#"[{"id":1,"email":<1|.a.>},{"email":<.2.|.b.>,"phones":[{"n":<.2.|5>},{"n":<.2.|6>}],"id":"2"},{"email":<-|.c.>}]"#
+    );
+}
+
+#[test]
+fn sources_are_asked_in_their_order() {
+    let layout = layout(&[("/items/*/x", &[0, 1])], &["/items/*/id", "/owner"]);
+    let body = r#"{"items":[{"x":1},{"x":2,"id":7},{"id":null,"x":3}],"owner":"o"}"#;
+    assert_eq!(
+        all(&layout, body).unwrap(),
+        r#"{"items":[{"x":<.o.|1>},{"x":<7|2>,"id":7},{"id":null,"x":<.o.|3>}],"owner":"o"}"#
+    );
+}
+
+#[test]
+fn what_may_go_on_goes_on() {
+    let layout = layout(&[("/*/email", &[0])], &["/*/id"]);
+    let mut splicer = splicer(&layout, false);
+    splicer.feed(br#"[{"id":1,"email":"a","big":"0123"#).unwrap();
+    let replaced = [Some(b"!".to_vec())];
+    let mut out = Vec::new();
+    splicer.splice(&replaced, &mut out);
+    assert_eq!(out, br#"[{"id":1,"email":!,"big":"0123"#);
+    // A value whose subject isn't told yet is held, and what follows it.
+    splicer.feed(br#"4"},{"email":"b","big":"567"#).unwrap();
+    out.clear();
+    splicer.splice(&[], &mut out);
+    assert_eq!(out, br#"4"},{"email":"#);
+    assert!(splicer.edits().next().is_none());
+}
+
+#[test]
+fn what_must_be_held_has_a_limit() {
+    let layout = layout(&[("/*/email", &[0])], &["/*/id"]);
+    let settings = Settings { depth: 64, lines: false, exact: true };
+    let mut splicer = Splicer::new(Arc::clone(&layout), vec![9], settings, 1000, false);
+    // A large member that nobody protects streams by.
+    splicer.feed(b"[{\"big\":\"").unwrap();
+    for _ in 0..100 {
+        splicer.feed(&[b'x'; 999]).unwrap();
+        splicer.splice(&[], &mut Vec::new());
+    }
+    splicer.feed(b"\",\"email\":\"").unwrap();
+    splicer.splice(&[], &mut Vec::new());
+    splicer.feed(&[b'x'; 999]).unwrap();
+    assert_eq!(splicer.feed(&[b'x'; 99]), Err(Stop::TooLong));
+}
+
+#[test]
+fn what_readers_differ_about_is_refused() {
+    let layout = layout(&[("/email", &[]), ("/p/name", &[])], &["/id"]);
+    for body in [
+        r#"{"email":1,"email":2}"#,
+        r#"{"email":1,"em\u0061il":2}"#,
+        r#"{"p":{},"p":{"name":1}}"#,
+        r#"{"p":{"name":1,"name":1}}"#,
+        r#"{"id":1,"id":2}"#,
+    ] {
+        assert_eq!(all(&layout, body), wrong(Wrong::Duplicate), "{body}");
+    }
+    for body in [r#"{"Email":1}"#, r#"{"P":{}}"#, r#"{"p":{"N\u0061me":1}}"#] {
+        assert_eq!(all(&layout, body), wrong(Wrong::Spelling), "{body}");
+    }
+    assert!(all(&layout, r#"{"x":1,"x":2,"q":{"Email":1}}"#).is_ok());
+    let deep = format!("{}1{}", "[".repeat(65), "]".repeat(65));
+    let settings = Settings { depth: 64, lines: false, exact: false };
+    let mut deeper = Splicer::new(layout, vec![9], settings, 1 << 20, false);
+    assert_eq!(deeper.feed(deep.as_bytes()), Err(Stop::Wrong(Wrong::Depth)));
+}
+
+#[test]
+fn what_is_not_json_is_refused() {
+    let layout = layout(&[("/email", &[]), ("/*/email", &[])], &[]);
+    for body in [
+        "{",
+        "}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{a:1}",
+        "{\"a\":1,}",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "01",
+        "1.",
+        ".5",
+        "-",
+        "+1",
+        "1e",
+        "nul",
+        "nulll",
+        "truefalse",
+        "'a'",
+        "\"\u{1}\"",
+        "\"a\nb\"",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"a",
+        "{}{}",
+        "{} x",
+        "[}",
+        "{]",
+        "NaN",
+        "Infinity",
+        "// c\n1",
+        "/**/1",
+        "1 // c",
+        "\u{feff}\u{feff}{}",
+        "{\"a\":1\u{a0}}",
+    ] {
+        assert_eq!(all(&layout, body), wrong(Wrong::Syntax), "{body}");
+    }
+    for body in [&b"\"\xff\""[..], b"\"\xc3", b"{\"a\":\"\xed\xa0\x80\"}", b"\xff\xfe{\0}\0", b"\"\xc0\x80\""]
+    {
+        assert_eq!(run(&layout, &[body], false), wrong(Wrong::Syntax), "{}", body.escape_ascii());
+    }
+}
+
+#[test]
+fn a_line_is_a_document() {
+    let layout = layout(&[("/email", &[0])], &["/id"]);
+    let body = "{\"id\":1,\"email\":\"a\"}\n\n{\"email\":\"b\",\"id\":2}\r\n{\"email\":\"c\"}";
+    let out = run(&layout, &[body.as_bytes()], true).unwrap();
+    assert_eq!(out, "{\"id\":1,\"email\":<1|.a.>}\n\n{\"email\":<2|.b.>,\"id\":2}\r\n{\"email\":<-|.c.>}");
+    for wrong_body in ["{}{}", "{\n}", "{} {}\n", "1 2"] {
+        assert_eq!(run(&layout, &[wrong_body.as_bytes()], true), wrong(Wrong::Syntax), "{wrong_body}");
+    }
+    assert!(run(&layout, &[b"\n1\n\n2\n"], true).is_ok());
+}
+
+/// Random JSON text, spaced at random.
+fn json() -> impl Strategy<Value = String> {
+    let space = prop_oneof![4 => Just(""), 1 => Just(" "), 1 => Just("\n\t")];
+    let string = r#""([a-zé🦊 {}\[\],:]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}){0,6}""#;
+    let number = r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,5})?([eE][+-]?[0-9]{1,3})?";
+    let name = prop_oneof![string.prop_map(String::from), "\"(email|id|p|name)\"".prop_map(String::from)];
+    let leaf =
+        prop_oneof![string, number, Just("true".to_owned()), Just("false".into()), Just("null".into())];
+    leaf.prop_recursive(5, 40, 5, move |inner| {
+        let space = space.clone();
+        let spaced = (space.clone(), inner.clone(), space.clone()).prop_map(|(a, v, b)| format!("{a}{v}{b}"));
+        let member = (space.clone(), name.clone(), space, spaced.clone())
+            .prop_map(|(a, n, b, v)| format!("{a}{n}{b}:{v}"));
+        prop_oneof![
+            prop::collection::vec(spaced, 0..5).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec(member, 0..5).prop_map(|members| format!("{{{}}}", members.join(","))),
+        ]
+    })
+}
+
+/// Something near JSON.
+fn nearly() -> impl Strategy<Value = String> {
+    (json(), any::<prop::sample::Index>(), "[\\x00-\\x7f]{0,2}", 0usize..3).prop_map(
+        |(text, at, put, cut)| {
+            let mut chars: Vec<char> = text.chars().collect();
+            let at = at.index(chars.len() + 1);
+            let end = (at + cut).min(chars.len());
+            chars.splice(at..end, put.chars());
+            chars.into_iter().collect()
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn with_nothing_declared_every_byte_stays(body in json(), cut in any::<prop::sample::Index>()) {
+        let layout = layout(&[("/nowhere/at/all", &[])], &[]);
+        let mut lenient = Splicer::new(layout, vec![0], Settings { depth: 64, lines: false, exact: false }, 1 << 20, false);
+        let (a, b) = body.as_bytes().split_at(cut.index(body.len() + 1));
+        let mut out = Vec::new();
+        for part in [a, b] {
+            lenient.feed(part).unwrap();
+            lenient.splice(&[], &mut out);
+        }
+        lenient.finish().unwrap();
+        lenient.splice(&[], &mut out);
+        prop_assert_eq!(String::from_utf8(out).unwrap(), body);
+    }
+
+    #[test]
+    fn it_takes_what_serde_takes(body in nearly()) {
+        let layout = layout(&[("/nowhere", &[])], &[]);
+        let mut ours = Splicer::new(layout, vec![0], Settings { depth: 64, lines: false, exact: false }, 1 << 20, false);
+        let taken = ours.feed(body.as_bytes()).and_then(|()| ours.finish()).is_ok();
+        let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok() || body.is_empty();
+        prop_assert_eq!(taken, theirs || body.trim_matches([' ', '\n', '\t', '\r']).is_empty(), "{:?}", body);
+    }
+
+    /// Every declared value is replaced, wherever the body is cut; nothing else is.
+    #[test]
+    fn a_cut_changes_nothing(body in json(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+        let layout = layout(&[("/email", &[1]), ("/*/email", &[0, 1]), ("/p/name", &[1]), ("/*/p/*/name", &[0])], &["/*/id", "/id"]);
+        let whole = run(&layout, &[body.as_bytes()], false);
+        let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
+        at.push(0);
+        at.push(body.len());
+        at.sort_unstable();
+        let parts: Vec<&[u8]> = at.windows(2).map(|pair| &body.as_bytes()[pair[0]..pair[1]]).collect();
+        prop_assert_eq!(run(&layout, &parts, false), whole);
+    }
+}

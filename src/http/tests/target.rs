@@ -1,0 +1,97 @@
+//! What stands in a request's target and headers, and the addresses that come back.
+
+use super::*;
+
+const PEOPLE: &str = r#"
+[[http.routes]]
+path = "/people/{email}"
+location = true
+links = ["/self", "/items/*/href"]
+fields = { "path:email" = "email" }
+[[http.routes]]
+path = "/search"
+fields = { "query:email" = "email", "query:filter[email][_eq]" = "email", "header:x-email" = { field = "email", find = true }, "/email" = { field = "email", find = true } }
+[[http.routes]]
+path = "/users/{id}"
+subject = "path:id"
+fields = { "/email" = "email", "header:x-name" = "first_name", "query:note" = "note" }
+"#;
+
+async fn alice(world: &World) -> String {
+    let sent = world.json(Method::PUT, "/users/1", r#"{"email":"alice@example.org"}"#).await.unwrap();
+    let token = sent.text().split('"').nth(3).unwrap().to_owned();
+    sent.exchange.json(200, "{}").await.unwrap();
+    token
+}
+
+#[tokio::test]
+async fn an_identifier_in_a_path_is_asked_for_by_its_token() {
+    let world = World::new(PEOPLE).await;
+    let token = alice(&world).await;
+    for path in ["/people/alice@example.org", "/people/alice%40example.org"] {
+        let sent = world.get(&format!("{path}?x=1&y=%20")).await;
+        assert_eq!(sent.head.uri, *format!("/people/{token}?x=1&y=%20"));
+    }
+    // Who isn't known is asked for by a token that nobody has.
+    let sent = world.get("/people/bob@example.org").await;
+    let path = sent.head.uri.path();
+    assert!(path.starts_with("/people/psn_") && path != format!("/people/{token}"), "{path}");
+    assert!(!path.contains("bob"));
+    assert_eq!(world.house.unsettled().await, 0);
+}
+
+#[tokio::test]
+async fn an_identifier_in_a_query_is_asked_for_by_its_token() {
+    let world = World::new(PEOPLE).await;
+    let token = alice(&world).await;
+    let sent = world
+        .get("/search?a=1&email=alice%40example.org&b&filter%5Bemail%5D%5B_eq%5D=alice@example.org&email=")
+        .await;
+    assert_eq!(
+        sent.head.uri.query(),
+        Some(&*format!("a=1&email={token}&b&filter%5Bemail%5D%5B_eq%5D={token}&email="))
+    );
+    let request = Request::get("/search").header("x-email", "alice@example.org").body(body("")).unwrap();
+    assert_eq!(world.request(request).await.unwrap().head.headers["x-email"], *token);
+    let sent = world.json(Method::POST, "/search", r#"{"email":"alice@example.org"}"#).await.unwrap();
+    assert_eq!(sent.text(), format!(r#"{{"email":"{token}"}}"#));
+    let bad = Request::get("/search?email=%ff").body(body("")).unwrap();
+    assert_eq!(code(world.request(bad).await).1, "form-syntax");
+}
+
+#[tokio::test]
+async fn headers_and_parameters_are_sealed_and_headers_opened() {
+    let world = World::new(PEOPLE).await;
+    let request =
+        Request::put("/users/1?note=secret+canary&x=1").header("x-name", "Zoë").body(body("")).unwrap();
+    let sent = world.request(request).await.unwrap();
+    let query = sent.head.uri.query().unwrap();
+    assert!(query.starts_with("note=pv1.") && query.ends_with("&x=1"), "{query}");
+    let name = sent.head.headers["x-name"].clone();
+    assert!(name.to_str().unwrap().starts_with("pv1."));
+    let got = sent
+        .exchange
+        .answer(Response::builder().header("x-name", name).body(body("")).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(got.head.headers["x-name"].as_bytes(), "Zoë".as_bytes());
+}
+
+#[tokio::test]
+async fn addresses_that_come_back_are_turned_around() {
+    let world = World::new(PEOPLE).await;
+    let token = alice(&world).await;
+    let sent = world.get("/people/alice@example.org").await;
+    let answer = format!(
+        r#"{{"self":"http://h/people/{token}?a=1","items":[{{"href":"/search?x=1&email={token}#f"}},{{"href":"/other/{token}"}},{{"href":"mailto:x"}}],"other":"/people/{token}"}}"#
+    );
+    let reply = Response::builder()
+        .header("content-type", "application/json")
+        .header("location", format!("/people/{token}"));
+    let got = sent.exchange.answer(reply.body(body(answer.clone())).unwrap()).await.unwrap();
+    assert_eq!(got.head.headers["location"], "/people/alice@example.org");
+    let expected = answer
+        .replacen(&format!("people/{token}?a"), "people/alice@example.org?a", 1)
+        .replace(&format!("email={token}#f"), "email=alice@example.org#f");
+    assert_eq!(String::from_utf8(got.body).unwrap(), expected);
+}
