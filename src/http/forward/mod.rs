@@ -35,7 +35,7 @@ use answer::Outflow;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::response::Parts as Head;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
@@ -86,6 +86,19 @@ pub(super) struct Client {
     pub(super) full: bool,
 }
 
+/// What the client gets in place of an answer.
+struct Failure {
+    problem: Problem,
+    /// The head can be read in two ways: so could what follows it (RFC 9112 §9.6).
+    close: bool,
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { problem, close: false }
+    }
+}
+
 /// What the client gets as a body.
 enum Outcome {
     Relayed(Outflow),
@@ -97,6 +110,7 @@ impl Client {
     /// Answers a request, in any case.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
         let busy = self.in_flight.begin();
+        let two = request.version() == Version::HTTP_2;
         let metrics = &self.forwarder.metrics;
         match self.exchange(request).await {
             Ok((head, outcome)) => {
@@ -117,20 +131,25 @@ impl Client {
                 };
                 Response::from_parts(head, body)
             }
-            Err(problem) => {
+            Err(Failure { problem, close }) => {
                 metrics.problem(&problem);
-                problem.response().map(|body| Answer::whole(body, busy))
+                let mut response = problem.response().map(|body| Answer::whole(body, busy));
+                if close && !two {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
             }
         }
     }
 
-    async fn exchange(&self, request: Request<Incoming>) -> Result<(Head, Outcome), Problem> {
+    async fn exchange(&self, request: Request<Incoming>) -> Result<(Head, Outcome), Failure> {
         if self.full {
-            return Err(fault::connections());
+            return Err(Failure { problem: fault::connections(), close: true });
         }
         let forwarder = &*self.forwarder;
         let (mut head, body) = request.into_parts();
-        let mut asked = request::admit(&mut head, &forwarder.manner, &self.origin)?;
+        let admitted = request::admit(&mut head, &forwarder.manner, &self.origin);
+        let mut asked = admitted.map_err(|problem| Failure { problem, close: true })?;
         let declared = forwarder.gate.declares(&head.method, &head.uri);
         if asked.upgrade && (declared || self.pool.only_two()) {
             // What goes through a tunnel can't be protected: the request goes on without it.
@@ -147,12 +166,12 @@ impl Client {
             (Sent::Relayed(self.inflow(body, upload.clone())), None)
         };
         match self.send(head, sent, upload.as_ref(), asked).await {
-            Ok(arrived) => self.bring(arrived, exchange, upload, client).await,
+            Ok(arrived) => Ok(self.bring(arrived, exchange, upload, client).await?),
             Err(problem) => {
                 if let Some(exchange) = exchange {
                     exchange.lost();
                 }
-                Err(problem)
+                Err(problem.into())
             }
         }
     }

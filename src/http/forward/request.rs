@@ -105,10 +105,11 @@ fn framing(head: &Parts, manner: &Manner) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A `Content-Length`: digits, nothing else (RFC 9110 §8.6).
+/// A `Content-Length`: digits, nothing else (RFC 9110 §8.6), and none that another reader could take for octal.
 pub(super) fn digits(value: &HeaderValue) -> Option<u64> {
     let text = value.to_str().ok()?;
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    let octal = text.len() > 1 && text.starts_with('0');
+    if text.is_empty() || octal || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     text.parse().ok()
@@ -168,8 +169,10 @@ fn target(head: &mut Parts) -> Result<(), Problem> {
         Some(path) if path.as_str().starts_with('/') => path.clone(),
         // `OPTIONS http://host` means the service as a whole (RFC 9112 §3.2.4).
         Some(path) if path.as_str() == "*" && head.method == Method::OPTIONS => path.clone(),
-        Some(path) if !path.as_str().starts_with('*') => PathAndQuery::try_from(format!("/{path}"))
-            .map_err(|_| fault::target("the target's path can't be read"))?,
+        Some(path) if !path.as_str().starts_with('*') => {
+            PathAndQuery::try_from(format!("/{}", path.as_str()))
+                .map_err(|_| fault::target("the target's path can't be read"))?
+        }
         None => PathAndQuery::from_static("/"),
         Some(_) => return Err(fault::target("the target is not a path")),
     };

@@ -139,8 +139,8 @@ impl Client {
             let until = match upload {
                 None => began + timeouts.response,
                 Some(upload) if upload.is_finished() => upload.last().max(began) + timeouts.response,
-                // The client may take its time; its own limit is counted elsewhere.
-                Some(upload) => upload.last().max(began) + timeouts.response.max(timeouts.body_idle),
+                // The client's own limit comes first.
+                Some(upload) => upload.last().max(began) + timeouts.body_idle + timeouts.response,
             };
             timer.poll(cx, until).map(|()| Err(fault::late()))
         })
@@ -178,9 +178,12 @@ fn unsent(error: TrySendError<Request<Sent>>, again: Option<Again>, heard: &Hear
 
 /// What the client is told.
 fn failure(error: &hyper::Error) -> Problem {
-    let body = error.source().and_then(<dyn Error>::downcast_ref::<BodyError>);
-    if let Some(BodyError::Refused(problem)) = body {
-        return (**problem).clone();
+    match error.source().and_then(<dyn Error>::downcast_ref::<BodyError>) {
+        Some(BodyError::Refused(problem)) => return (**problem).clone(),
+        Some(BodyError::Peer(_)) => {
+            return fault::framing("the body ended early, or its chunks can't be read");
+        }
+        None => {}
     }
     tracing::debug!(error = %describe(error), "a request had no answer");
     if error.is_parse_too_large() {
