@@ -3,27 +3,34 @@
 //! [`Gateway`] is what `serve` runs and what tests run in-process.
 
 mod harden;
+mod offline;
 mod open;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod work;
 
 pub use harden::harden;
+pub use offline::{back_up, restore};
 
 use crate::admin;
 use crate::config::{self, Config, ConfigError};
 use crate::fault::Exit;
 use crate::http;
+use crate::jobs::Jobs;
 use crate::pg;
 use crate::policy;
+use crate::protect::places::Places;
 use crate::protect::{Door, ProtectError};
 use crate::rights::Rights;
 use crate::telemetry;
 use open::{Opened, People};
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use work::Work;
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -94,6 +101,8 @@ pub struct Gateway {
     stop: watch::Sender<bool>,
     tasks: JoinSet<String>,
     lease: JoinHandle<()>,
+    jobs: Jobs,
+    work: Work,
 }
 
 impl Gateway {
@@ -103,7 +112,7 @@ impl Gateway {
     /// Keys that can't be opened, an address that is taken, files that can't be read.
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let metrics = telemetry::install_metrics().map_err(AppError::failed)?;
-        let Opened { keyring, door, rights } = open::open(&config).await?;
+        let Opened { keyring, door, rights, jobs } = open::open(&config).await?;
         let (stop, stopped) = watch::channel(false);
         let health = admin::Health::default();
         health.set_policy(policy::hash(&config.policy));
@@ -120,7 +129,10 @@ impl Gateway {
             stop,
             tasks: JoinSet::new(),
             lease,
+            work: Work::start(jobs.clone())?,
+            jobs,
         };
+        gateway.jobs.set_places(places(&gateway.config, &gateway.door)?);
         gateway.listen_postgres(&stopped).await?;
         gateway.listen_http(&stopped).await?;
         gateway.listen_admin(people, metrics, stopped).await?;
@@ -215,6 +227,10 @@ impl Gateway {
             reload.policy(door.clone());
         }
         self.health.set_policy(policy::hash(&new.policy));
+        if let Ok(places) = places(&new, &door) {
+            self.jobs.set_places(places);
+        }
+        self.jobs.set_door(door.clone());
         (self.door, self.config) = (door, new);
         Ok(())
     }
@@ -228,6 +244,7 @@ impl Gateway {
             tracing::warn!("connections were still open after {:?}", self.config.limits.drain);
             self.tasks.shutdown().await;
         }
+        self.work.stop().await;
         self.lease.abort();
         // Until it let go of the keys.
         let _ = (&mut self.lease).await;
@@ -242,4 +259,14 @@ impl Gateway {
             }
         });
     }
+}
+
+/// Every table of every listener.
+fn places(config: &Config, door: &Door) -> Result<Vec<Arc<dyn Places>>, AppError> {
+    let sweeper = |listener: &config::PostgresConfig| {
+        let made = pg::Sweeper::new(listener.upstream.clone(), door.clone(), listener.tables);
+        let sweeper = made.map_err(|error| AppError::listener("upstream", &error))?;
+        Ok(Arc::new(sweeper) as Arc<dyn Places>)
+    };
+    config.postgres.iter().map(sweeper).collect()
 }

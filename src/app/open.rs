@@ -5,13 +5,17 @@ use crate::admin::{self, State, Subjects, SubjectsError};
 use crate::config::{Config, Keys};
 use crate::fault::Fault;
 use crate::ids::Subject;
+use crate::jobs::{self, Jobs};
 use crate::keyring::{Keyring, KeyringError, Options};
 use crate::keystore::embedded::Embedded;
 use crate::policy;
 use crate::policy::model::Policy;
 use crate::protect::Door;
 use crate::rights::{self, Ledger, Rights, RightsError, SubjectState};
-use crate::roots::FileRoots;
+use crate::roots::{FileRoots, RootProvider};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +24,16 @@ pub(super) struct Opened {
     pub(super) keyring: Keyring,
     pub(super) door: Door,
     pub(super) rights: Rights,
+    pub(super) jobs: Jobs,
 }
 
 /// Opens everything, and brings the keystore up to the ledger. Nothing is served before that.
 pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
-    let Keys { root, store, ledger, receipt_key, cache, lease } = &config.keys;
-    let roots = FileRoots::open(root).map_err(|error| fault(&error))?;
+    let Keys { root, store, ledger, receipt_key, cache, lease, rotate_every, backup } = &config.keys;
+    let roots: Arc<dyn RootProvider> = Arc::new(FileRoots::open(root).map_err(|error| fault(&error))?);
+    if let Some(folder) = backup {
+        make_folder(folder)?;
+    }
     if !store.exists() && std::fs::metadata(ledger).is_ok_and(|ledger| ledger.len() > 0) {
         // A new keystore would open nothing that was sealed, and hide that the old one is lost.
         return Err(AppError::failed(format!(
@@ -40,11 +48,21 @@ pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
     let store = Embedded::open(store).map_err(|error| fault(&KeyringError::from(error)))?;
     let ledger = Ledger::open(ledger).map_err(|error| fault(&error))?;
     let options = Options { capacity: *cache, lease: *lease, ..Options::default() };
-    let keyring = Keyring::open(Arc::new(store), &roots, options).await.map_err(|error| fault(&error))?;
+    let keyring = Keyring::open(Arc::new(store), &*roots, options).await.map_err(|error| fault(&error))?;
     let rights = Rights::open(keyring.clone(), ledger, key).await.map_err(|error| fault(&error))?;
     set_policy(&rights, &config.policy);
     let door = Door::new(keyring.clone(), config.policy.clone()).map_err(AppError::failed)?;
-    Ok(Opened { keyring, door, rights })
+    let options =
+        jobs::Options { rotate_every: *rotate_every, backups: backup.clone(), ..jobs::Options::default() };
+    let jobs = Jobs::open(keyring.clone(), door.clone(), rights.clone(), roots, options).await;
+    let jobs = jobs.map_err(AppError::failed)?;
+    Ok(Opened { keyring, door, rights, jobs })
+}
+
+/// The folder for backups, for its owner only.
+fn make_folder(folder: &Path) -> Result<(), AppError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| AppError::usage(format!("[keys]: backup: {}: {error}", folder.display())))
 }
 
 /// The policy in force, for erasures and their receipts.

@@ -28,6 +28,9 @@ pub(super) enum Command {
     /// Root keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// The keystore's backups
+    #[command(subcommand)]
+    Keystore(KeystoreCommand),
     /// One person's data, through a running gateway's admin API
     #[command(subcommand)]
     Subject(SubjectCommand),
@@ -71,8 +74,71 @@ pub(super) struct Check {
 pub(super) enum KeysCommand {
     /// Make the key file with its first root key (mode 0600); never replaces one
     Generate(ConfigFile),
-    /// List generations and when their root keys were made, never the keys
-    List(ConfigFile),
+    /// List generations and when their root keys were made, never the keys; with --admin, how far each has come
+    List {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        admin: MaybeAdmin,
+    },
+    /// Rotate the root key of a running gateway, and show how far it is
+    Rotate {
+        #[command(flatten)]
+        admin: Admin,
+        /// Don't wait for the end
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Destroy a generation that nothing depends on any more
+    Destroy {
+        /// Its number
+        generation: u32,
+        #[command(flatten)]
+        admin: Admin,
+    },
+}
+
+/// Where a running gateway is.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Admin {
+    /// The admin API: http://127.0.0.1:7400, https://host:port or unix:/path. The token comes from PARAVENT_ADMIN_TOKEN
+    #[arg(long, value_name = "URL", env = "PARAVENT_ADMIN_URL", default_value = "http://127.0.0.1:7400")]
+    pub(super) admin: String,
+    /// PEM file of the certificate that signed an https listener's
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeystoreCommand {
+    /// Make a backup and verify it: of a running gateway through its admin API, else of the files
+    Backup {
+        /// A folder, or a file that isn't there yet (default: `backup` in [keys])
+        to: Option<PathBuf>,
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        admin: MaybeAdmin,
+    },
+    /// Put a backup in the keystore's place, while the gateway is stopped; the ledger is applied at once
+    Restore {
+        /// The backup
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+/// Where a running gateway may be.
+#[derive(Debug, ClapArgs)]
+pub(super) struct MaybeAdmin {
+    /// The admin API of the running gateway: http://127.0.0.1:7400, https://host:port or unix:/path. The token comes from
+    /// PARAVENT_ADMIN_TOKEN
+    #[arg(long, value_name = "URL")]
+    pub(super) admin: Option<String>,
+    /// PEM file of the certificate that signed an https listener's
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

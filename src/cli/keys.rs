@@ -1,12 +1,13 @@
-//! `paravent keys generate|list`: the file of root keys.
+//! `paravent keys generate|list|rotate|destroy`: the file of root keys, and the generations of a running gateway.
 
-use super::args::KeysCommand;
-use super::{Stop, load, say};
+use super::args::{KeysCommand, MaybeAdmin};
+use super::remote::Remote;
+use super::{Stop, load, rotate, say};
 use crate::fault::{Exit, Fault};
 use crate::rights;
 use crate::roots::{FileRoots, RootProvider};
 
-pub(super) fn run(command: &KeysCommand) -> Result<Exit, Stop> {
+pub(super) fn run(command: KeysCommand) -> Result<Exit, Stop> {
     match command {
         KeysCommand::Generate(file) => {
             let keys = load(&file.path)?.keys;
@@ -23,7 +24,16 @@ pub(super) fn run(command: &KeysCommand) -> Result<Exit, Stop> {
                 say(&format!("made {path}: it signs receipts; they verify with {}", key.public().to_hex()))?;
             }
         }
-        KeysCommand::List(file) => {
+        KeysCommand::List { admin: MaybeAdmin { admin: Some(admin), ca }, .. } => {
+            rotate::list(&Remote::new(&admin, ca)?)?;
+        }
+        KeysCommand::Rotate { admin, no_wait } => {
+            rotate::rotate(&Remote::new(&admin.admin, admin.ca)?, no_wait)?;
+        }
+        KeysCommand::Destroy { generation, admin } => {
+            rotate::destroy(&Remote::new(&admin.admin, admin.ca)?, generation)?;
+        }
+        KeysCommand::List { config: file, .. } => {
             let roots = FileRoots::open(load(&file.path)?.keys.root).map_err(|error| stop(&error))?;
             for root in roots.list().map_err(|error| stop(&error))? {
                 say(&format!("generation {}, made {}", root.generation.0, root.created))?;

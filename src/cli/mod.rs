@@ -6,6 +6,9 @@ mod admin;
 mod args;
 mod check;
 mod keys;
+mod keystore;
+mod remote;
+mod rotate;
 mod receipt;
 mod serve;
 mod subject;
@@ -63,7 +66,8 @@ pub fn main() -> ExitCode {
 fn short(command: Command) -> Result<Exit, Stop> {
     match command {
         Command::Check(check) => check::run(&check),
-        Command::Keys(command) => keys::run(&command),
+        Command::Keys(command) => keys::run(command),
+        Command::Keystore(command) => keystore::run(command),
         Command::Subject(command) => subject::run(command),
         Command::Receipt(command) => receipt::run(&command),
         Command::Admin(AdminCommand::Token(token)) => admin::token(&token),

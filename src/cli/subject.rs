@@ -1,8 +1,9 @@
 //! `paravent subject show|erase`, through the admin API.
 
 use super::args::{SubjectArgs, SubjectCommand};
+use super::remote::{problem, stop};
 use super::{Stop, block_on, say};
-use crate::admin::client::{Client, ClientError, segment};
+use crate::admin::client::{Client, segment};
 use crate::fault::Exit;
 use hyper::Method;
 
@@ -30,22 +31,6 @@ fn path(subject: &SubjectArgs, ground: Option<&str>) -> String {
         .collect();
     let path = format!("/v1/subjects/{}/{}", segment(&subject.class), segment(&subject.id));
     if parameters.is_empty() { path } else { format!("{path}?{}", parameters.join("&")) }
-}
-
-/// A problem+json as one line.
-fn problem(status: u16, body: &str) -> String {
-    let Ok(problem) = serde_json::from_str::<serde_json::Value>(body) else {
-        return format!("the admin API answered {status}");
-    };
-    let text = |key: &str| problem.get(key).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-    format!("{}: {} ({status}, {})", text("title"), text("detail"), text("type"))
-}
-
-fn stop(error: ClientError) -> Stop {
-    match error {
-        ClientError::Usage(_) => Stop::usage(error),
-        ClientError::Failed(_) => Stop::failed(error),
-    }
 }
 
 #[cfg(test)]

@@ -55,6 +55,10 @@ pub struct Keys {
     pub ledger: PathBuf,
     /// `receipt_key`: the key that signs receipts (default `receipt.key`).
     pub receipt_key: PathBuf,
+    /// `rotate_every`: how old the active generation may get (default 30 days; none for `"never"`).
+    pub rotate_every: Option<Duration>,
+    /// `backup`: a folder for the keystore's backups, one of which each rotation makes; none unless given.
+    pub backup: Option<PathBuf>,
     /// `cache`: user keys held in memory at once. Default 100000.
     pub cache: usize,
     /// `lease_seconds`: how long keys may be used without the keystore's word. Default 30 s.

@@ -128,7 +128,10 @@ impl Reader<'_> {
         let receipt_key = self.file(&mut section, "receipt_key", Some("receipt.key"), &["pkcs11", "aws-kms"]);
         let cache = section.number("cache", 16..=100_000_000, &mut self.problems).unwrap_or(100_000);
         let lease = section.number("lease_seconds", 1..=3600, &mut self.problems).unwrap_or(30);
-        section.finish(&["rotate", "rotation", "generation", "backup"], &mut self.problems);
+        let rotate_every = self.rotate_every(&mut section);
+        let backup = section.string("backup", &mut self.problems);
+        let backup = backup.map(|b| self.base.join(b.value.strip_prefix("file:").unwrap_or(&b.value)));
+        section.finish(&["rotate", "rotation", "generation"], &mut self.problems);
         let (root, store, ledger, receipt_key) = (root?, store?, ledger?, receipt_key?);
         let files = [&root, &store, &ledger, &receipt_key];
         if files.iter().enumerate().any(|(n, file)| files[..n].contains(file)) {
@@ -137,7 +140,33 @@ impl Reader<'_> {
                 .none(entry.at, "[keys]: root, store, ledger and receipt_key are four different files");
         }
         let (cache, lease) = (cache as usize, Duration::from_secs(lease.into()));
-        Some(Keys { root, store, ledger, receipt_key, cache, lease })
+        Some(Keys { root, store, ledger, receipt_key, rotate_every, backup, cache, lease })
+    }
+
+    /// `"30d"`, `"12h"`, `"90m"`, `"30s"`, or `"never"`.
+    fn rotate_every(&mut self, section: &mut Section<'_>) -> Option<Duration> {
+        let Some(text) = section.string("rotate_every", &mut self.problems) else {
+            return Some(Duration::from_secs(30 * 86_400));
+        };
+        if text.value == "never" {
+            return None;
+        }
+        let last = text.value.len().saturating_sub(1);
+        let (digits, unit) = text.value.split_at_checked(last).unwrap_or_default();
+        let unit = match unit {
+            "d" => 86_400,
+            "h" => 3600,
+            "m" => 60,
+            "s" => 1,
+            _ => 0,
+        };
+        match digits.parse::<u32>().ok().map(|n| u64::from(n) * unit).filter(|seconds| *seconds > 0) {
+            Some(seconds) => Some(Duration::from_secs(seconds)),
+            None => self.problems.none(
+                text.at,
+                "[keys]: rotate_every is \"30d\" or the like (d, h, m, s), or \"never\"",
+            ),
+        }
     }
 
     /// A `file:…` address; other schemes are refused, those of later versions by name.

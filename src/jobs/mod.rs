@@ -9,6 +9,7 @@ mod finals;
 mod job;
 mod rotate;
 mod schedule;
+mod sweep;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use job::{Job, JobState, Kind};
 use crate::keyring::Keyring;
 use crate::keystore::model::GenerationState;
 use crate::protect::Door;
+use crate::protect::places::Places;
 use crate::rights::Rights;
 use crate::roots::RootProvider;
 use parking_lot::{Mutex, RwLock};
@@ -82,6 +84,8 @@ struct Inner {
     rotation: Mutex<Option<Job>>,
     /// Held by whoever takes a step of a rotation, or destroys a generation.
     turn: tokio::sync::Mutex<()>,
+    /// None until they are known: nothing is called swept before.
+    places: RwLock<Option<Vec<Arc<dyn Places>>>>,
     wake: Notify,
 }
 
@@ -106,6 +110,7 @@ impl Jobs {
                 options,
                 rotation: Mutex::default(),
                 turn: tokio::sync::Mutex::default(),
+                places: RwLock::default(),
                 wake: Notify::new(),
             }),
         };
@@ -174,15 +179,21 @@ impl Jobs {
     /// Goes on with everything, for as long as it is polled.
     pub async fn run(&self) {
         loop {
-            let woken = self.inner.wake.notified();
             self.pass().await;
-            let _ = tokio::time::timeout(self.inner.options.tick, woken).await;
+            tokio::select! {
+                () = self.inner.wake.notified() => {}
+                () = self.inner.rights.erased() => {}
+                () = tokio::time::sleep(self.inner.options.tick) => {}
+            }
         }
     }
 
     /// Looks at everything once.
     pub async fn pass(&self) {
         self.on_schedule().await;
+        if let Err(error) = self.sweeps().await {
+            tracing::warn!(%error, "sweeps wait");
+        }
         self.go_on().await;
         if let Err(error) = self.finals().await {
             tracing::warn!(%error, "receipts wait to be moved on");

@@ -10,7 +10,9 @@ mod server;
 mod session;
 pub mod sql;
 mod startup;
+mod sweep;
 pub mod value;
 pub mod wire;
 
 pub use server::{Gateway, Reload, serve};
+pub use sweep::Sweeper;

@@ -150,24 +150,30 @@ fn places(
 
 /// Whether a column holds an envelope of that key: it begins with the version and the key id.
 fn envelope_test(column: &str, type_oid: u32, key_id: &[u8; 16]) -> String {
-    let head: Vec<u8> = std::iter::once(0xE1).chain(key_id.iter().copied()).collect();
     if type_oid == 17 {
-        return format!(
-            "pg_catalog.substring({column}, 1, 17) = '\\x{}'::pg_catalog.bytea",
-            hex::encode(head)
-        );
+        let head = envelope_head(true, key_id);
+        return format!("pg_catalog.substring({column}, 1, 17) = '\\x{head}'::pg_catalog.bytea");
+    }
+    let head = envelope_head(false, key_id);
+    format!("pg_catalog.left({column}, {}) = {}", head.len(), literal(&head))
+}
+
+/// What every envelope of that key begins with: in hex for a binary column, else as the text form has it.
+pub(super) fn envelope_head(binary: bool, key_id: &[u8; 16]) -> String {
+    let head: Vec<u8> = std::iter::once(0xE1).chain(key_id.iter().copied()).collect();
+    if binary {
+        return hex::encode(head);
     }
     // 22 characters of the text form hang on these 17 bytes alone.
     let text = crate::protect::armour::write(&head);
-    let prefix: String = text.chars().take("pv1.".len() + 22).collect();
-    format!("pg_catalog.left({column}, {}) = {}", prefix.len(), literal(&prefix))
+    text.chars().take("pv1.".len() + 22).collect()
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     // E'' reads alike whatever standard_conforming_strings says.
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

@@ -12,6 +12,7 @@ mod door;
 mod error;
 mod find;
 mod identifier;
+pub mod places;
 mod keep;
 mod memo;
 mod recovery;

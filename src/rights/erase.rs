@@ -77,6 +77,7 @@ impl Rights {
                 ..self.blank(id, &subject.class, ground, intent_at)
             };
             let receipt = inner.close(receipt).await?;
+            inner.erased.notify_one();
             tracing::info!(target: "audit", receipt = %receipt.id, keys = receipt.keys.len(), "subject erased");
             return Ok(Erasure { receipt, salt: Some(hex::encode(salt)) });
         }

@@ -11,6 +11,7 @@ mod ledger;
 mod receipt;
 mod receipts;
 mod replay;
+mod standins;
 pub mod signed;
 
 #[cfg(test)]
@@ -44,6 +45,8 @@ struct Inner {
     policy: RwLock<(Arc<Policy>, Option<Box<str>>)>,
     /// One erasure at a time: the ledger's order is the order in which they happened.
     turn: tokio::sync::Mutex<()>,
+    /// Somebody was erased: there is something to sweep.
+    erased: tokio::sync::Notify,
 }
 
 /// What state a subject is in.
@@ -71,6 +74,7 @@ impl Rights {
             ledger: Arc::new(ledger),
             policy: RwLock::default(),
             turn: tokio::sync::Mutex::default(),
+            erased: tokio::sync::Notify::new(),
         };
         let rights = Self { inner: Arc::new(inner) };
         rights.replay().await?;
@@ -83,7 +87,8 @@ impl Rights {
         *self.inner.policy.write() = (policy, hash);
     }
 
-    fn refuses(&self, class: &str) -> bool {
+    /// Whether a write about an erased subject of that class is refused.
+    pub fn refuses(&self, class: &str) -> bool {
         let policy = self.inner.policy.read();
         let class = policy.0.classes.iter().find(|known| &*known.name == class);
         class.is_none_or(|class| class.after_erasure == AfterErasure::Refuse)
@@ -108,6 +113,11 @@ impl Rights {
     /// As [`Receipts::get`].
     pub async fn receipt(&self, id: &str) -> Result<Receipt, RightsError> {
         self.inner.receipts.get(id).await
+    }
+
+    /// Waits for an erasure.
+    pub async fn erased(&self) {
+        self.inner.erased.notified().await;
     }
 
     /// What issues receipts and moves them on.

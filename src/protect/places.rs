@@ -1,0 +1,91 @@
+//! The places where protected values lie, as an erasure sees them: what a wire offers to the jobs.
+
+use super::{Door, ProtectError};
+use crate::crypto::random;
+use crate::envelope::{HEADER_LEN, MIN_LEN, VERSION};
+use crate::ids::{FieldId, KeyId, Subject};
+use crate::pseudonym::Token;
+use std::future::Future;
+use std::pin::Pin;
+
+/// What a call gives.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Domain and token.
+pub type DomainToken = (Box<str>, Box<str>);
+
+/// An erasure whose values may still lie somewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Whose rows hold nothing that may stay, where that is known and nobody may use the id again: what lies there in
+    /// clear goes too.
+    pub subject: Option<Subject>,
+    /// Key ids that were destroyed: their envelopes open no more.
+    pub keys: Vec<KeyId>,
+    /// Tokens that were destroyed.
+    pub tokens: Vec<DomainToken>,
+    /// Databases that its values were written to, as far as the keystore knows.
+    pub databases: Vec<Box<str>>,
+}
+
+/// What became of one erasure's values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Place (`app public.people.email`) and rows that were overwritten there.
+    pub places: Vec<(String, u64)>,
+    /// Places that could not be swept, and why.
+    pub missed: Vec<(String, String)>,
+}
+
+/// Makes stand-ins known: durable, and read as erased, before one is stored anywhere.
+pub trait Fence: Send + Sync {
+    /// Fences key ids and tokens that never named anything.
+    fn fence(&self, keys: Vec<KeyId>, tokens: Vec<DomainToken>) -> Answer<'_, Result<(), String>>;
+}
+
+/// Places of one kind.
+pub trait Places: Send + Sync + 'static {
+    /// Overwrites what is left of erasures; an answer for each, in their order.
+    ///
+    /// # Errors
+    /// The places can't be reached now: try again later.
+    fn overwrite<'a>(
+        &'a self,
+        erased: &'a [Erased],
+        fence: &'a dyn Fence,
+    ) -> Answer<'a, Result<Vec<Swept>, String>>;
+}
+
+impl Door {
+    /// A key id that names nothing: for envelopes that stand where one was taken away.
+    pub fn dead_key() -> KeyId {
+        KeyId(random())
+    }
+
+    /// An envelope of a field under a dead key, with nothing in it. Another one each time: it may stand in a UNIQUE column.
+    ///
+    /// # Errors
+    /// [`ProtectError::Unavailable`] for a field of another policy.
+    pub fn dead_envelope(&self, field: FieldId, key: KeyId) -> Result<Vec<u8>, ProtectError> {
+        let mut envelope = vec![VERSION];
+        envelope.extend_from_slice(&key.0);
+        envelope.extend_from_slice(&self.field(field)?.tag.0);
+        envelope.extend_from_slice(&random::<{ MIN_LEN - HEADER_LEN + 12 }>());
+        Ok(envelope)
+    }
+
+    /// Whether a stored text has the shape of the field's tokens.
+    pub fn is_token(&self, field: FieldId, text: &str) -> bool {
+        self.pseudonym(field).is_some_and(|pseudonym| Token::parse(pseudonym.kind, text).is_ok())
+    }
+
+    /// A token of a field's shape that was never issued, with its domain.
+    ///
+    /// # Errors
+    /// [`ProtectError::Identifier`] for a field without tokens.
+    pub fn dead_token(&self, field: FieldId) -> Result<DomainToken, ProtectError> {
+        let pseudonym =
+            self.pseudonym(field).ok_or(ProtectError::Identifier("the field is encrypted, it has no tokens"))?;
+        Ok(((&**pseudonym.domain).into(), Token::random(pseudonym.kind).into_boxed_str()))
+    }
+}
