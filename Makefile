@@ -5,12 +5,12 @@
 PROFILE ?= release
 CARGO   ?= cargo
 
-.PHONY: help demo test bench relay deps deps-bench fmt lint clean
+.PHONY: help demo test bench relay http-bench deps deps-bench fmt lint clean
 
 help:
 	@echo 'make demo    the whole story on throwaway data, in about a minute after the build'
 	@echo 'make test    every test, against real servers'
-	@echo 'make bench   criterion benches, then the relay bench against pgbouncer'
+	@echo 'make bench   criterion benches, then the relay benches against pgbouncer, nginx and haproxy'
 	@echo 'make deps    installs what the build and the tests need (Debian, Ubuntu)'
 	@echo 'make fmt     formats'
 	@echo 'make lint    checks the format, and clippy without warnings'
@@ -24,10 +24,15 @@ test: deps
 bench: deps deps-bench
 	$(CARGO) bench --locked --bench envelope --bench sql_plan --bench keystore
 	$(CARGO) bench --locked --bench relay
+	$(CARGO) bench --locked --bench http_relay
 
 # The relay bench alone: make relay RELAY='--seconds 10 --rounds 5'
 relay: deps deps-bench
 	$(CARGO) bench --locked --bench relay -- $(RELAY)
+
+# The HTTP bench alone: make http-bench HTTP='--seconds 10 --rounds 5'
+http-bench: deps deps-bench
+	$(CARGO) bench --locked --bench http_relay -- $(HTTP)
 
 deps:
 	@scripts/deps

@@ -1,0 +1,15 @@
+//! HTTP services that nobody here wrote, unmodified, behind the gateway.
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "services/ask.rs"]
+mod ask;
+#[path = "services/gateway.rs"]
+mod gateway;
+#[path = "services/json_server.rs"]
+mod json_server;
+#[path = "services/node.rs"]
+mod node;
