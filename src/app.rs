@@ -2,6 +2,7 @@
 //!
 //! [`Gateway`] is what `serve` runs and what tests run in-process.
 
+mod backend;
 mod harden;
 mod offline;
 mod open;
@@ -14,6 +15,7 @@ pub use harden::harden;
 pub use offline::{back_up, restore};
 
 use crate::admin;
+use crate::audit::Audit;
 use crate::config::{self, Config, ConfigError};
 use crate::fault::Exit;
 use crate::http;
@@ -24,11 +26,13 @@ use crate::protect::places::Places;
 use crate::protect::{Door, ProtectError};
 use crate::rights::Rights;
 use crate::telemetry;
-use open::{Opened, People};
+use backend::{Current, Office, ReloadRequest};
+use open::Opened;
+use parking_lot::RwLock;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use work::Work;
 
@@ -103,6 +107,11 @@ pub struct Gateway {
     lease: JoinHandle<()>,
     jobs: Jobs,
     work: Work,
+    audit: Audit,
+    /// What the admin API knows of `config` and `door`.
+    current: Arc<RwLock<Current>>,
+    /// Reloads that the admin API asked for.
+    asked: mpsc::Receiver<ReloadRequest>,
 }
 
 impl Gateway {
@@ -112,12 +121,21 @@ impl Gateway {
     /// Keys that can't be opened, an address that is taken, files that can't be read.
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let metrics = telemetry::install_metrics().map_err(AppError::failed)?;
-        let Opened { keyring, door, rights, jobs } = open::open(&config).await?;
+        let Opened { keyring, door, rights, jobs, audit } = open::open(&config).await?;
         let (stop, stopped) = watch::channel(false);
         let health = admin::Health::default();
         health.set_policy(policy::hash(&config.policy));
         let lease = tokio::spawn(open::keep_lease(keyring.clone(), config.keys.lease));
-        let people = People { rights: rights.clone(), keyring };
+        let current = Arc::new(RwLock::new(Current { config: config.clone(), door: door.clone() }));
+        let (reloads, asked) = mpsc::channel(4);
+        let office = Office {
+            rights: rights.clone(),
+            keyring,
+            audit: audit.clone(),
+            jobs: jobs.clone(),
+            current: current.clone(),
+            reloads,
+        };
         let mut gateway = Self {
             config,
             listening: Vec::new(),
@@ -131,11 +149,14 @@ impl Gateway {
             lease,
             work: Work::start(jobs.clone())?,
             jobs,
+            audit,
+            current,
+            asked,
         };
         gateway.jobs.set_places(places(&gateway.config, &gateway.door)?);
         gateway.listen_postgres(&stopped).await?;
         gateway.listen_http(&stopped).await?;
-        gateway.listen_admin(people, metrics, stopped).await?;
+        gateway.listen_admin(office, metrics, stopped).await?;
         gateway.health.set_accepts(true);
         Ok(gateway)
     }
@@ -169,14 +190,14 @@ impl Gateway {
 
     async fn listen_admin(
         &mut self,
-        people: People,
+        office: Office,
         metrics: telemetry::Recorder,
         stopped: watch::Receiver<bool>,
     ) -> Result<(), AppError> {
         let Some(config) = &self.config.admin else { return Ok(()) };
         let server = admin::bind(config).await.map_err(|error| AppError::listener("admin", &error))?;
         self.listening.push(("admin", server.address.clone()));
-        let task = tokio::spawn(server.serve(people, self.health.clone(), metrics, stopped));
+        let task = tokio::spawn(server.serve(Arc::new(office), self.health.clone(), metrics, stopped));
         self.keep("admin", task);
         Ok(())
     }
@@ -191,12 +212,22 @@ impl Gateway {
         self.health.warn(warning);
     }
 
-    /// Waits for a listener to end that nobody asked to; says which. Never ends otherwise.
+    /// Waits for a listener to end that nobody asked to; says which. Never ends otherwise. Meanwhile reloads
+    /// that the admin API asks for are carried out.
     pub async fn failed(&mut self) -> String {
-        match self.tasks.join_next().await {
-            Some(Ok(what)) => format!("the {what} listener ended unexpectedly"),
-            Some(Err(error)) => format!("a listener ended unexpectedly: {error}"),
-            None => std::future::pending().await,
+        loop {
+            tokio::select! {
+                ended = self.tasks.join_next() => return match ended {
+                    Some(Ok(what)) => format!("the {what} listener ended unexpectedly"),
+                    Some(Err(error)) => format!("a listener ended unexpectedly: {error}"),
+                    None => std::future::pending().await,
+                },
+                Some(answer) = self.asked.recv() => {
+                    let outcome = self.reload().map(|()| hex::encode(policy::hash(&self.config.policy)));
+                    // Who asked may have gone.
+                    let _ = answer.send(outcome.map_err(|error| error.to_string()));
+                }
+            }
         }
     }
 
@@ -231,6 +262,7 @@ impl Gateway {
             self.jobs.set_places(places);
         }
         self.jobs.set_door(door.clone());
+        *self.current.write() = Current { config: new.clone(), door: door.clone() };
         (self.door, self.config) = (door, new);
         Ok(())
     }
@@ -245,6 +277,10 @@ impl Gateway {
             self.tasks.shutdown().await;
         }
         self.work.stop().await;
+        let audit = self.audit.clone();
+        if tokio::task::spawn_blocking(move || audit.close()).await.is_err() {
+            tracing::error!("the audit log could not be closed in order");
+        }
         self.lease.abort();
         // Until it let go of the keys.
         let _ = (&mut self.lease).await;

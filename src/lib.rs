@@ -9,10 +9,12 @@
 
 pub mod admin;
 pub mod app;
+pub mod audit;
 pub mod clear;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod coverage;
 pub mod crypto;
 pub mod demo;
 pub mod envelope;

@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use zeroize::Zeroizing;
 
-/// A receipt is small; anything larger is no answer of ours.
-const LONGEST: usize = 4 << 20;
+/// An export or a report may be large; anything larger is no answer of ours.
+const LONGEST: usize = 256 << 20;
 /// An erasure waits for every replica's lease.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -196,6 +196,15 @@ impl std::fmt::Display for Target {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// The first certificate of a PEM file, in DER.
+///
+/// # Errors
+/// It can't be read, or holds none.
+pub fn certificate(path: &Path) -> io::Result<Vec<u8>> {
+    let first = certificates(path)?.into_iter().next();
+    first.map(|der| der.as_ref().to_vec()).ok_or_else(|| io::Error::other("holds no certificate"))
 }
 
 /// A path segment: everything but RFC 3986's unreserved characters is escaped.

@@ -1,5 +1,7 @@
 //! Errors of the admin API: problem+json (RFC 9457), with anchors of `docs/errors.md` as types.
 
+use super::access::Action;
+use super::backend::BackendError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -26,8 +28,8 @@ impl Problem {
         )
     }
 
-    pub(super) fn forbidden(role: super::tokens::Role) -> Self {
-        let detail = format!("the role {role} may not do this");
+    pub(super) fn forbidden(role: super::tokens::Role, action: Action) -> Self {
+        let detail = format!("the role {role} may not do this ({})", action.name());
         Self::new(StatusCode::FORBIDDEN, "admin-forbidden", "Role not sufficient", detail)
     }
 
@@ -45,7 +47,7 @@ impl Problem {
             StatusCode::NOT_FOUND,
             "admin-not-found",
             "No such resource",
-            "see docs/configuration.md for the admin API",
+            "see /openapi.json for the admin API",
         )
     }
 
@@ -54,7 +56,7 @@ impl Problem {
             StatusCode::METHOD_NOT_ALLOWED,
             "admin-method",
             "Method not allowed",
-            "a subject takes GET and DELETE; everything else GET",
+            "the Allow header lists the methods of this resource",
         )
     }
 
@@ -71,24 +73,149 @@ impl Problem {
     }
 }
 
+impl Problem {
+    pub(super) fn unknown(what: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "admin-not-found",
+            "No such resource",
+            format!("there is no such {what}"),
+        )
+    }
+
+    pub(super) fn not_acceptable() -> Self {
+        Self::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "admin-not-acceptable",
+            "No representation that is accepted",
+            "answers are application/json, problems application/problem+json",
+        )
+    }
+
+    pub(super) fn conflict(anchor: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, anchor, "Not possible now", detail)
+    }
+
+    pub(super) fn too_large() -> Self {
+        let detail = format!("a body has at most {} bytes", super::api::LONGEST_BODY);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "admin-too-large", "Body too large", detail)
+    }
+
+    pub(super) fn media_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "admin-media-type",
+            "Body of another type",
+            "send application/json, or no body",
+        )
+    }
+
+    pub(super) fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "admin-unprocessable", "Request not possible", detail)
+    }
+
+    pub(super) fn too_many() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "admin-too-many",
+            "Too many requests",
+            "wait a second; `requests_per_second` in [admin] is the limit",
+        )
+    }
+
+    /// The status that it answers with.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl From<BackendError> for Problem {
+    fn from(error: BackendError) -> Self {
+        match error {
+            BackendError::Unavailable(why) => {
+                tracing::error!(why, "an admin request could not be answered");
+                Self::unavailable(why)
+            }
+            BackendError::Conflict(anchor, why) => Self::conflict(anchor, why),
+        }
+    }
+}
+
+/// A problem, as the API answers with it (RFC 9457).
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(super) struct ProblemBody {
+    /// Its entry in the documentation: `docs/errors.md#admin-forbidden`.
+    r#type: String,
+    /// What kind of problem it is.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What happened, and what to do.
+    detail: String,
+}
+
+/// The problems that any request may meet.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "read by the macro: what /openapi.json lists")]
+pub(super) enum Problems {
+    /// The path, a parameter or the body can't be read.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(ProblemBody),
+    /// No valid token or certificate.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorised(ProblemBody),
+    /// The role may not do this.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(ProblemBody),
+    /// Nothing of that name.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(ProblemBody),
+    /// The resource has other methods.
+    #[response(status = 405, content_type = "application/problem+json")]
+    Method(ProblemBody),
+    /// The client accepts neither JSON nor problems.
+    #[response(status = 406, content_type = "application/problem+json")]
+    NotAcceptable(ProblemBody),
+    /// Not possible in the state that things are in, or the same request is being carried out.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(ProblemBody),
+    /// The body is too large.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(ProblemBody),
+    /// The body is not JSON.
+    #[response(status = 415, content_type = "application/problem+json")]
+    MediaType(ProblemBody),
+    /// The body has another form, or the idempotency key belongs to another request.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Unprocessable(ProblemBody),
+    /// Too many requests.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(ProblemBody),
+    /// The keystore, the ledger, the audit log or the token file can't be used.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(ProblemBody),
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
-            "type": format!("docs/errors.md#{}", self.anchor),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        let mut response = (self.status, body.to_string()).into_response();
+        let body = ProblemBody {
+            r#type: format!("docs/errors.md#{}", self.anchor),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: self.detail,
+        };
+        let mut response = super::api::json(self.status, &body);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self.status {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }

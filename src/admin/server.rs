@@ -1,10 +1,15 @@
 //! The admin listener: TCP or a Unix socket, with or without TLS, HTTP/1.1.
 
-use super::api::{Shared, Subjects, router};
+use super::api::{Shared, router};
+use super::backend::Backend;
+use super::guard::Fingerprint;
+use super::idempotency::Idempotency;
+use super::limit::Limiter;
 use super::tokens::TokenFile;
 use crate::config::{Admin, Listen, TlsFiles};
+use crate::crypto::sha256;
 use crate::telemetry::Recorder;
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use parking_lot::RwLock;
@@ -78,6 +83,7 @@ pub struct Server {
     socket: Socket,
     tls: Option<TlsAcceptor>,
     tokens: TokenFile,
+    per_second: u32,
     /// Where it listens, as `listening admin …` prints it.
     pub address: String,
 }
@@ -107,7 +113,7 @@ pub async fn bind(config: &Admin) -> io::Result<Server> {
             (Socket::Unix(UnixListener::bind(path).map_err(failed)?), config.listen.to_string())
         }
     };
-    Ok(Server { socket, tls, tokens, address })
+    Ok(Server { socket, tls, tokens, per_second: config.requests_per_second, address })
 }
 
 /// Removes a socket that nobody listens on any more (a kill left it), and nothing else.
@@ -122,14 +128,16 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
 
 impl Server {
     /// Answers requests until `shutdown` turns true; then lets open ones end.
-    pub async fn serve<S: Subjects>(
+    pub async fn serve(
         self,
-        subjects: S,
+        backend: Arc<dyn Backend>,
         health: Health,
         metrics: Recorder,
         mut shutdown: watch::Receiver<bool>,
     ) {
-        let app = router(Arc::new(Shared { subjects, tokens: self.tokens.clone(), health, metrics }));
+        let (tokens, limiter) = (self.tokens.clone(), Limiter::new(self.per_second));
+        let idempotency = Idempotency::default();
+        let app = router(Arc::new(Shared { backend, tokens, limiter, idempotency, health, metrics }));
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let mut open = JoinSet::new();
         loop {
@@ -183,9 +191,15 @@ async fn connection(
     app: Router,
     shutdown: watch::Receiver<bool>,
 ) {
-    let Some(tls) = tls else { return requests(stream, app, shutdown).await };
+    let Some(tls) = tls else {
+        return requests(stream, app.layer(Extension(Fingerprint(None))), shutdown).await;
+    };
     match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => requests(stream, app, shutdown).await,
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let fingerprint = Fingerprint(shown.map(|der| sha256(&[der.as_ref()])));
+            requests(stream, app.layer(Extension(fingerprint)), shutdown).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, "admin: TLS failed"),
         Err(_) => tracing::debug!("admin: TLS took too long"),
     }

@@ -1,15 +1,22 @@
 //! The API over a real socket, with subjects held in memory.
 
+use super::access::TABLE;
+use super::backend::{
+    Backup, Coverage, Event, Export, ExportPlace, ExportSubject, Job, KeyView, PolicyView, Reloaded,
+};
 use super::client::{Answer, Client};
 use super::tokens::{Role, TokenFile};
 use super::*;
+use crate::audit::{Filter, Report};
 use crate::config::{Admin, Listen, TlsFiles};
-use crate::ids::Subject;
+use crate::ids::{Generation, Subject};
+use crate::rights::{self, AuditHead, Receipt, Replicas, Stage, Times};
 use crate::telemetry;
 use hyper::Method;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -19,32 +26,164 @@ use tokio::task::JoinHandle;
 struct Memory {
     states: Arc<Mutex<HashMap<Subject, State>>>,
     grounds: Arc<Mutex<Vec<Option<String>>>>,
+    restrictions: Arc<Mutex<u32>>,
+    events: Arc<Mutex<Vec<Event>>>,
     down: Arc<Mutex<bool>>,
+    unaccountable: Arc<Mutex<bool>>,
 }
 
 impl Memory {
-    fn up(&self) -> Result<(), SubjectsError> {
-        if *self.down.lock() { Err(SubjectsError::Unavailable("the disk is gone".into())) } else { Ok(()) }
+    fn up(&self) -> Result<(), BackendError> {
+        if *self.down.lock() { Err(BackendError::Unavailable("the disk is gone".into())) } else { Ok(()) }
+    }
+
+    fn get(&self, subject: &Subject) -> Option<State> {
+        self.states.lock().get(subject).copied()
     }
 }
 
-impl Subjects for Memory {
-    async fn state(&self, subject: &Subject) -> Result<Option<State>, SubjectsError> {
-        self.up()?;
-        Ok(self.states.lock().get(subject).copied())
+/// A receipt of that many keys.
+fn receipt(keys: usize) -> Receipt {
+    let times = Times { intent: "t".into(), live: "t".into(), swept: None, fin: None };
+    Receipt {
+        kind: rights::TYPE.into(),
+        id: "rcp_1".into(),
+        revision: 1,
+        issued: "t".into(),
+        stage: Stage::Live,
+        finality: None,
+        subject_commitment: None,
+        class: "person".into(),
+        ground: "g".into(),
+        times,
+        keys: vec!["00".into(); keys],
+        generation: 1,
+        generations_destroyed: Vec::new(),
+        tokens_destroyed: 0,
+        tokens_living_on: 0,
+        method: "m".into(),
+        replicas: Replicas::default(),
+        swept: Vec::new(),
+        not_covered: Vec::new(),
+        policy: None,
+        audit: None,
+        repeats: None,
+        salt: Some("5a17".into()),
+        signature: None,
+    }
+}
+
+impl Backend for Memory {
+    fn state<'a>(&'a self, subject: &'a Subject) -> Reply<'a, Option<State>> {
+        Box::pin(async { self.up().map(|()| self.get(subject)) })
     }
 
-    async fn erase(&self, request: Erasure) -> Result<Option<Value>, SubjectsError> {
-        self.up()?;
-        self.grounds.lock().push(request.ground);
-        let before = self.states.lock().get(&request.subject).copied();
-        let Some(before) = before else { return Ok(None) };
-        self.states.lock().insert(request.subject, State::Erased);
-        Ok(Some(json!({ "stage": "live", "keys": if before == State::Erased { 0 } else { 1 } })))
+    fn erase(&self, request: Erasure) -> Reply<'_, Option<Receipt>> {
+        Box::pin(async move {
+            self.up()?;
+            self.grounds.lock().push(request.ground);
+            let Some(before) = self.get(&request.subject) else { return Ok(None) };
+            self.states.lock().insert(request.subject, State::Erased);
+            Ok(Some(receipt(usize::from(before != State::Erased))))
+        })
     }
 
-    async fn ready(&self) -> Result<(), SubjectsError> {
-        self.up()
+    fn restrict<'a>(&'a self, subject: &'a Subject, on: bool) -> Reply<'a, Option<State>> {
+        Box::pin(async move {
+            *self.restrictions.lock() += 1;
+            let after = if on { State::Restricted } else { State::Live };
+            match self.get(subject) {
+                None => Ok(None),
+                Some(State::Erased) => Err(BackendError::Conflict("admin-erased", "erased".into())),
+                Some(_) => {
+                    self.states.lock().insert(subject.clone(), after);
+                    Ok(Some(after))
+                }
+            }
+        })
+    }
+
+    fn export<'a>(&'a self, subject: &'a Subject, by: &'a str) -> Reply<'a, Option<Export>> {
+        Box::pin(async move {
+            let (realm, class, id) = ("main".into(), subject.class.to_string(), subject.id.to_string());
+            let place = ExportPlace { place: by.to_owned(), rows: Vec::new() };
+            let subject_of = ExportSubject { realm, class, id };
+            let export = Export {
+                subject: subject_of,
+                at: "t".into(),
+                complete: true,
+                places: vec![place],
+                missing: Vec::new(),
+            };
+            Ok(self.get(subject).map(|_| export))
+        })
+    }
+
+    fn receipt<'a>(&'a self, id: &'a str) -> Reply<'a, Option<Receipt>> {
+        Box::pin(async move { Ok((id == "rcp_1").then(|| Receipt { salt: None, ..receipt(1) })) })
+    }
+
+    fn receipts(&self) -> Reply<'_, Vec<String>> {
+        Box::pin(async { Ok(vec!["rcp_1".into()]) })
+    }
+
+    fn policy(&self) -> PolicyView {
+        PolicyView { hash: "h".into(), fields: Vec::new(), classes: Vec::new(), places: Vec::new() }
+    }
+
+    fn coverage(&self) -> Reply<'_, Coverage> {
+        Box::pin(async { Ok(Coverage { sound: true, databases: Vec::new() }) })
+    }
+
+    fn reload(&self) -> Reply<'_, Reloaded> {
+        Box::pin(async { Err(BackendError::Conflict("admin-reload", "line 3 is wrong".into())) })
+    }
+
+    fn keys(&self) -> Reply<'_, Vec<KeyView>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn rotate(&self) -> Reply<'_, Job> {
+        Box::pin(async { Err(BackendError::Conflict("keys-in-use", "a rotation waits".into())) })
+    }
+
+    fn destroy(&self, generation: Generation) -> Reply<'_, bool> {
+        Box::pin(async move { Ok(generation.0 == 1) })
+    }
+
+    fn back_up(&self, to: Option<PathBuf>) -> Reply<'_, Backup> {
+        let file = to.map_or_else(|| "/backup".into(), |to| to.display().to_string());
+        Box::pin(async { Ok(Backup { file, secrets: 0, generation: 1, complete: true }) })
+    }
+
+    fn jobs(&self) -> Reply<'_, Vec<Job>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn job<'a>(&'a self, _: &'a str) -> Reply<'a, Option<Job>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn audit_head(&self) -> Reply<'_, AuditHead> {
+        Box::pin(async { Ok(AuditHead { sequence: 0, hash: "0".into() }) })
+    }
+
+    fn accountable(&self) -> Result<(), BackendError> {
+        let lost = || BackendError::Unavailable("the audit log can't be written".into());
+        if *self.unaccountable.lock() { Err(lost()) } else { Ok(()) }
+    }
+
+    fn report(&self, filter: Filter) -> Reply<'_, Report> {
+        Box::pin(async { Ok(Report { from: filter.from, ..Report::default() }) })
+    }
+
+    fn note(&self, event: Event) -> Reply<'_, ()> {
+        self.events.lock().push(event);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn ready(&self) -> Reply<'_, ()> {
+        Box::pin(async { self.up() })
     }
 }
 
@@ -60,7 +199,8 @@ struct Running {
 impl Running {
     async fn start(tls: Option<TlsFiles>, listen: impl Fn(&std::path::Path) -> Listen) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = Admin { listen: listen(dir.path()), tokens: dir.path().join("tokens"), tls };
+        let tokens = dir.path().join("tokens");
+        let config = Admin { listen: listen(dir.path()), tokens, tls, requests_per_second: 50 };
         let server = bind(&config).await.unwrap();
         let address = server.address.clone();
         let memory = Memory::default();
@@ -68,7 +208,7 @@ impl Running {
         memory.states.lock().insert(Subject::new("person", "a/b é"), State::Restricted);
         let (health, (stop, stopped)) = (Health::default(), watch::channel(false));
         let recorder = telemetry::install_metrics().unwrap();
-        let task = tokio::spawn(server.serve(memory.clone(), health.clone(), recorder, stopped));
+        let task = tokio::spawn(server.serve(Arc::new(memory.clone()), health.clone(), recorder, stopped));
         Self { dir, address, memory, health, stop, task }
     }
 
@@ -83,6 +223,31 @@ impl Running {
 
     fn tokens(&self) -> TokenFile {
         TokenFile::new(self.dir.path().join("tokens"))
+    }
+
+    /// A request with headers and a body: status, head, body.
+    async fn send(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String, String) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(&self.address).await.unwrap();
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
+        );
+        headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        head.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        // The server may answer, and close, before it has read a body that it refuses.
+        let _ = stream.write_all(head.as_bytes()).await;
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes).await;
+        let text = String::from_utf8(bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text}"));
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
     }
 
     async fn ask(&self, token: &str, method: Method, path: &str) -> (u16, Value) {
@@ -104,9 +269,16 @@ async fn a_privacy_officer_sees_a_subject_erases_it_and_sees_it_erased() {
     let (status, body) = running.ask(&token, Method::GET, PERSON).await;
     assert_eq!((status, &body["state"]), (200, &json!("live")));
     let (status, body) = running.ask(&token, Method::DELETE, &format!("{PERSON}?ground=art.%2017")).await;
-    assert_eq!((status, body), (200, json!({ "stage": "live", "keys": 1 })));
+    assert_eq!(
+        (status, &body["stage"], body["keys"].as_array().map(Vec::len)),
+        (200, &json!("live"), Some(1))
+    );
+    assert_eq!(body["salt"], "5a17");
     let (status, body) = running.ask(&token, Method::DELETE, &format!("{PERSON}?realm=main")).await;
-    assert_eq!((status, body), (200, json!({ "stage": "live", "keys": 0 })));
+    assert_eq!(
+        (status, &body["stage"], body["keys"].as_array().map(Vec::len)),
+        (200, &json!("live"), Some(0))
+    );
     let (_, body) = running.ask(&token, Method::GET, PERSON).await;
     assert_eq!(body["state"], "erased");
     assert_eq!(*running.memory.grounds.lock(), [Some("art. 17".into()), None]);
@@ -169,9 +341,14 @@ async fn other_methods_paths_and_parameters_are_problems() {
     for (method, path, status) in [
         (Method::PUT, PERSON, 405),
         (Method::POST, "/metrics", 405),
+        (Method::POST, PERSON, 405),
+        (Method::DELETE, "/v1/receipts", 405),
         (Method::GET, "/v1/other", 404),
         (Method::GET, "/v1/subjects/person/42?reelm=x", 400),
         (Method::GET, "/v1/subjects/person/%FF", 400),
+        (Method::DELETE, "/v1/keys/2", 404),
+        (Method::DELETE, "/v1/keys/x", 400),
+        (Method::POST, "/v1/keystore/backup?to=relative", 400),
         (Method::DELETE, "/v1/subjects/person/42?ground=a%0Ab", 400),
     ] {
         let (found, body) = running.ask(&token, method.clone(), path).await;
@@ -208,14 +385,160 @@ async fn readiness_waits_for_the_listeners_and_tells_warnings_and_policy() {
     assert_eq!(body["policy"], "ab".repeat(32));
 }
 
+/// Every route with a method, as /openapi.json names them, for what the table says.
 #[tokio::test]
-async fn metrics_need_no_token_and_count_refused_ones() {
+async fn each_role_may_what_the_table_says_and_nothing_else() {
+    let routes = [
+        ("subject.show", Method::GET, PERSON),
+        ("subject.restrict", Method::POST, "/v1/subjects/person/42/restrict"),
+        ("subject.release", Method::POST, "/v1/subjects/person/42/release"),
+        ("subject.export", Method::GET, "/v1/subjects/person/42/export"),
+        ("subject.erase", Method::DELETE, PERSON),
+        ("receipt.show", Method::GET, "/v1/receipts/rcp_1"),
+        ("receipt.show", Method::GET, "/v1/receipts"),
+        ("policy.show", Method::GET, "/v1/policy"),
+        ("policy.reload", Method::POST, "/v1/policy/reload"),
+        ("coverage.show", Method::GET, "/v1/coverage"),
+        ("key.show", Method::GET, "/v1/keys"),
+        ("key.rotate", Method::POST, "/v1/keys/rotate"),
+        ("key.destroy", Method::DELETE, "/v1/keys/1"),
+        ("keystore.backup", Method::POST, "/v1/keystore/backup"),
+        ("job.show", Method::GET, "/v1/jobs"),
+        ("job.show", Method::GET, "/v1/jobs/none"),
+        ("audit.show", Method::GET, "/v1/audit/head"),
+        ("audit.show", Method::GET, "/v1/audit"),
+    ];
+    for (_, name, _) in TABLE {
+        assert!(routes.iter().any(|(route, ..)| route == name), "{name} has no route here");
+    }
     let running = Running::local().await;
-    running.ask("wrong", Method::GET, PERSON).await;
-    let (status, body) = running.ask("", Method::GET, "/metrics").await;
-    let text = body.as_str().unwrap();
+    for role in [Role::Auditor, Role::Operator, Role::Privacy] {
+        let token = running.token(role);
+        for (name, method, path) in &routes {
+            let (_, _, roles) = TABLE.iter().find(|(_, known, _)| known == name).unwrap();
+            let (status, body) = running.ask(&token, method.clone(), path).await;
+            assert_eq!(status != 403, roles.contains(&role), "{role} {name}: {status} {body}");
+            assert_eq!(running.ask("", method.clone(), path).await.0, 401, "{name} without a token");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_done_is_noted_with_who_did_it_and_never_whom_an_erasure_was_about() {
+    let running = Running::local().await;
+    let token = running.token(Role::Privacy);
+    running.ask(&token, Method::GET, PERSON).await;
+    running.ask(&token, Method::DELETE, PERSON).await;
+    running.ask("wrong", Method::DELETE, PERSON).await;
+    let events = running.memory.events.lock().clone();
+    let told: Vec<_> = events.iter().map(|e| (e.principal.as_str(), e.action, e.status)).collect();
+    let name = "privacy-0";
+    assert_eq!(told, [(name, "subject.show", 200), (name, "subject.erase", 200), ("", "admin.denied", 401)]);
+    assert!(events[0].subject.is_some() && events[1].subject.is_none());
+    assert_eq!(events[1].receipt.as_ref().map(String::len), Some(64));
+}
+
+#[tokio::test]
+async fn nothing_is_done_that_can_not_be_recorded() {
+    let running = Running::local().await;
+    let token = running.token(Role::Privacy);
+    *running.memory.unaccountable.lock() = true;
+    assert_eq!(running.ask(&token, Method::DELETE, PERSON).await.0, 503);
+    assert!(running.memory.grounds.lock().is_empty());
+    assert_eq!(running.ask("", Method::GET, "/healthz").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_request_with_its_key_is_done_once_and_answered_again() {
+    let running = Running::local().await;
+    let token = running.token(Role::Privacy);
+    let post = async |key: &str, path: &str, body: &str| {
+        let request = [("Idempotency-Key", key), ("Content-Type", "application/json")];
+        running.send(&token, "POST", path, &request, body).await
+    };
+    let path = "/v1/subjects/person/42/restrict";
+    let first = post("k1", path, "").await;
+    let again = post("k1", path, "").await;
+    assert_eq!((first.0, &first.2), (200, &again.2));
+    assert!(again.1.contains("idempotent-replayed: true") && !first.1.contains("idempotent-replayed"));
+    assert_eq!(*running.memory.restrictions.lock(), 1);
+    assert_eq!(post("k1", path, r#"{"ground":"x"}"#).await.0, 422);
+    assert_eq!(post("k1", "/v1/subjects/person/42/release", "").await.0, 422);
+    assert_eq!(post("k2", path, "").await.0, 200);
+    assert_eq!(*running.memory.restrictions.lock(), 2);
+    assert_eq!(post("two words", path, "").await.0, 400);
+}
+
+#[tokio::test]
+async fn bodies_and_representations_that_do_not_fit_are_problems() {
+    let running = Running::local().await;
+    let token = running.token(Role::Privacy);
+    let path = "/v1/subjects/person/42/restrict";
+    let json = ("Content-Type", "application/json");
+    let long = format!("\"{}\"", "x".repeat(70_000));
+    for (headers, body, status) in [
+        (vec![json], r#"{"ground":"art. 18"}"#, 200),
+        (vec![json], "", 200),
+        (vec![json], "null", 200),
+        (vec![json], "{", 400),
+        (vec![json], r#"{"ground":"two\nlines"}"#, 400),
+        (vec![json], r#"{"ground":1}"#, 422),
+        (vec![json], r#"{"grounds":"x"}"#, 422),
+        (vec![], r#"{"ground":"x"}"#, 415),
+        (vec![("Content-Type", "text/plain")], "x", 415),
+        (vec![json], long.as_str(), 413),
+        (vec![json, ("Accept", "text/html")], "", 406),
+    ] {
+        let (found, head, text) = running.send(&token, "POST", path, &headers, body).await;
+        assert_eq!(found, status, "{headers:?} {body:.40}: {text}");
+        let problem = head.contains("application/problem+json");
+        assert_eq!(problem, status != 200, "{head}");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_to_wait() {
+    let running = Running::local().await;
+    let token = running.token(Role::Auditor);
+    let mut limited = 0;
+    for _ in 0..150 {
+        let (status, head, _) = running.send(&token, "GET", "/v1/policy", &[], "").await;
+        limited += u32::from(status == 429 && head.to_lowercase().contains("retry-after"));
+    }
+    assert!(limited > 0);
+    assert_ne!(running.ask(&running.token(Role::Auditor), Method::GET, "/v1/policy").await.0, 429);
+}
+
+#[tokio::test]
+async fn the_description_lists_every_route_and_needs_no_token() {
+    let running = Running::local().await;
+    let (status, body) = running.ask("", Method::GET, "/openapi.json").await;
     assert_eq!(status, 200);
-    assert!(text.contains("paravent_audit_events_total{event=\"admin.denied\"}"), "{text}");
+    assert_eq!(body, serde_json::to_value(openapi()).unwrap());
+    let paths = body["paths"].as_object().unwrap();
+    assert!(paths.len() >= 15 && paths.contains_key("/v1/subjects/{class}/{id}/export"), "{paths:?}");
+    for (path, methods) in paths.iter().filter(|(path, _)| path.starts_with("/v1/")) {
+        for (method, about) in methods.as_object().unwrap() {
+            assert_eq!(about["security"], json!([{ "token": [] }]), "{method} {path}");
+            assert!(about["responses"].get("401").is_some(), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_a_resource_lacks_is_told_which_it_has() {
+    let running = Running::local().await;
+    let token = running.token(Role::Auditor);
+    let (status, head, _) = running.send(&token, "PATCH", PERSON, &[], "").await;
+    let head = head.to_lowercase();
+    assert!(status == 405 && head.contains("allow: ") && head.contains("delete"), "{head}");
+}
+
+#[tokio::test]
+async fn metrics_need_no_token() {
+    let running = Running::local().await;
+    let (status, body) = running.ask("", Method::GET, "/metrics").await;
+    assert!(status == 200 && body.as_str().unwrap().contains("paravent_fields_total"), "{body}");
 }
 
 #[tokio::test]
@@ -235,7 +558,8 @@ async fn a_socket_left_by_a_kill_is_taken_over_and_one_in_use_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("admin.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let config = Admin { listen: Listen::Unix(path), tokens: dir.path().join("tokens"), tls: None };
+    let tokens = dir.path().join("tokens");
+    let config = Admin { listen: Listen::Unix(path), tokens, tls: None, requests_per_second: 50 };
     let _server = bind(&config).await.unwrap();
     assert!(bind(&config).await.is_err());
 }

@@ -1,4 +1,5 @@
-//! Admin tokens: a file of `name role sha256:HEX`, one a line. The tokens themselves are stored nowhere.
+//! Admin tokens: a file of `name role sha256:HEX`, one a line. The tokens themselves are stored nowhere. A line
+//! `name role cert-sha256:HEX` names a client certificate instead (SHA-256 of its DER form).
 //!
 //! A token has 256 random bits, so that one SHA-256 of it can't be searched backwards; no slow hash is
 //! needed. Blank lines and lines that begin with `#` are passed over.
@@ -17,20 +18,15 @@ use zeroize::Zeroizing;
 /// What a token's bearer may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
-    /// Runs the gateway: everything in this version.
+    /// Runs the gateway: keys, policy, jobs; may erase and restrict.
     Operator,
-    /// Reads and erases subjects.
+    /// Serves subjects' rights: erases, exports, restricts; reads the audit log.
     Privacy,
-    /// Reads.
+    /// Reads states, receipts, the policy and the audit log.
     Auditor,
 }
 
 impl Role {
-    /// May erase a subject.
-    pub fn may_erase(self) -> bool {
-        matches!(self, Self::Operator | Self::Privacy)
-    }
-
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "operator" => Self::Operator,
@@ -50,6 +46,29 @@ impl fmt::Display for Role {
             Self::Auditor => "auditor",
         })
     }
+}
+
+/// What somebody shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Token,
+    Certificate,
+}
+
+impl Proof {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Token => "sha256:",
+            Self::Certificate => "cert-sha256:",
+        }
+    }
+}
+
+/// A line of the file.
+struct Line {
+    bearer: Bearer,
+    proof: Proof,
+    hash: [u8; 32],
 }
 
 /// Whom a token belongs to.
@@ -94,7 +113,7 @@ impl TokenFile {
     ///
     /// # Errors
     /// A file that can't be read, is writable by others, or has a line that does not read.
-    fn read(&self) -> Result<Vec<(Bearer, [u8; 32])>, TokensError> {
+    fn read(&self) -> Result<Vec<Line>, TokensError> {
         let io = |error| TokensError::Io(self.path.clone(), error);
         let text = match std::fs::read_to_string(&self.path) {
             Ok(text) => text,
@@ -123,11 +142,22 @@ impl TokenFile {
     /// # Errors
     /// A file that can't be read, is writable by others, or has a line that does not read.
     pub fn find(&self, token: &str) -> Result<Option<Bearer>, TokensError> {
-        let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        self.holder(Proof::Token, &Sha256::digest(token.as_bytes()).into())
+    }
+
+    /// Whom a client certificate belongs to, by the SHA-256 of its DER form. That it is valid, TLS has checked.
+    ///
+    /// # Errors
+    /// As [`TokenFile::find`].
+    pub fn find_certificate(&self, fingerprint: &[u8; 32]) -> Result<Option<Bearer>, TokensError> {
+        self.holder(Proof::Certificate, fingerprint)
+    }
+
+    fn holder(&self, proof: Proof, hash: &[u8; 32]) -> Result<Option<Bearer>, TokensError> {
         let mut found = None;
-        for (bearer, stored) in self.read()? {
-            if bool::from(stored.ct_eq(&hash)) {
-                found = Some(bearer);
+        for line in self.read()? {
+            if bool::from(line.hash.ct_eq(hash)) && line.proof == proof {
+                found = Some(line.bearer);
             }
         }
         Ok(found)
@@ -139,20 +169,32 @@ impl TokenFile {
     /// # Errors
     /// A name that is taken or malformed; a file that can't be read or written.
     pub fn add(&self, name: &str, role: Role) -> Result<Zeroizing<String>, TokensError> {
+        let secret = random::<32>();
+        let token = Zeroizing::new(format!("pvt_{}", URL_SAFE_NO_PAD.encode(secret)));
+        self.add_line(name, role, Proof::Token, &Sha256::digest(token.as_bytes()).into())?;
+        Ok(token)
+    }
+
+    /// Appends the line of a client certificate, by the SHA-256 of its DER form.
+    ///
+    /// # Errors
+    /// As [`TokenFile::add`].
+    pub fn add_certificate(&self, name: &str, role: Role, der: &[u8]) -> Result<(), TokensError> {
+        self.add_line(name, role, Proof::Certificate, &Sha256::digest(der).into())
+    }
+
+    fn add_line(&self, name: &str, role: Role, proof: Proof, hash: &[u8; 32]) -> Result<(), TokensError> {
         if name.is_empty()
             || name.starts_with('#')
             || name.contains(|c: char| c.is_whitespace() || c.is_control())
         {
             return Err(TokensError::Name(name.to_owned(), "is empty or has spaces or a leading #"));
         }
-        if self.read()?.iter().any(|(bearer, _)| bearer.name == name) {
-            return Err(TokensError::Name(name.to_owned(), "has a token already; remove its line first"));
+        if self.read()?.iter().any(|line| line.bearer.name == name) {
+            return Err(TokensError::Name(name.to_owned(), "has a line already; remove it first"));
         }
-        let secret = random::<32>();
-        let token = Zeroizing::new(format!("pvt_{}", URL_SAFE_NO_PAD.encode(secret)));
-        let line = format!("{name} {role} sha256:{}\n", hex::encode(Sha256::digest(token.as_bytes())));
-        self.append(&line).map_err(|error| TokensError::Io(self.path.clone(), error))?;
-        Ok(token)
+        let line = format!("{name} {role} {}{}\n", proof.prefix(), hex::encode(hash));
+        self.append(&line).map_err(|error| TokensError::Io(self.path.clone(), error))
     }
 
     fn append(&self, line: &str) -> io::Result<()> {
@@ -167,17 +209,20 @@ impl TokenFile {
     }
 }
 
-fn parse(line: &str) -> Result<(Bearer, [u8; 32]), &'static str> {
+fn parse(line: &str) -> Result<Line, &'static str> {
     let mut words = line.split_whitespace();
     let (Some(name), Some(role), Some(hash), None) = (words.next(), words.next(), words.next(), words.next())
     else {
         return Err("expected \"name role sha256:HEX\"");
     };
     let role = Role::parse(role).ok_or("the role is operator, privacy or auditor")?;
+    let mut proofs = [Proof::Token, Proof::Certificate].into_iter();
+    let (proof, digits) = proofs
+        .find_map(|proof| Some((proof, hash.strip_prefix(proof.prefix())?)))
+        .ok_or("the hash begins with sha256: or cert-sha256:")?;
     let mut bytes = [0; 32];
-    let digits = hash.strip_prefix("sha256:").ok_or("the hash begins with sha256:")?;
     hex::decode_to_slice(digits, &mut bytes).map_err(|_| "the hash has 64 hexadecimal digits")?;
-    Ok((Bearer { name: name.to_owned(), role }, bytes))
+    Ok(Line { bearer: Bearer { name: name.to_owned(), role }, proof, hash: bytes })
 }
 
 #[cfg(test)]
@@ -213,6 +258,17 @@ mod tests {
         for wrong in ["", "pvt_", &token[1..], &hash, &format!("{}x", *token)] {
             assert_eq!(file.find(wrong).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn a_certificate_is_no_token_and_a_token_no_certificate() {
+        let (_dir, file) = file();
+        file.add_certificate("alice", Role::Auditor, b"der").unwrap();
+        let token = file.add("bob", Role::Privacy).unwrap();
+        let hash = |bytes: &[u8]| -> [u8; 32] { Sha256::digest(bytes).into() };
+        assert_eq!(file.find_certificate(&hash(b"der")).unwrap().unwrap().name, "alice");
+        assert_eq!(file.find_certificate(&hash(token.as_bytes())).unwrap(), None);
+        assert_eq!(file.find("der").unwrap(), None);
     }
 
     #[test]

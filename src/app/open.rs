@@ -1,23 +1,32 @@
 //! Keys, opened: root keys, keystore, ledger, keyring; then the door and the rights that stand on them.
 
 use super::AppError;
-use crate::admin::{self, State, Subjects, SubjectsError};
-use crate::config::{Config, Keys};
+use crate::audit::{self, Audit, Clients, Resolver};
+use crate::config::{ClientAddresses, Config, Keys};
+use crate::crypto::SigningKey;
 use crate::fault::Fault;
-use crate::ids::Subject;
+use crate::ids::KeyId;
 use crate::jobs::{self, Jobs};
 use crate::keyring::{Keyring, KeyringError, Options};
+use crate::keys::StandIn;
 use crate::keystore::embedded::Embedded;
 use crate::policy;
 use crate::policy::model::Policy;
 use crate::protect::Door;
-use crate::rights::{self, Ledger, Rights, RightsError, SubjectState};
+use crate::rights::{self, Ledger, Rights};
 use crate::roots::{FileRoots, RootProvider};
+use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// What is opened within this time is written to the audit log, and made durable, together.
+const MOMENT: Duration = Duration::from_millis(100);
+/// Values that may wait for the audit log: some seconds of a busy gateway, and some 10 MB.
+const MOST_PENDING: usize = 1 << 18;
 
 /// What the gateway runs on.
 pub(super) struct Opened {
@@ -25,6 +34,36 @@ pub(super) struct Opened {
     pub(super) door: Door,
     pub(super) rights: Rights,
     pub(super) jobs: Jobs,
+    pub(super) audit: Audit,
+}
+
+/// What the log calls a subject, from the keyring. The log's thread waits for the runtime.
+struct StandIns {
+    keyring: Keyring,
+    runtime: Handle,
+}
+
+impl Resolver for StandIns {
+    fn stand_ins(&self, keys: &[KeyId]) -> Result<HashMap<KeyId, StandIn>, String> {
+        self.runtime.block_on(self.keyring.stand_ins(keys)).map_err(|error| error.to_string())
+    }
+}
+
+fn open_audit(config: &Config, keyring: &Keyring, key: &Arc<SigningKey>) -> Result<Audit, AppError> {
+    let options = audit::Options {
+        path: config.audit.path.clone(),
+        keep: config.audit.keep,
+        segment: u64::from(config.audit.file_mib) << 20,
+        moment: MOMENT,
+        most: MOST_PENDING,
+        clients: match config.audit.clients {
+            ClientAddresses::Full => Clients::Full,
+            ClientAddresses::Network => Clients::Network,
+            ClientAddresses::None => Clients::None,
+        },
+    };
+    let stand_ins = StandIns { keyring: keyring.clone(), runtime: Handle::current() };
+    Audit::open(options, key.clone(), stand_ins).map_err(|error| fault(&error))
 }
 
 /// Opens everything, and brings the keystore up to the ledger. Nothing is served before that.
@@ -43,20 +82,23 @@ pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
             ledger.display()
         )));
     }
-    let key = rights::key::open(receipt_key).map_err(|error| fault(&error))?;
+    let key = Arc::new(rights::key::open(receipt_key).map_err(|error| fault(&error))?);
     // Both block, once, at start.
     let store = Embedded::open(store).map_err(|error| fault(&KeyringError::from(error)))?;
     let ledger = Ledger::open(ledger).map_err(|error| fault(&error))?;
     let options = Options { capacity: *cache, lease: *lease, ..Options::default() };
     let keyring = Keyring::open(Arc::new(store), &*roots, options).await.map_err(|error| fault(&error))?;
-    let rights = Rights::open(keyring.clone(), ledger, key).await.map_err(|error| fault(&error))?;
+    let rights = Rights::open(keyring.clone(), ledger, key.clone()).await.map_err(|error| fault(&error))?;
     set_policy(&rights, &config.policy);
+    let audit = open_audit(config, &keyring, &key)?;
+    rights.issuer().set_audit(audit.clone());
     let door = Door::new(keyring.clone(), config.policy.clone()).map_err(AppError::failed)?;
+    let door = door.audited(audit.clone());
     let options =
         jobs::Options { rotate_every: *rotate_every, backups: backup.clone(), ..jobs::Options::default() };
     let jobs = Jobs::open(keyring.clone(), door.clone(), rights.clone(), roots, options).await;
     let jobs = jobs.map_err(AppError::failed)?;
-    Ok(Opened { keyring, door, rights, jobs })
+    Ok(Opened { keyring, door, rights, jobs, audit })
 }
 
 /// The folder for backups, for its owner only.
@@ -92,43 +134,4 @@ fn fault(error: &dyn Fault) -> AppError {
         advice => format!("{error}; {advice}"),
     };
     AppError { exit: error.exit(), message }
-}
-
-/// The admin API's side of [`Rights`].
-pub(super) struct People {
-    pub(super) rights: Rights,
-    pub(super) keyring: Keyring,
-}
-
-fn unavailable(error: &RightsError) -> SubjectsError {
-    SubjectsError::Unavailable(error.to_string())
-}
-
-impl Subjects for People {
-    async fn state(&self, subject: &Subject) -> Result<Option<State>, SubjectsError> {
-        match self.rights.state(subject).await.map_err(|error| unavailable(&error))? {
-            SubjectState::Live => Ok(Some(State::Live)),
-            SubjectState::Erased => Ok(Some(State::Erased)),
-            SubjectState::Unknown => Ok(None),
-        }
-    }
-
-    async fn erase(&self, request: admin::Erasure) -> Result<Option<serde_json::Value>, SubjectsError> {
-        let ground = request.ground.as_deref().unwrap_or("not stated");
-        match self.rights.erase(&request.subject, ground).await {
-            Ok(erasure) => answer(erasure).map(Some),
-            Err(RightsError::NotFound) => Ok(None),
-            Err(error) => Err(unavailable(&error)),
-        }
-    }
-
-    async fn ready(&self) -> Result<(), SubjectsError> {
-        self.keyring.renew().await.map_err(|error| SubjectsError::Unavailable(error.to_string()))
-    }
-}
-
-/// The receipt, with the salt of its commitment in it.
-fn answer(erasure: rights::Erasure) -> Result<serde_json::Value, SubjectsError> {
-    let told = rights::Receipt { salt: erasure.salt, ..erasure.receipt };
-    serde_json::to_value(&told).map_err(|_| SubjectsError::Unavailable("the receipt can't be written".into()))
 }

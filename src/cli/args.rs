@@ -37,7 +37,10 @@ pub(super) enum Command {
     /// Receipts of erasures
     #[command(subcommand)]
     Receipt(ReceiptCommand),
-    /// The admin API's tokens
+    /// The log of who opened what
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Who may use the admin API
     #[command(subcommand)]
     Admin(AdminCommand),
 }
@@ -153,6 +156,12 @@ pub(super) enum SubjectCommand {
         #[arg(long)]
         ground: Option<String>,
     },
+    /// Print all protected fields of the subject, from every declared place, as JSON
+    Export(SubjectArgs),
+    /// Keep the subject's values and make reading them an error
+    Restrict(SubjectArgs),
+    /// Let a restricted subject's values be read again
+    Release(SubjectArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -164,6 +173,13 @@ pub(super) struct SubjectArgs {
     /// The subject's realm, where there are several
     #[arg(long)]
     pub(super) realm: Option<String>,
+    #[command(flatten)]
+    pub(super) api: Api,
+}
+
+/// Where a running gateway's admin API is.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Api {
     /// The admin API: http://127.0.0.1:7400, https://host:port or unix:/path. The token comes from PARAVENT_ADMIN_TOKEN
     #[arg(long, value_name = "URL", env = "PARAVENT_ADMIN_URL", default_value = "http://127.0.0.1:7400")]
     pub(super) admin: String,
@@ -199,7 +215,53 @@ pub(super) enum ReceiptCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Check the log's files, without a gateway; exit code 1 when they don't hold together
+    Verify {
+        /// The log's directory (else [audit] path of the configuration)
+        #[arg(long = "path", value_name = "DIR")]
+        dir: Option<PathBuf>,
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The public key that the log's own heads are signed with: a PEM file, or 64 hexadecimal digits
+        #[arg(long, value_name = "PUB")]
+        key: Option<String>,
+        /// A head that was kept elsewhere: nothing may be cut off behind it
+        #[arg(long, value_name = "NUMBER:HASH")]
+        head: Vec<String>,
+    },
+    /// Whose data was opened, by whom and when, as JSON
+    Report {
+        /// Not before: RFC 3339, such as 2026-01-02T03:04:05Z
+        #[arg(long)]
+        from: Option<String>,
+        /// Not after
+        #[arg(long)]
+        to: Option<String>,
+        /// Only this database user, application, or principal of the admin API
+        #[arg(long)]
+        principal: Option<String>,
+        /// Only this field
+        #[arg(long)]
+        field: Option<String>,
+        /// Read this directory, without a gateway: people by stand-in only
+        #[arg(long, value_name = "DIR", conflicts_with = "admin")]
+        path: Option<PathBuf>,
+        #[command(flatten)]
+        api: Api,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum AdminCommand {
+    /// Append a client certificate's line to the token file
+    Certificate {
+        /// The certificate, in PEM
+        #[arg(long, value_name = "FILE")]
+        pem: PathBuf,
+        #[command(flatten)]
+        token: Token,
+    },
     /// Make a token, print it once, and append its hash to the token file
     Token(Token),
 }

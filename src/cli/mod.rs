@@ -4,12 +4,13 @@
 
 mod admin;
 mod args;
+mod audit;
 mod check;
 mod keys;
 mod keystore;
+mod receipt;
 mod remote;
 mod rotate;
-mod receipt;
 mod serve;
 mod subject;
 
@@ -70,7 +71,9 @@ fn short(command: Command) -> Result<Exit, Stop> {
         Command::Keystore(command) => keystore::run(command),
         Command::Subject(command) => subject::run(command),
         Command::Receipt(command) => receipt::run(&command),
+        Command::Audit(command) => audit::run(command),
         Command::Admin(AdminCommand::Token(token)) => admin::token(&token),
+        Command::Admin(AdminCommand::Certificate { pem, token }) => admin::certificate(&token, &pem),
         Command::Serve(_) | Command::Demo { .. } => Err(Stop::failed("not a short command")),
     }
 }

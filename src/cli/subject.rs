@@ -1,6 +1,6 @@
-//! `paravent subject show|erase`, through the admin API.
+//! `paravent subject show|erase|export|restrict|release`, through the admin API.
 
-use super::args::{SubjectArgs, SubjectCommand};
+use super::args::{Api, SubjectCommand};
 use super::remote::{problem, stop};
 use super::{Stop, block_on, say};
 use crate::admin::client::{Client, segment};
@@ -8,15 +8,24 @@ use crate::fault::Exit;
 use hyper::Method;
 
 pub(super) fn run(command: SubjectCommand) -> Result<Exit, Stop> {
-    let (method, subject, ground) = match command {
-        SubjectCommand::Show(subject) => (Method::GET, subject, None),
-        SubjectCommand::Erase { subject, ground } => (Method::DELETE, subject, ground),
+    let (method, action, subject, ground) = match command {
+        SubjectCommand::Show(subject) => (Method::GET, "", subject, None),
+        SubjectCommand::Erase { subject, ground } => (Method::DELETE, "", subject, ground),
+        SubjectCommand::Export(subject) => (Method::GET, "/export", subject, None),
+        SubjectCommand::Restrict(subject) => (Method::POST, "/restrict", subject, None),
+        SubjectCommand::Release(subject) => (Method::POST, "/release", subject, None),
     };
+    let path = format!("/v1/subjects/{}/{}{action}", segment(&subject.class), segment(&subject.id));
+    let path = with(path, &[("realm", subject.realm.as_deref()), ("ground", ground.as_deref())]);
+    ask(&subject.api, method, &path)
+}
+
+/// One request; its answer on stdout.
+pub(super) fn ask(api: &Api, method: Method, path: &str) -> Result<Exit, Stop> {
     let token = std::env::var("PARAVENT_ADMIN_TOKEN")
         .map_err(|_| Stop::usage("PARAVENT_ADMIN_TOKEN holds no token; `paravent admin token` makes one"))?;
-    let client = Client::new(&subject.admin, token, subject.ca.clone()).map_err(stop)?;
-    let path = path(&subject, ground.as_deref());
-    let answer = block_on(async { client.send(method, &path).await.map_err(stop) })?;
+    let client = Client::new(&api.admin, token, api.ca.clone()).map_err(stop)?;
+    let answer = block_on(async { client.send(method, path).await.map_err(stop) })?;
     if answer.status == 200 {
         say(&answer.body)?;
         return Ok(Exit::Done);
@@ -24,35 +33,25 @@ pub(super) fn run(command: SubjectCommand) -> Result<Exit, Stop> {
     Err(Stop::failed(problem(answer.status, &answer.body)))
 }
 
-fn path(subject: &SubjectArgs, ground: Option<&str>) -> String {
-    let parameters: Vec<String> = [("realm", subject.realm.as_deref()), ("ground", ground)]
-        .into_iter()
+/// A path with those parameters that are given.
+pub(super) fn with(path: String, parameters: &[(&str, Option<&str>)]) -> String {
+    let given: Vec<String> = parameters
+        .iter()
         .filter_map(|(name, value)| value.map(|value| format!("{name}={}", segment(value))))
         .collect();
-    let path = format!("/v1/subjects/{}/{}", segment(&subject.class), segment(&subject.id));
-    if parameters.is_empty() { path } else { format!("{path}?{}", parameters.join("&")) }
+    if given.is_empty() { path } else { format!("{path}?{}", given.join("&")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn subject(class: &str, id: &str, realm: Option<&str>) -> SubjectArgs {
-        let text = str::to_owned;
-        SubjectArgs {
-            class: text(class),
-            id: text(id),
-            realm: realm.map(text),
-            admin: String::new(),
-            ca: None,
-        }
-    }
-
     #[test]
     fn ids_and_parameters_are_escaped() {
-        assert_eq!(path(&subject("person", "42", None), None), "/v1/subjects/person/42");
+        let path = || format!("/v1/subjects/person/{}", segment("a/b"));
+        assert_eq!(with(path(), &[("realm", None), ("ground", None)]), "/v1/subjects/person/a%2Fb");
         assert_eq!(
-            path(&subject("person", "a/b", Some("é")), Some("art. 17 & co")),
+            with(path(), &[("realm", Some("é")), ("ground", Some("art. 17 & co"))]),
             "/v1/subjects/person/a%2Fb?realm=%C3%A9&ground=art.%2017%20%26%20co"
         );
     }

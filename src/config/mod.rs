@@ -32,6 +32,8 @@ pub struct Config {
     pub path: PathBuf,
     /// `[keys]`.
     pub keys: Keys,
+    /// `[audit]`; its defaults where the file has none.
+    pub audit: Audit,
     /// `[admin]`; without it there is no admin listener.
     pub admin: Option<Admin>,
     /// `[[postgres]]`, in file order.
@@ -65,6 +67,30 @@ pub struct Keys {
     pub lease: Duration,
 }
 
+/// `[audit]`: the log of who opened what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// `path`: its directory (default `audit`).
+    pub path: PathBuf,
+    /// `keep`: files that ended before are deleted (default 400 days; `"forever"` keeps all).
+    pub keep: Option<Duration>,
+    /// `file_mib`: a file begins anew at this size. Default 64.
+    pub file_mib: u32,
+    /// `clients`: how much of a client's address is kept: `full` (default), `network` or `none`.
+    pub clients: ClientAddresses,
+}
+
+/// How much of a client's address the audit log keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAddresses {
+    /// All of it.
+    Full,
+    /// Its network.
+    Network,
+    /// Nothing.
+    None,
+}
+
 /// `[admin]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
@@ -74,6 +100,8 @@ pub struct Admin {
     pub tokens: PathBuf,
     /// TLS; needed unless `listen` is loopback or a socket.
     pub tls: Option<TlsFiles>,
+    /// `requests_per_second`: of each principal; twice as many at once. Default 50.
+    pub requests_per_second: u32,
 }
 
 /// One `[[postgres]]` section.

@@ -2,8 +2,8 @@
 
 use super::section::{Section, kind};
 use super::{
-    Admin, Config, ConfigError, Keys, Limits, Listen, Password, PostgresConfig, SslMode, TlsFiles, Upstream,
-    policy,
+    Admin, Audit, ClientAddresses, Config, ConfigError, Keys, Limits, Listen, Password, PostgresConfig,
+    SslMode, TlsFiles, Upstream, policy,
 };
 use crate::policy::raw::{Problems, RawPolicy, RawTable};
 use crate::policy::{compile, suggest};
@@ -16,7 +16,6 @@ use toml::de::{DeTable, DeValue};
 const LATER: &[&str] = &[
     "purposes",
     "retention",
-    "audit",
     "jobs",
     "console",
     "realms",
@@ -40,6 +39,18 @@ const LATER_POSTGRES: &[&str] = &[
     "replication",
     "protected_since",
 ];
+
+/// How long the audit log is kept unless the file says otherwise.
+const KEEP: Duration = Duration::from_secs(400 * 86_400);
+
+/// `400d`, or `forever` (none).
+fn days(text: &str) -> Option<Option<Duration>> {
+    if text == "forever" {
+        return Some(None);
+    }
+    let days: u64 = text.strip_suffix('d')?.parse().ok()?;
+    (1..=36_500).contains(&days).then(|| Some(Duration::from_secs(days * 86_400)))
+}
 
 /// What the environment supplies.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -79,6 +90,7 @@ impl Reader<'_> {
     fn config(&mut self, path: &Path, document: &DeTable<'_>) -> Option<Config> {
         let mut top = Section::new("the file", 0, document);
         let keys = self.keys(&mut top);
+        let audit = self.audit(&mut top);
         let admin = self.admin(&mut top);
         let limits = self.limits(&mut top);
         if let Some((_, table)) = top.table("fields", &mut self.problems) {
@@ -98,6 +110,7 @@ impl Reader<'_> {
         Some(Config {
             path: path.to_path_buf(),
             keys: keys?,
+            audit: audit?,
             admin,
             postgres,
             http,
@@ -162,10 +175,9 @@ impl Reader<'_> {
         };
         match digits.parse::<u32>().ok().map(|n| u64::from(n) * unit).filter(|seconds| *seconds > 0) {
             Some(seconds) => Some(Duration::from_secs(seconds)),
-            None => self.problems.none(
-                text.at,
-                "[keys]: rotate_every is \"30d\" or the like (d, h, m, s), or \"never\"",
-            ),
+            None => self
+                .problems
+                .none(text.at, "[keys]: rotate_every is \"30d\" or the like (d, h, m, s), or \"never\""),
         }
     }
 
@@ -208,6 +220,7 @@ impl Reader<'_> {
         let listen = self.listen(&mut section);
         let tokens = self.file(&mut section, "tokens", Some("admin.tokens"), &[]);
         let tls = self.tls(&mut section);
+        let requests = section.number("requests_per_second", 1..=100_000, &mut self.problems);
         section.finish(&["console", "roles", "oidc"], &mut self.problems);
         let (listen, tokens) = (listen?, tokens?);
         if !listen.1.is_local() && tls.is_none() {
@@ -216,7 +229,43 @@ impl Reader<'_> {
                 "[admin]: a listener that others can reach needs `tls`; or listen on 127.0.0.1 or a unix: socket",
             );
         }
-        Some(Admin { listen: listen.1, tokens, tls })
+        let requests_per_second = requests.unwrap_or(50);
+        Some(Admin { listen: listen.1, tokens, tls, requests_per_second })
+    }
+
+    fn audit(&mut self, top: &mut Section<'_>) -> Option<Audit> {
+        let empty = DeTable::new();
+        let (at, table) = match top.take("audit").map(|entry| (entry.at, entry.value.get_ref())) {
+            None => (0, &empty),
+            Some((at, DeValue::Table(table))) => (at, table),
+            Some((at, other)) => {
+                return self.problems.none(at, format!("[audit] is a table, not {}", kind(other)));
+            }
+        };
+        let mut section = Section::new("[audit]", at, table);
+        let path = self.file(&mut section, "path", Some("audit"), &["s3", "syslog", "https"]);
+        let keep = match section.string("keep", &mut self.problems) {
+            None => Some(Some(KEEP)),
+            Some(text) => match days(&text.value) {
+                Some(keep) => Some(keep),
+                None => self.problems.none(
+                    text.at,
+                    "[audit]: keep is a number of days from 1 to 36500 as in \"400d\", or \"forever\"",
+                ),
+            },
+        };
+        let file_mib = section.number("file_mib", 1..=4096, &mut self.problems).unwrap_or(64);
+        let clients = match section.string("clients", &mut self.problems) {
+            None => Some(ClientAddresses::Full),
+            Some(text) => match text.value.as_str() {
+                "full" => Some(ClientAddresses::Full),
+                "network" => Some(ClientAddresses::Network),
+                "none" => Some(ClientAddresses::None),
+                _ => self.problems.none(text.at, "[audit]: clients is \"full\", \"network\" or \"none\""),
+            },
+        };
+        section.finish(&["anchor", "export"], &mut self.problems);
+        Some(Audit { path: path?, keep: keep?, file_mib, clients: clients? })
     }
 
     fn limits(&mut self, top: &mut Section<'_>) -> Limits {

@@ -162,7 +162,7 @@ fn what_is_not_toml_is_told_with_its_line() {
 
 #[test]
 fn sections_of_later_versions_are_refused_by_name() {
-    for section in ["[purposes.hr]\nx = 1", "[retention]", "[audit]"] {
+    for section in ["[purposes.hr]\nx = 1", "[retention]", "[breach]"] {
         let found = wrong(&format!("{EXAMPLE}\n{section}\n"));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].ends_with("is not in this version"), "{found:?}");

@@ -7,6 +7,7 @@ pub mod aead;
 pub mod kdf;
 pub mod random;
 pub mod sign;
+pub mod signed;
 
 pub use aead::{NONCE_LEN, NotAuthentic, Opener, TAG_LEN, TooLong, open_append, seal_in_place};
 pub use kdf::{expand, hmac_sha256, sha256};

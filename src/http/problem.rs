@@ -121,6 +121,14 @@ impl Problem {
             OpenFault::WrongSubject => {
                 ("wrong-subject", "a sealed value was copied between people behind the gateway; restore it")
             }
+            OpenFault::Restricted => {
+                return Self::refused(
+                    "restricted",
+                    "The person is restricted",
+                    format!("field {field}: {fault}"),
+                    "a privacy officer restricted this person; have them released",
+                );
+            }
             OpenFault::NotAuthentic => (
                 "not-authentic",
                 "the stored value was changed behind the gateway, or its keystore is another one",

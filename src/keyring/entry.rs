@@ -1,6 +1,7 @@
 //! What the caches hold.
 
 use crate::ids::{KeyId, Subject};
+use crate::keys::StandIn;
 use crate::keystore::model::{HolderRow, TokenFound};
 use crate::secret::Secret;
 use hashbrown::Equivalent;
@@ -10,6 +11,10 @@ use std::sync::Arc;
 pub(super) struct LiveKey {
     pub(super) secret: Secret<32>,
     pub(super) subject: Option<Subject>,
+    /// The subject may not be read.
+    pub(super) restricted: bool,
+    /// What the audit log calls it.
+    pub(super) stand_in: StandIn,
 }
 
 /// What is known of a key id. Boxed: a table that grows moves pointers, not keys.
@@ -26,6 +31,8 @@ pub enum KeyAnswer {
     Open(Secret<32>),
     /// It is another subject's.
     WrongSubject,
+    /// Its subject is restricted: not to be read.
+    Restricted,
     /// It was destroyed.
     Erased,
     /// It never was.

@@ -10,6 +10,7 @@ mod lease;
 mod lookup;
 mod open;
 mod read;
+mod restrict;
 mod rotate;
 mod seal;
 mod write;
@@ -20,7 +21,7 @@ pub use rotate::{Rewrapped, Verified};
 pub use write::{Fresh, Made};
 
 use crate::clock::{Clock, SystemClock};
-use crate::ids::{Generation, KeyId};
+use crate::ids::{Generation, KeyId, Subject};
 use crate::keys::{GenerationKey, MarkKey};
 use crate::keystore::Keystore;
 use crate::keystore::model::UnitId;
@@ -67,6 +68,8 @@ struct Inner {
     caches: Arc<Caches>,
     lease: Lease,
     clock: Arc<dyn Clock>,
+    /// Subjects that may not be read.
+    restricted: RwLock<HashSet<Subject>>,
 }
 
 /// What settlements reach too, from the store's own thread.

@@ -44,6 +44,7 @@ impl Keyring {
         let active = active.ok_or(KeyringError::Generation(0))?.number;
         let ring = Ring { keys, active };
         let marks = marks(&*store, &ring).await?;
+        let restricted = store.restricted().await?;
         lease.renew(asked);
         let capacity = options.capacity;
         let caches = Caches {
@@ -63,6 +64,7 @@ impl Keyring {
             caches: Arc::new(caches),
             lease,
             clock: options.clock,
+            restricted: RwLock::new(restricted.into_iter().collect()),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -63,6 +63,19 @@ impl Keyring {
         })
     }
 
+    /// As [`Keyring::key`], for showing what it opens: not where the subject is restricted.
+    pub fn reading_key(&self, key: KeyId, row: Option<(&str, &str)>) -> Option<KeyAnswer> {
+        self.inner.caches.keys.get(&key, |entry| match entry {
+            KeyEntry::Fenced => KeyAnswer::Erased,
+            KeyEntry::Unknown => KeyAnswer::Unknown,
+            KeyEntry::Live(live) if !fits(live.subject.as_ref(), row) => KeyAnswer::WrongSubject,
+            KeyEntry::Live(live) if live.restricted => KeyAnswer::Restricted,
+            KeyEntry::Live(live) => {
+                KeyAnswer::Open(Secret::filled(|own| own.copy_from_slice(live.secret.expose())))
+            }
+        })
+    }
+
     /// What `read` makes of a token's entry, if it is in the cache.
     pub fn token<T>(&self, domain: &str, token: &str, read: impl FnOnce(&TokenEntry) -> T) -> Option<T> {
         self.inner.caches.tokens.get(&TokenRef { domain, token }, read)
@@ -106,9 +119,11 @@ impl Keyring {
             Found::Fenced => KeyEntry::Fenced,
             Found::Unknown => KeyEntry::Unknown,
             Found::Live(row) => {
-                let user = self.unwrap(&row)?.user_key();
+                let own = self.unwrap(&row)?;
+                let (user, stand_in) = (own.user_key(), own.stand_in());
                 let secret = Secret::filled(|own| own.copy_from_slice(user.secret().expose()));
-                KeyEntry::Live(Box::new(LiveKey { secret, subject: row.subject }))
+                let restricted = row.subject.as_ref().is_some_and(|subject| self.is_restricted(subject));
+                KeyEntry::Live(Box::new(LiveKey { secret, subject: row.subject, restricted, stand_in }))
             }
         })
     }

@@ -183,8 +183,9 @@ impl Keyring {
 
     /// Erases, durably, and makes every cache forget before it returns.
     pub async fn erase(&self, erase: Erase) -> Result<Erased, KeyringError> {
-        let keys = erase.keys.clone();
+        let (keys, subject) = (erase.keys.clone(), erase.subject.clone());
         let erased = self.inner.store.erase(erase).await?;
+        subject.iter().for_each(|subject| self.forget_restriction(subject));
         let caches = &self.inner.caches;
         caches.erasures.fetch_add(1, Ordering::AcqRel);
         for key in keys {

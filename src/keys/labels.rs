@@ -13,6 +13,8 @@ pub const DOMAIN_WRAP: &[u8] = b"paravent/v1/domain-wrap";
 pub const LOOKUP_KEY: &[u8] = b"paravent/v1/lookup-key";
 /// D → key of the marks of erased subjects.
 pub const MARK_KEY: &[u8] = b"paravent/v1/mark-key";
+/// S → what the audit log calls its subject.
+pub const STAND_IN: &[u8] = b"paravent/v1/stand-in";
 /// Root key → what it is known by.
 pub const ROOT_ID: &[u8] = b"paravent/v1/root-id";
 /// Root key → key that wraps its generation key.
@@ -27,7 +29,7 @@ pub const EXACT: &[u8] = b"paravent/v1/exact";
 pub const FOLD: &[u8] = b"paravent/v1/fold";
 
 /// All of them, for the test and for reviewers.
-pub const ALL: [&[u8]; 12] = [
+pub const ALL: [&[u8]; 13] = [
     KEY_ID,
     USER_KEY,
     WRAP,
@@ -40,6 +42,7 @@ pub const ALL: [&[u8]; 12] = [
     SWEEP,
     EXACT,
     FOLD,
+    STAND_IN,
 ];
 
 #[cfg(test)]

@@ -116,6 +116,12 @@ impl SubjectSecret {
         UserKey { id: self.key_id, key: expand(&self.secret, &parts) }
     }
 
+    /// What the audit log calls the subject: Expand(S, "paravent/v1/stand-in", 12). Whoever lacks S can't tell whose it
+    /// is, and S dies with the subject.
+    pub fn stand_in(&self) -> StandIn {
+        StandIn(*expand::<12>(&self.secret, &[labels::STAND_IN]).expose())
+    }
+
     /// Wraps it for the keystore. Binding an unbound secret, or moving to a new generation, is wrapping again.
     pub fn wrap(&self, generation: &GenerationKey, binding: Binding<'_>) -> Result<Wrapped, WrapError> {
         let number = generation.number();
@@ -143,6 +149,10 @@ impl SubjectSecret {
 fn wrapping_key(generation: &GenerationKey, key_id: KeyId) -> Secret<32> {
     expand(generation.secret(), &[labels::WRAP, &key_id.0])
 }
+
+/// A pseudonym of a subject in the audit log: 12 bytes, of which 96 bits are enough that no two subjects ever share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StandIn(pub [u8; 12]);
 
 /// An AES-256-GCM key that seals and opens fields; goes with the id that envelopes carry, so that the two
 /// can't be mixed up. Never stored.

@@ -197,4 +197,10 @@ pub trait Keystore: Send + Sync + 'static {
 
     /// The last ledger entry that this store knows of.
     fn ledger_head(&self) -> Answer<'_, Option<LedgerHead>>;
+
+    /// Restricts a subject, or releases it; false where it has no secret. An erasure forgets the restriction.
+    fn restrict(&self, subject: &Subject, on: bool) -> Answer<'_, bool>;
+
+    /// Every restricted subject.
+    fn restricted(&self) -> Answer<'_, Vec<Subject>>;
 }

@@ -1,6 +1,7 @@
 //! The Postgres gateway.
 
 pub mod catalog;
+pub mod export;
 mod metrics;
 pub mod net;
 pub mod plan;

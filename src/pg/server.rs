@@ -13,11 +13,12 @@ use super::startup::{self, Refused};
 use crate::config::PostgresConfig;
 use crate::net::drain::Drain;
 use crate::net::listen::{self, Accepted, Listener};
-use crate::protect::Door;
+use crate::protect::{Door, Peer};
 use aho_corasick::AhoCorasick;
 use parking_lot::RwLock;
 use rustls::ServerConfig;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::{TcpStream, UnixStream};
@@ -47,6 +48,8 @@ struct Context {
     shared: Arc<Shared>,
     catalogs: Arc<Catalogs>,
     connector: Connector,
+    /// As the audit log names this listener.
+    via: Arc<str>,
     tls: Option<Arc<ServerConfig>>,
     open: Arc<AtomicU32>,
     drain: Arc<Drain>,
@@ -100,6 +103,7 @@ pub async fn serve(config: PostgresConfig, door: Door, drain: watch::Receiver<bo
     let context = Context {
         catalogs: Arc::new(Catalogs::new(connector.clone(), tables.into())),
         shared: Arc::new(Shared { door, limits: config.limits, metrics: Metrics::new(), search_path }),
+        via: format!("postgres {address}").into(),
         connector,
         tls,
         open: Arc::default(),
@@ -219,6 +223,10 @@ impl Drop for Open {
 }
 
 async fn connection(accepted: Accepted, context: Context) {
+    let client = match &accepted {
+        Accepted::Tcp(stream, _) => stream.peer_addr().ok().map(|address| address.ip()),
+        Accepted::Unix(_) => None,
+    };
     let plain = match accepted {
         Accepted::Tcp(stream, _) => TcpStream::from_std(stream).map(Plain::Tcp),
         Accepted::Unix(stream) => UnixStream::from_std(stream).map(Plain::Unix),
@@ -239,7 +247,7 @@ async fn connection(accepted: Accepted, context: Context) {
             );
             Refused::Failure(Box::new((ready.io.client, failure)))
         }
-        Ok(Ok(ready)) => match session(ready, context).await {
+        Ok(Ok(ready)) => match session(ready, context, client).await {
             Ok(session) => {
                 session.run(Arc::clone(&context.drain)).await;
                 return;
@@ -256,7 +264,11 @@ async fn connection(accepted: Accepted, context: Context) {
 }
 
 /// The session, once its database's catalog is known.
-async fn session(mut ready: startup::Ready, context: &Context) -> Result<Session, Refused> {
+async fn session(
+    mut ready: startup::Ready,
+    context: &Context,
+    client: Option<IpAddr>,
+) -> Result<Session, Refused> {
     let database = context.catalogs.database(&ready.database);
     let snapshot = match database.snapshot().await {
         Ok(snapshot) => snapshot,
@@ -274,5 +286,13 @@ async fn session(mut ready: startup::Ready, context: &Context) -> Result<Session
     ready.io.client.output.append_with(|out| {
         super::wire::simple::ready(out, super::wire::simple::Status::Idle);
     });
-    Ok(Session::new(ready.io, Arc::clone(&context.shared), database, snapshot, ready.settings))
+    let peer = Peer {
+        user: &ready.user,
+        application: &ready.application,
+        address: client,
+        database: &ready.database,
+        via: &context.via,
+    };
+    let shared = Arc::new(context.shared.of(&peer));
+    Ok(Session::new(ready.io, shared, database, snapshot, ready.settings))
 }

@@ -28,6 +28,9 @@ const AUTH_LIMIT: usize = 256 * 1024;
 pub(super) struct Ready {
     pub io: Duplex,
     pub database: String,
+    /// The user that the server let in, and what the client calls itself.
+    pub user: String,
+    pub application: String,
     pub settings: Settings,
 }
 
@@ -52,7 +55,14 @@ fn refuse(client: Leg, failure: Failure) -> Refused {
 /// What the client asked for.
 struct Asked {
     packet: Vec<u8>,
+    who: Who,
+}
+
+/// Who asks, by its own words: the server checks the user.
+struct Who {
     database: String,
+    user: String,
+    application: String,
 }
 
 /// Brings a connection up to its first ReadyForQuery.
@@ -95,7 +105,9 @@ pub(super) async fn start(
                 }
                 let text = |name| session.get(name).map(|v| String::from_utf8_lossy(v).into_owned());
                 let database = text("database").or_else(|| text("user")).unwrap_or_default();
-                break Asked { database, packet };
+                let user = text("user").unwrap_or_default();
+                let application = text("application_name").unwrap_or_default();
+                break Asked { packet, who: Who { database, user, application } };
             }
             Err(WireError::Version(major, minor)) => {
                 let failure = Failure::new(
@@ -127,7 +139,7 @@ pub(super) async fn start(
     };
     let mut io = Duplex { client, server };
     io.server.output.push(&asked.packet);
-    authenticate(io, asked.database).await
+    authenticate(io, asked.who).await
 }
 
 async fn encrypt(leg: Leg, tls: Option<&Arc<ServerConfig>>) -> Result<Leg, Refused> {
@@ -200,7 +212,7 @@ fn refused_option(session: &startup::Session<'_>) -> Option<Failure> {
 }
 
 /// Passes authentication through until the server is ready.
-async fn authenticate(mut io: Duplex, database: String) -> Result<Ready, Refused> {
+async fn authenticate(mut io: Duplex, who: Who) -> Result<Ready, Refused> {
     let mut settings =
         Settings { date_style: "ISO, MDY".into(), time_zone: "UTC".into(), bytea_escape: false };
     loop {
@@ -221,7 +233,10 @@ async fn authenticate(mut io: Duplex, database: String) -> Result<Ready, Refused
                     }
                     io.client.output.push(&frame);
                 }
-                (b'Z', Ok(_)) => return Ok(Ready { io, database, settings }),
+                (b'Z', Ok(_)) => {
+                    let Who { database, user, application } = who;
+                    return Ok(Ready { io, database, user, application, settings });
+                }
                 (b'E', Ok(frame)) => {
                     io.client.output.push(&frame);
                     let _ = error::code(&frame[HEADER..]);

@@ -1,7 +1,9 @@
 //! The door itself: opening, loading, and what units and lookups share.
 
 use super::tally::{Event, Tally};
+use super::witness::{Peer, Principal, Witness};
 use super::{Memo, Missing, OpenFault, Outcome, ProtectError, Row};
+use crate::audit::Audit;
 use crate::clear::Kind;
 use crate::envelope::{EnvelopeRef, FieldName, OpenError, Opener, VERSION};
 use crate::ids::{FieldId, KeyId};
@@ -15,6 +17,17 @@ use std::time::Instant;
 #[derive(Clone)]
 pub struct Door {
     pub(super) inner: Arc<Inner>,
+    access: Access,
+    witness: Option<Arc<Witness>>,
+}
+
+/// What for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// The application reads: not about restricted subjects.
+    Serve,
+    /// A subject's right of access is served.
+    Rights,
 }
 
 pub(super) struct Inner {
@@ -46,7 +59,33 @@ impl Door {
             purposes
                 .push(purpose.map_err(|e| ProtectError::Unavailable(format!("field {}: {e}", field.name)))?);
         }
-        Ok(Self { inner: Arc::new(Inner { keyring, policy, purposes, tally: Tally::new() }) })
+        let inner = Arc::new(Inner { keyring, policy, purposes, tally: Tally::new() });
+        Ok(Self { inner, access: Access::Serve, witness: None })
+    }
+
+    /// The same door, whose openings are put on record. Those of a wire that doesn't say who opens
+    /// ([`Door::witnessed`]) go under `-`.
+    pub fn audited(&self, audit: Audit) -> Self {
+        let nobody = Principal { user: "-".into(), ..Principal::default() };
+        let witness = Witness::new(audit, nobody, self.policy());
+        Self { witness: Some(Arc::new(witness)), ..self.clone() }
+    }
+
+    /// The same door for one connection or exchange: what it opens goes on record under its peer.
+    pub fn witnessed(&self, peer: &Peer<'_>) -> Self {
+        let witness = self.witness.as_ref().map(|w| Arc::new(w.of(peer.principal(w.audit()))));
+        Self { witness, ..self.clone() }
+    }
+
+    pub(super) fn saw(&self, key: KeyId, field: FieldId) {
+        if let Some(witness) = &self.witness {
+            witness.saw(key, field);
+        }
+    }
+
+    /// The same door for serving a subject's right of access: what is restricted opens, too.
+    pub fn for_rights(&self) -> Self {
+        Self { access: Access::Rights, ..self.clone() }
     }
 
     /// The same keys under another policy.
@@ -54,7 +93,11 @@ impl Door {
     /// # Errors
     /// As [`Door::new`].
     pub fn with_policy(&self, policy: Arc<Policy>) -> Result<Self, ProtectError> {
-        Self::new(self.inner.keyring.clone(), policy)
+        let door = Self::new(self.inner.keyring.clone(), policy)?;
+        Ok(match &self.witness {
+            Some(witness) => door.audited(witness.audit().clone()),
+            None => door,
+        })
     }
 
     /// The policy that this door applies.
@@ -92,12 +135,17 @@ impl Door {
         done
     }
 
-    /// Checks the lease: before a batch of rows is opened and again before it is released.
+    /// Checks the lease, and puts on record what was opened: before a batch of rows is opened and again before it
+    /// is released.
     ///
     /// # Errors
-    /// [`ProtectError::Unavailable`] when the keystore can't be asked for longer than a lease.
+    /// [`ProtectError::Unavailable`] when the keystore can't be asked for longer than a lease, or the audit log is
+    /// behind by more than its bound.
     pub fn lease(&self) -> Result<(), ProtectError> {
         self.inner.tally.publish();
+        if let Some(witness) = &self.witness {
+            witness.release()?;
+        }
         Ok(self.inner.keyring.lease()?)
     }
 
@@ -128,6 +176,7 @@ impl Door {
         let outcome = self.open_as(parsed, name, row, memo, out);
         if matches!(outcome, Outcome::Opened(_)) {
             self.inner.tally.count(Event::Opened);
+            self.saw(parsed.key_id(), field);
         }
         outcome
     }
@@ -146,7 +195,11 @@ impl Door {
             self.inner.tally.count(Event::Hit);
             return opened(opener.open(name, envelope, out));
         }
-        let Some(answer) = self.inner.keyring.key(id, known(row)) else {
+        let key = match self.access {
+            Access::Serve => self.inner.keyring.reading_key(id, known(row)),
+            Access::Rights => self.inner.keyring.key(id, known(row)),
+        };
+        let Some(answer) = key else {
             self.inner.tally.count(Event::Miss);
             return Outcome::Missing(Missing::Key(id));
         };
@@ -154,6 +207,7 @@ impl Door {
         match answer {
             KeyAnswer::Erased => Outcome::Erased,
             KeyAnswer::Unknown => Outcome::Fault(OpenFault::NotAuthentic),
+            KeyAnswer::Restricted => Outcome::Fault(OpenFault::Restricted),
             KeyAnswer::WrongSubject => Outcome::Fault(OpenFault::WrongSubject),
             KeyAnswer::Open(secret) => {
                 let opener = Opener::new(&UserKey::from_parts(id, secret));

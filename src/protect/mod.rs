@@ -12,21 +12,23 @@ mod door;
 mod error;
 mod find;
 mod identifier;
-pub mod places;
 mod keep;
 mod memo;
+pub mod places;
 mod recovery;
 mod relook;
 mod reveal;
 mod statement;
 mod tally;
 mod unit;
+mod witness;
 
 pub use door::Door;
 pub use memo::Memo;
 pub use recovery::Unsettled;
 pub use relook::Relooked;
 pub use unit::Unit;
+pub use witness::{Peer, Principal};
 
 use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, KeyId, Subject};
@@ -79,6 +81,9 @@ pub enum OpenFault {
     /// Damaged, forged, or of an unknown key.
     #[error("the value is not authentic")]
     NotAuthentic,
+    /// The subject is restricted: its values are kept and not shown (SQLSTATE 42501).
+    #[error("the subject's data is restricted")]
+    Restricted,
     /// A clear value stands in a sealed column.
     #[error("a value in clear stands in a protected column")]
     InClear,

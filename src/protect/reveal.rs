@@ -51,11 +51,18 @@ impl Door {
             Some(Pick::Fault(fault)) => Outcome::Fault(fault),
             Some(Pick::Other) if self.erased(row) => Outcome::Erased,
             Some(Pick::Other) => Outcome::Fault(OpenFault::WrongSubject),
-            Some(Pick::Holder(sealed)) => self.show(pseudonym.domain, &sealed, row, memo, out),
+            Some(Pick::Holder(sealed)) => self.show((field, pseudonym.domain), &sealed, row, memo, out),
         }
     }
 
-    fn show(&self, domain: &str, sealed: &[u8], row: Row<'_>, memo: &mut Memo, out: &mut Vec<u8>) -> Outcome {
+    fn show(
+        &self,
+        (field, domain): (FieldId, &str),
+        sealed: &[u8],
+        row: Row<'_>,
+        memo: &mut Memo,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         let Ok(parsed) = EnvelopeRef::parse(sealed) else { return Outcome::Fault(OpenFault::NotAuthentic) };
         let Some(name) = self.sealer(domain, parsed.field_tag()) else {
             return Outcome::Fault(OpenFault::WrongField);
@@ -63,6 +70,7 @@ impl Door {
         let outcome = self.open_as(parsed, name, row, memo, out);
         if matches!(outcome, Outcome::Opened(_)) {
             self.inner.tally.count(Event::Revealed);
+            self.saw(parsed.key_id(), field);
         }
         outcome
     }

@@ -12,7 +12,6 @@ mod receipt;
 mod receipts;
 mod replay;
 mod standins;
-pub mod signed;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +23,8 @@ pub use receipt::{
     AuditHead, Finality, GenerationGone, NotCovered, Receipt, Replicas, Stage, Swept, TYPE, Times, commitment,
 };
 pub use receipts::{Receipts, Step};
+
+pub use crate::crypto::signed;
 
 use crate::crypto::SigningKey;
 use crate::ids::Subject;
@@ -67,9 +68,13 @@ impl Rights {
     ///
     /// # Errors
     /// [`RightsError::Behind`] when the ledger is not this keystore's, or lacks entries that it has seen.
-    pub async fn open(keyring: Keyring, ledger: Ledger, key: SigningKey) -> Result<Self, RightsError> {
+    pub async fn open(
+        keyring: Keyring,
+        ledger: Ledger,
+        key: impl Into<Arc<SigningKey>>,
+    ) -> Result<Self, RightsError> {
         let inner = Inner {
-            receipts: Receipts::new(keyring.clone(), key),
+            receipts: Receipts::new(keyring.clone(), key.into()),
             keyring,
             ledger: Arc::new(ledger),
             policy: RwLock::default(),

@@ -3,9 +3,11 @@
 
 use super::receipt::{AuditHead, Finality, GenerationGone, KEYSTORE_COPIES, NOT_SWEPT};
 use super::{NotCovered, Receipt, Replicas, RightsError, Stage, Swept, signed};
+use crate::audit::Audit;
 use crate::clock::rfc3339;
 use crate::crypto::{PublicKey, SigningKey};
 use crate::keyring::Keyring;
+use parking_lot::RwLock;
 use std::sync::Arc;
 
 /// One more thing that happened after an erasure.
@@ -38,14 +40,22 @@ pub struct Receipts {
 
 struct Inner {
     keyring: Keyring,
-    key: SigningKey,
+    key: Arc<SigningKey>,
+    audit: RwLock<Option<Audit>>,
     /// One change at a time: a step reads what the one before wrote.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Receipts {
-    pub(super) fn new(keyring: Keyring, key: SigningKey) -> Self {
-        Self { inner: Arc::new(Inner { keyring, key, turn: tokio::sync::Mutex::default() }) }
+    pub(super) fn new(keyring: Keyring, key: Arc<SigningKey>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                keyring,
+                key,
+                audit: RwLock::default(),
+                turn: tokio::sync::Mutex::default(),
+            }),
+        }
     }
 
     /// The key that receipts verify with.
@@ -58,8 +68,14 @@ impl Receipts {
         signed::sign(&self.inner.key, document)
     }
 
+    /// From now on receipts name the audit log's newest entry.
+    pub fn set_audit(&self, audit: Audit) {
+        *self.inner.audit.write() = Some(audit);
+    }
+
     fn audit(&self) -> Option<AuditHead> {
-        None
+        let head = self.inner.audit.read().as_ref().map(Audit::head)?;
+        Some(AuditHead { sequence: head.sequence, hash: head.hash })
     }
 
     /// The receipt, dated and signed. Not kept.

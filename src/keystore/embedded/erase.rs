@@ -1,7 +1,7 @@
 //! Erasure: secrets, holders, tokens and lookups go; fences stay.
 
 use super::fail::Op;
-use super::{outcome, rows};
+use super::{outcome, restrict, rows};
 use crate::ids::{KeyId, Subject};
 use crate::keystore::StoreError;
 use crate::keystore::model::{Erase, Erased, Footprint, LedgerHead};
@@ -75,6 +75,7 @@ pub(super) fn erase(conn: &Connection, erase: &Erase) -> Op<Erased> {
     for token in tokens {
         end_token(conn, token, erase, &mut erased)?;
     }
+    restrict::forget_erased(conn)?;
     record(conn, erase)?;
     Ok(erased)
 }

@@ -10,6 +10,7 @@ mod fail;
 mod open;
 mod outcome;
 mod read;
+mod restrict;
 mod rotate;
 mod rows;
 mod sweep;
@@ -370,5 +371,14 @@ impl Keystore for Embedded {
 
     fn ledger_head(&self) -> Answer<'_, Option<LedgerHead>> {
         self.read(read::ledger_head)
+    }
+
+    fn restrict(&self, subject: &Subject, on: bool) -> Answer<'_, bool> {
+        let subject = subject.clone();
+        self.change(Needs::default(), move |conn| restrict::restrict(conn, &subject, on))
+    }
+
+    fn restricted(&self) -> Answer<'_, Vec<Subject>> {
+        self.read(restrict::restricted)
     }
 }

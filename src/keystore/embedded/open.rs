@@ -101,6 +101,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
         conn.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = 2; COMMIT;"))
             .map_err(|e| fail::classify(path, &e))?;
     }
+    conn.execute_batch(super::restrict::TABLE).map_err(|e| fail::classify(path, &e))?;
     Ok(conn)
 }
 

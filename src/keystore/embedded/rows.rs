@@ -63,6 +63,11 @@ pub(super) fn subject(row: &Row<'_>, first: usize) -> Result<Option<Subject>> {
     Ok(Some(Subject { realm, class, id }))
 }
 
+/// Reads realm, class and id of a row that always has them.
+pub(super) fn subject_of(row: &Row<'_>) -> Result<Subject> {
+    Ok(Subject { realm: row.get(0)?, class: row.get(1)?, id: row.get(2)? })
+}
+
 /// The three columns of a subject that may not be known.
 pub(super) fn columns(subject: Option<&Subject>) -> (Option<&str>, Option<&str>, Option<&str>) {
     (subject.map(|s| &*s.realm), subject.map(|s| &*s.class), subject.map(|s| &*s.id))

@@ -113,6 +113,14 @@ impl Failure {
             OpenFault::InClear => {
                 ("in-clear", "the value was written behind the gateway; write it again through the gateway")
             }
+            OpenFault::Restricted => {
+                return Self::new(
+                    "42501",
+                    "restricted",
+                    format!("paravent: field {field}: {fault}"),
+                    "a privacy officer restricted this person; leave the row out, or have it released",
+                );
+            }
             OpenFault::Shared => (
                 "shared-token",
                 "select the table's subject column as well, so that the row's person is known",

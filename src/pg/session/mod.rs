@@ -34,7 +34,7 @@ use super::wire::simple::Status;
 use crate::config::Limits;
 use crate::net::drain::Drain;
 use crate::pg::metrics::Metrics;
-use crate::protect::{Door, Mark, Missing};
+use crate::protect::{Door, Mark, Missing, Peer};
 use expect::Expects;
 pub(crate) use failure::Failure;
 use hashbrown::HashMap;
@@ -55,6 +55,18 @@ pub(crate) struct Shared {
     pub metrics: Metrics,
     /// Finds in a text what the search path hangs on.
     pub search_path: AhoCorasick,
+}
+
+impl Shared {
+    /// The same for one connection: what it opens goes on record under its peer.
+    pub(crate) fn of(&self, peer: &Peer<'_>) -> Self {
+        Self {
+            door: self.door.witnessed(peer),
+            limits: self.limits.clone(),
+            metrics: Metrics::new(),
+            search_path: self.search_path.clone(),
+        }
+    }
 }
 
 /// How a session ends.

@@ -297,7 +297,8 @@ impl Session {
                 }
             }
         }
-        Ok(Ok(kept))
+        // On record before the client sees a row.
+        Ok(self.shared.door.lease().map_err(|error| Failure::protect(&error)).map(|()| kept))
     }
 
     /// Gives the client as many rows as it asked for, then the tag or PortalSuspended.

@@ -3,7 +3,7 @@
 //! The salt stands beside the receipt in the answer to an erasure, and nowhere else: it is not signed, so that
 //! the receipt that is kept has the same signature.
 
-use crate::crypto::{PublicKey, SigningKey, sha256};
+use super::{PublicKey, SigningKey, sha256};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;

@@ -37,12 +37,13 @@ pub(super) struct LiveColumn {
 
 /// Something found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
+pub struct Finding {
     /// The policy can't work with the schema as it is.
-    pub(super) wrong: bool,
-    pub(super) text: String,
+    pub wrong: bool,
+    /// What it is.
+    pub text: String,
     /// The statement that serves.
-    pub(super) ddl: Option<String>,
+    pub ddl: Option<String>,
 }
 
 impl Finding {

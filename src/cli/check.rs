@@ -1,14 +1,9 @@
 //! `paravent check`: the policy alone, then against the live schema.
 
-mod judge;
-mod live;
-
 use super::args::Check;
 use super::{Stop, block_on, load, say, say_error};
-use crate::config::{Config, PostgresConfig};
+use crate::coverage::{CoverageError, Finding, compare};
 use crate::fault::Exit;
-use crate::pg::net::connect::{Connector, describe};
-use judge::Finding;
 
 /// Exit code 0: the policy works with the schema. 2: it doesn't, or is wrong itself. 1: the database
 /// can't be asked.
@@ -22,7 +17,7 @@ pub(super) fn run(args: &Check) -> Result<Exit, Stop> {
     }
     let mut exit = Exit::Done;
     for postgres in &config.postgres {
-        match block_on(compare(&config, postgres)) {
+        match block_on(async { compare(policy, postgres).await.map_err(stop) }) {
             Ok(findings) => {
                 for finding in &findings {
                     tell(finding)?;
@@ -45,20 +40,9 @@ fn tell(finding: &Finding) -> Result<(), Stop> {
     finding.ddl.iter().try_for_each(|ddl| say(&format!("      {ddl}")))
 }
 
-async fn compare(config: &Config, postgres: &PostgresConfig) -> Result<Vec<Finding>, Stop> {
-    let connector = Connector::new(postgres.upstream.clone()).map_err(Stop::usage)?;
-    let database = connector.database().to_owned();
-    let unasked = |error: &dyn std::fmt::Display| {
-        Stop::failed(format!(
-            "the schema of \"{database}\" behind {} can't be read: {error}",
-            postgres.listen
-        ))
-    };
-    let client = connector.own_login(&database).await.map_err(|error| unasked(&error))?;
-    let mut findings = Vec::new();
-    for table in config.policy.postgres.get(postgres.tables).into_iter().flatten() {
-        let live = live::read(&client, table).await.map_err(|error| unasked(&describe(&error)))?;
-        findings.extend(judge::judge(&config.policy, table, live.as_ref()));
+fn stop(error: CoverageError) -> Stop {
+    match error {
+        CoverageError::Files(_) => Stop::usage(error),
+        CoverageError::Unasked { .. } => Stop::failed(error),
     }
-    Ok(findings)
 }

@@ -1,0 +1,116 @@
+//! What came within a moment, joined: an entry for each principal.
+
+use super::entry::{Erased, event};
+use super::{Entry, Group, Principal, Record, Resolver};
+use crate::clock::rfc3339;
+use crate::ids::KeyId;
+use crate::keys::StandIn;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Subjects of one entry at most: a line stays below some 200 KiB.
+const SUBJECTS: usize = 10_000;
+
+/// Twelve bytes as the log writes them.
+pub fn text(stand_in: StandIn) -> String {
+    URL_SAFE_NO_PAD.encode(stand_in.0)
+}
+
+#[derive(Default)]
+struct Joined {
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    batches: u64,
+    values: u64,
+    /// The fields of each key, sorted and without repetition.
+    keys: HashMap<KeyId, Vec<Arc<str>>>,
+}
+
+impl Joined {
+    fn add(&mut self, record: &Record) {
+        self.first = Some(self.first.map_or(record.at, |at| at.min(record.at)));
+        self.last = Some(self.last.map_or(record.at, |at| at.max(record.at)));
+        self.batches += 1;
+        self.values += record.opened.len() as u64;
+        for (key, field) in &record.opened {
+            let Some(name) = record.fields.get(usize::from(field.0)) else { continue };
+            let fields = self.keys.entry(*key).or_default();
+            if let Err(at) = fields.binary_search(name) {
+                fields.insert(at, name.clone());
+            }
+        }
+    }
+}
+
+/// The entries of these records, in the order of their principals.
+///
+/// # Errors
+/// As [`Resolver::stand_ins`].
+pub(super) fn entries<'a>(
+    records: impl Iterator<Item = &'a Record>,
+    resolver: &dyn Resolver,
+) -> Result<Vec<Entry>, String> {
+    let mut joined: BTreeMap<&Principal, Joined> = BTreeMap::new();
+    for record in records {
+        joined.entry(&record.who).or_default().add(record);
+    }
+    let mut entries = Vec::new();
+    for (principal, joined) in joined {
+        write(principal, joined, resolver, &mut entries)?;
+    }
+    Ok(entries)
+}
+
+fn write(
+    principal: &Principal,
+    joined: Joined,
+    resolver: &dyn Resolver,
+    entries: &mut Vec<Entry>,
+) -> Result<(), String> {
+    let keys: Vec<KeyId> = joined.keys.keys().copied().collect();
+    let stand_ins = resolver.stand_ins(&keys)?;
+    let mut known: BTreeMap<Vec<Arc<str>>, Vec<String>> = BTreeMap::new();
+    let mut erased: BTreeMap<Vec<Arc<str>>, u64> = BTreeMap::new();
+    for (key, fields) in joined.keys {
+        match stand_ins.get(&key) {
+            Some(stand_in) => known.entry(fields).or_default().push(text(*stand_in)),
+            None => *erased.entry(fields).or_default() += 1,
+        }
+    }
+    let names = |fields: &[Arc<str>]| fields.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+    let mut groups = Vec::new();
+    for (fields, mut subjects) in known {
+        // Secrets of several purposes have a stand-in each; the same one comes twice only from another key.
+        subjects.sort_unstable();
+        subjects.dedup();
+        let chunks = subjects.chunks(SUBJECTS);
+        groups.extend(chunks.map(|part| Group { fields: names(&fields), subjects: part.to_vec() }));
+    }
+    let time = |at: Option<Timestamp>| at.map(rfc3339);
+    let base = Entry {
+        by: Some(principal.clone()),
+        from: time(joined.first),
+        until: time(joined.last),
+        ..Entry::new(event::OPENED)
+    };
+    let mut first = Entry {
+        batches: Some(joined.batches),
+        values: Some(joined.values),
+        erased: erased.into_iter().map(|(fields, keys)| Erased { fields: names(&fields), keys }).collect(),
+        ..base.clone()
+    };
+    let mut held = 0;
+    for group in groups {
+        if held + group.subjects.len() > SUBJECTS {
+            entries.push(std::mem::replace(&mut first, base.clone()));
+            held = 0;
+        }
+        held += group.subjects.len();
+        first.opened.push(group);
+    }
+    entries.push(first);
+    Ok(())
+}
