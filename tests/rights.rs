@@ -9,5 +9,7 @@ mod support;
 mod crash;
 #[path = "rights/erasure.rs"]
 mod erasure;
+#[path = "rights/last.rs"]
+mod last;
 #[path = "rights/receipts.rs"]
 mod receipts;

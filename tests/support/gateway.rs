@@ -21,8 +21,10 @@ pub struct Setup {
     pub upstream: String,
     /// More lines of the `[[postgres]]` section.
     pub postgres: String,
-    /// More lines of the `[keys]` section.
+    /// `store` of the `[keys]` section.
     pub store: String,
+    /// More lines of the `[keys]` section.
+    pub keys: String,
     /// `[fields]`, `[classes.…]`.
     pub fields: String,
     /// `[postgres.tables.…]`.
@@ -43,6 +45,7 @@ impl Setup {
             upstream: pg.upstream(),
             postgres: String::new(),
             store: "file:paravent.keystore".to_owned(),
+            keys: String::new(),
             fields: schema::FIELDS.to_owned(),
             tables: schema::TABLES.to_owned(),
             log: "trace".to_owned(),
@@ -54,10 +57,10 @@ impl Setup {
     /// The configuration file.
     pub fn toml(&self) -> String {
         format!(
-            "[keys]\nroot = \"file:keys\"\nstore = \"{}\"\nledger = \"file:paravent.ledger\"\n\n\
+            "[keys]\nroot = \"file:keys\"\nstore = \"{}\"\nledger = \"file:paravent.ledger\"\n{}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\ntokens = \"file:admin.tokens\"\n{}\n\
              [[postgres]]\nlisten = \"{}\"\nupstream = \"{}\"\n{}\n{}",
-            self.store, self.fields, self.listen, self.upstream, self.postgres, self.tables
+            self.store, self.keys, self.fields, self.listen, self.upstream, self.postgres, self.tables
         )
     }
 }

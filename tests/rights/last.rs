@@ -1,0 +1,160 @@
+//! An erasure to its last stage: swept out of the tables, then final once its generation's root key is gone.
+
+use crate::support::gateway::Setup;
+use crate::support::world::make_tables;
+use crate::support::{Gateway, Postgres, Raw, World, eventually, row};
+use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
+use std::path::Path;
+
+/// The receipts that a keystore holds, oldest first.
+fn receipts(keystore: &Path) -> Vec<Value> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let file = Connection::open_with_flags(keystore, flags).unwrap();
+    let mut statement = file.prepare("SELECT document FROM receipts ORDER BY number").unwrap();
+    let documents = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    documents.map(|document| serde_json::from_str(&document.unwrap()).unwrap()).collect()
+}
+
+fn stages(gateway: &Gateway) -> Vec<String> {
+    let receipts = receipts(&gateway.home.path("paravent.keystore"));
+    receipts.iter().map(|receipt| receipt["stage"].as_str().unwrap().to_owned()).collect()
+}
+
+fn all(gateway: &Gateway, stage: &str, count: usize) {
+    eventually(&format!("{count} receipts are {stage}"), || {
+        let stages = stages(gateway);
+        (stages.len() == count && stages.iter().all(|s| s == stage)).then_some(())
+    });
+}
+
+/// Lets the gateway's own login overwrite.
+fn may_sweep(pg: &Postgres) {
+    let mut superuser = Raw::connect_as(pg.port(), &[("user", "postgres"), ("database", "app")]);
+    superuser.rows("GRANT UPDATE ON people, comments TO paravent");
+}
+
+const STORED: &str = "SELECT first_name, last_name FROM people ORDER BY id";
+
+#[test]
+fn the_sealed_bytes_of_an_erased_person_leave_the_tables() {
+    let world = World::new();
+    may_sweep(&world.pg);
+    world.people(&["Ana", "Bea"]);
+    let mut client = world.through();
+    client.rows("INSERT INTO comments (author_id, body) VALUES (1, 'de Ana'), (2, 'de Bea')");
+    // A copy of hers in somebody else's row, made behind the gateway.
+    let mut direct = world.direct();
+    direct.rows("UPDATE people SET nick = (SELECT first_name FROM people WHERE id = 1) WHERE id = 2");
+    // Something that lay there in clear before the column was protected.
+    direct.rows("UPDATE comments SET body = 'en clair' WHERE author_id = 1");
+    let before = direct.rows("SELECT email, first_name, nick FROM people ORDER BY id");
+    world.gateway.admin().erase(1);
+    all(&world.gateway, "swept", 1);
+    let after = direct.rows("SELECT email, first_name, nick FROM people ORDER BY id");
+    assert_eq!(after[0][1], None);
+    assert_ne!(after[0][0], before[0][0], "the token is another");
+    assert_eq!((&after[1][0], &after[1][1], &after[1][2]), (&before[1][0], &before[1][1], &None));
+    assert_eq!(direct.rows("SELECT body FROM comments WHERE author_id = 1"), [[None]]);
+    let seen = client.rows("SELECT email, first_name FROM people ORDER BY id");
+    assert_eq!(seen, [row(["", "NULL"]), row(["Bea@people.example", "Bea"])], "and reads as before");
+    let receipt = receipts(&world.gateway.home.path("paravent.keystore")).remove(0);
+    let place = |name: &str, rows: u64| serde_json::json!({ "place": format!("app public.{name}"), "rows": rows });
+    let swept = receipt["swept"].as_array().unwrap();
+    let expected = [
+        place("people.email", 1),
+        place("people.first_name", 1),
+        place("people.last_name", 1),
+        place("people.nick", 1),
+        place("comments.body", 1),
+    ];
+    assert_eq!(swept.len(), expected.len(), "{swept:?}");
+    assert!(expected.iter().all(|place| swept.contains(place)), "{swept:?}");
+    let codes: Vec<_> = receipt["not_covered"].as_array().unwrap().iter().map(|n| n["code"].clone()).collect();
+    assert!(!codes.contains(&"place-out-of-reach".into()) && !codes.contains(&"not-swept".into()), "{codes:?}");
+}
+
+#[test]
+fn a_place_that_the_gateway_may_not_change_is_told_in_the_receipt() {
+    let world = World::new();
+    world.people(&["Ana"]);
+    world.gateway.admin().erase(1);
+    all(&world.gateway, "swept", 1);
+    let receipt = receipts(&world.gateway.home.path("paravent.keystore")).remove(0);
+    let missed: Vec<_> = receipt["not_covered"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["code"] == "place-out-of-reach")
+        .map(|entry| (entry["what"].as_str().unwrap(), entry["why"].as_str().unwrap()))
+        .collect();
+    assert!(missed.iter().any(|(what, why)| *what == "app public.people.email" && why.contains("permission denied")));
+    assert!(receipt["swept"].as_array().unwrap().is_empty());
+}
+
+/// A gateway that rotates as soon as it can, with a place for backups.
+fn rotating(pg: &Postgres, every: &str) -> Gateway {
+    make_tables(pg);
+    may_sweep(pg);
+    let mut setup = Setup::new(pg);
+    setup.log = "info".to_owned();
+    setup.keys = format!("rotate_every = \"{every}\"\nbackup = \"backups\"\n");
+    Gateway::with(setup)
+}
+
+#[test]
+fn receipts_become_final_by_themselves_while_traffic_goes_on() {
+    let pg = Postgres::start();
+    let mut gateway = rotating(&pg, "1s");
+    let mut client = Raw::connect(gateway.port(), "app");
+    for n in 1..=12 {
+        client.rows(&format!("INSERT INTO people (email, first_name) VALUES ('p{n}@x.example', 'Nom {n}')"));
+    }
+    for id in [3, 7] {
+        gateway.admin().erase(id);
+    }
+    for n in 13..=40 {
+        client.rows(&format!("INSERT INTO people (email, first_name) VALUES ('p{n}@x.example', 'Nom {n}')"));
+        let found = client.rows(&format!("SELECT id FROM people WHERE email = 'p{}@x.example'", n - 1));
+        assert_eq!(found, [row([&(n - 1).to_string()])]);
+    }
+    all(&gateway, "final", 2);
+    gateway.restart();
+    let mut client = Raw::connect(gateway.port(), "app");
+    let rows = client.rows("SELECT id, email, first_name FROM people ORDER BY id");
+    for (row, n) in rows.iter().zip(1..) {
+        let gone = [3, 7].contains(&n);
+        let shown = (row[1].as_deref().unwrap(), row[2].as_deref());
+        let name = format!("Nom {n}");
+        let email = format!("p{n}@x.example");
+        assert_eq!(shown, if gone { ("", None) } else { (email.as_str(), Some(name.as_str())) });
+    }
+    let receipt = receipts(&gateway.home.path("paravent.keystore")).remove(0);
+    assert_eq!(receipt["finality"], "operator-attested");
+    assert!(!String::from_utf8_lossy(&std::fs::read(gateway.home.path("keys")).unwrap()).starts_with("1 "));
+}
+
+#[test]
+fn a_backup_is_made_and_restored_on_the_command_line_and_brings_nobody_back() {
+    let mut world = World::new();
+    world.people(&["Ana", "Bea"]);
+    let run = |args: &[&str]| world.gateway.home.run(args);
+    let locked = run(&["keystore", "backup", "copy"]);
+    assert_eq!(locked.status.code(), Some(1), "the gateway runs");
+    assert!(String::from_utf8_lossy(&locked.stderr).contains("locked"));
+    assert_eq!(world.gateway.terminate(), Some(0));
+    let run = |args: &[&str]| world.gateway.home.run(args);
+    let made = run(&["keystore", "backup", "copy"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(world.gateway.home.path("copy").exists());
+    world.gateway.restart();
+    world.gateway.admin().erase(1);
+    assert_eq!(world.gateway.terminate(), Some(0));
+    let put = world.gateway.home.run(&["keystore", "restore", "copy"]);
+    assert!(put.status.success(), "{}", String::from_utf8_lossy(&put.stderr));
+    world.gateway.restart();
+    let rows = world.through().rows("SELECT first_name FROM people ORDER BY id");
+    assert_eq!(rows, [row(["NULL"]), row(["Bea"])]);
+    assert_eq!(world.gateway.admin().state(1).as_deref(), Some("erased"));
+    assert_eq!(world.direct().rows(STORED).len(), 2);
+}
