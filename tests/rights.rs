@@ -5,6 +5,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "rights/attack.rs"]
+mod attack;
 #[path = "rights/crash.rs"]
 mod crash;
 #[path = "rights/erasure.rs"]

@@ -30,7 +30,9 @@ pub async fn restore(config: &Config, backup: &Path) -> Result<Option<PathBuf>, 
         }
         Err(error) => {
             let back = kept.as_ref().map_or(std::fs::remove_file(store), |kept| std::fs::rename(kept, store));
-            back.map_err(|again| AppError::failed(format!("{error}; and what was there before stays aside: {again}")))?;
+            back.map_err(|again| {
+                AppError::failed(format!("{error}; and what was there before stays aside: {again}"))
+            })?;
             Err(error)
         }
     }

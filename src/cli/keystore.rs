@@ -16,9 +16,9 @@ pub(super) fn run(command: KeystoreCommand) -> Result<Exit, Stop> {
             Some(url) => online(&Remote::new(&url, admin.ca)?, to.as_deref())?,
             None => {
                 let config = load(&config.path)?;
-                let to = to.or_else(|| config.keys.backup.clone()).ok_or_else(|| {
-                    Stop::usage("say where the backup goes, or set `backup` in [keys]")
-                })?;
+                let to = to
+                    .or_else(|| config.keys.backup.clone())
+                    .ok_or_else(|| Stop::usage("say where the backup goes, or set `backup` in [keys]"))?;
                 let made = block_on(async { app::back_up(&config, &to).await.map_err(failed) })?;
                 say(&format!("{}: {} secrets verified", made.file.display(), made.secrets))?;
             }

@@ -10,8 +10,9 @@ pub(super) struct Remote(Client);
 
 impl Remote {
     pub(super) fn new(url: &str, ca: Option<PathBuf>) -> Result<Self, Stop> {
-        let token = std::env::var("PARAVENT_ADMIN_TOKEN")
-            .map_err(|_| Stop::usage("PARAVENT_ADMIN_TOKEN holds no token; `paravent admin token` makes one"))?;
+        let token = std::env::var("PARAVENT_ADMIN_TOKEN").map_err(|_| {
+            Stop::usage("PARAVENT_ADMIN_TOKEN holds no token; `paravent admin token` makes one")
+        })?;
         Client::new(url, token, ca).map(Self).map_err(stop)
     }
 

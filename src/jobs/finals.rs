@@ -30,18 +30,25 @@ impl Jobs {
                 proven: inner.roots.destruction_is_proven(),
             })
             .collect();
-        if gone.is_empty() {
-            return Ok(());
-        }
+        let mut ended = Vec::new();
         for sweep in sweeps {
-            match inner.rights.issuer().advance(&sweep.receipt, Step::Destroyed(gone.clone())).await {
+            let gone: Vec<_> = gone.iter().filter(|g| g.generation <= sweep.highest.0).cloned().collect();
+            // Not before all are gone: a receipt is signed anew for each step.
+            if gone.len() != sweep.highest.0 as usize {
+                continue;
+            }
+            match inner.rights.issuer().advance(&sweep.receipt, Step::Destroyed(gone)).await {
                 Ok(receipt) if receipt.stage == Stage::Final => {
-                    store.end_sweep(&sweep.receipt).await?;
                     tracing::info!(target: "audit", event = "receipt.final", receipt = receipt.id, "a receipt is final");
+                    // Queued now, awaited together: they share a commit.
+                    ended.push(store.end_sweep(&sweep.receipt));
                 }
                 Ok(_) | Err(RightsError::NotFound) => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+        for end in ended {
+            end.await?;
         }
         Ok(())
     }

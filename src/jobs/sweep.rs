@@ -48,6 +48,7 @@ impl Jobs {
                     all.missed.extend(one.missed);
                 }
             }
+            let mut over = Vec::new();
             for (sweep, swept) in pending.iter().zip(swept) {
                 let place = |(place, rows)| SweptPlace { place, rows };
                 let missed =
@@ -61,7 +62,11 @@ impl Jobs {
                     Err(RightsError::NotFound) => return Ok(()),
                     other => drop(other?),
                 }
-                store.set_sweep(&sweep.receipt, None).await?;
+                // Queued now, awaited together: they share a commit.
+                over.push(store.set_sweep(&sweep.receipt, None));
+            }
+            for over in over {
+                over.await?;
             }
         }
     }

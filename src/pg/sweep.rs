@@ -20,7 +20,8 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 /// Rows that are changed by one statement: their locks are held for so long.
 const BATCH: usize = 500;
 /// How long a statement waits for rows that others hold.
-const PATIENCE: &str = "SET lock_timeout = '5s'; SET statement_timeout = '10min'; SET standard_conforming_strings = on";
+const PATIENCE: &str =
+    "SET lock_timeout = '5s'; SET statement_timeout = '10min'; SET standard_conforming_strings = on";
 
 /// The tables behind one listener.
 pub struct Sweeper {
@@ -53,6 +54,8 @@ struct Row {
     at: String,
     /// What tells whose it was, and that it still is: the envelope's head, the token, or the clear value.
     mark: String,
+    /// The row's subject, as text.
+    whose: Option<String>,
 }
 
 impl Sweeper {
@@ -80,7 +83,9 @@ impl Sweeper {
                 Err(error) => {
                     for (erased, swept) in erased.iter().zip(&mut swept) {
                         if erased.databases.contains(&database) {
-                            swept.missed.push((format!("{database} (the whole database)"), error.to_string()));
+                            swept
+                                .missed
+                                .push((format!("{database} (the whole database)"), error.to_string()));
                         }
                     }
                 }
@@ -100,11 +105,11 @@ impl Sweeper {
         for table in &self.tables {
             let columns = columns(client, table, &self.door).await.map_err(|e| e.to_string())?;
             for column in columns {
-                let place =
-                    format!("{database} {}.{}.{}", table.schema, table.name, column.placed.column);
+                let place = format!("{database} {}.{}.{}", table.schema, table.name, column.placed.column);
                 match self.column(client, &column, erased, fence).await {
                     Ok(counts) => {
-                        for (count, swept) in counts.into_iter().zip(swept.iter_mut()).filter(|(n, _)| *n > 0) {
+                        for (count, swept) in counts.into_iter().zip(swept.iter_mut()).filter(|(n, _)| *n > 0)
+                        {
                             swept.places.push((place.clone(), count));
                         }
                     }
@@ -133,17 +138,19 @@ impl Sweeper {
         if !owners.is_empty() {
             let marks: Vec<&String> = owners.keys().collect();
             let test = column.any_of(&marks);
-            self.overwrite(client, column, &test, fence, |mark| owners.get(mark).copied(), &mut counts).await?;
+            let owner = |row: &Row| owners.get(&row.mark).copied();
+            self.overwrite(client, column, &test, fence, owner, &mut counts).await?;
         }
-        for (number, erased) in erased.iter().enumerate() {
-            let Some(subject) = &erased.subject else { continue };
-            if column.table.subject.class != subject.class || column.table.subject.when.is_some() {
-                continue;
-            }
-            let whose = format!("c.{}::text = {}", quoted(&column.table.subject.column), literal(&subject.id));
+        let subjects = subjects(column, erased);
+        if !subjects.is_empty() {
+            let ids: Vec<String> = subjects.keys().map(|id| literal(id)).collect();
+            let whose = format!("{} = ANY(ARRAY[{}]::text[])", column.whose(), ids.join(", "));
             let test = format!("{whose} AND {}", column.in_clear());
-            let clear = |mark: &str| (!self.door.is_token(column.placed.field, mark)).then_some(number);
-            self.overwrite(client, column, &test, fence, clear, &mut counts).await?;
+            let owner = |row: &Row| {
+                let clear = !self.door.is_token(column.placed.field, &row.mark);
+                subjects.get(row.whose.as_deref().filter(|_| clear)?).copied()
+            };
+            self.overwrite(client, column, &test, fence, owner, &mut counts).await?;
         }
         Ok(counts)
     }
@@ -157,7 +164,8 @@ impl Sweeper {
         };
         for (number, erased) in erased.iter().enumerate() {
             match domain {
-                None => owners.extend(erased.keys.iter().map(|key| (envelope_head(column.binary, &key.0), number))),
+                None => owners
+                    .extend(erased.keys.iter().map(|key| (envelope_head(column.binary, &key.0), number))),
                 Some(domain) => {
                     let own = erased.tokens.iter().filter(|(of, _)| **of == **domain);
                     owners.extend(own.map(|(_, token)| (token.to_string(), number)));
@@ -174,27 +182,30 @@ impl Sweeper {
         column: &Column<'_>,
         test: &str,
         fence: &dyn Fence,
-        owner: impl Fn(&str) -> Option<usize>,
+        owner: impl Fn(&Row) -> Option<usize>,
         counts: &mut [u64],
     ) -> Result<(), Stop> {
         let mut idle = 0;
         loop {
             let found = column.find(client, test).await?;
-            let found: Vec<Row> = found.into_iter().filter(|row| owner(&row.mark).is_some()).collect();
+            let found: Vec<Row> = found.into_iter().filter(|row| owner(row).is_some()).collect();
             if found.is_empty() {
                 return Ok(());
             }
             let stand_ins = self.stand_ins(column, found.len(), fence).await?;
             let changed = column.replace(client, &found, &stand_ins).await?;
-            for mark in &changed {
-                if let Some(count) = owner(mark).and_then(|number| counts.get_mut(number)) {
+            for row in changed.iter().filter_map(|number| found.get(*number)) {
+                if let Some(count) = owner(row).and_then(|number| counts.get_mut(number)) {
                     *count += 1;
                 }
             }
             // Others change them at the same time; or a trigger or a policy keeps them as they are.
             idle = if changed.is_empty() { idle + 1 } else { 0 };
             if idle > 5 {
-                return Err(Stop::Missed(format!("{} rows stay as they are when they are updated", found.len())));
+                return Err(Stop::Missed(format!(
+                    "{} rows stay as they are when they are updated",
+                    found.len()
+                )));
             }
         }
     }
@@ -233,6 +244,20 @@ impl Sweeper {
         fence.fence(keys, tokens).await.map_err(Stop::Later)?;
         Ok(texts)
     }
+}
+
+/// Whose rows in that table hold nothing that may stay: erasure by subject id.
+fn subjects<'a>(column: &Column<'_>, erased: &'a [Erased]) -> HashMap<&'a str, usize> {
+    let here = &column.table.subject;
+    let mut subjects = HashMap::new();
+    for (number, erased) in erased.iter().enumerate() {
+        let Some(subject) = &erased.subject else { continue };
+        // Where a condition says whether a row is anybody's, a clear value may be nobody's.
+        if here.class == subject.class && here.when.is_none() {
+            subjects.insert(&*subject.id, number);
+        }
+    }
+    subjects
 }
 
 impl Places for Sweeper {
@@ -277,6 +302,10 @@ impl Column<'_> {
         format!("c.{}", quoted(&self.placed.column))
     }
 
+    fn whose(&self) -> String {
+        format!("c.{}::text", quoted(&self.table.subject.column))
+    }
+
     fn relation(&self) -> String {
         format!("{}.{} AS c", quoted(&self.table.schema), quoted(&self.table.name))
     }
@@ -314,36 +343,38 @@ impl Column<'_> {
 
     async fn find(&self, client: &Client, test: &str) -> Result<Vec<Row>, Stop> {
         let query = format!(
-            "SELECT c.tableoid::int8::text, c.ctid::text, {} FROM {} WHERE {test} LIMIT {BATCH}",
+            "SELECT c.tableoid::int8::text, c.ctid::text, {}, {} FROM {} WHERE {test} LIMIT {BATCH}",
             self.mark(),
+            self.whose(),
             self.relation()
         );
         let found = asked(client, &query).await?;
         let row = |cells: Vec<Option<String>>| {
-            let [table, at, mark] = <[Option<String>; 3]>::try_from(cells).ok()?;
-            Some(Row { table: table?, at: at?, mark: mark? })
+            let [table, at, mark, whose] = <[Option<String>; 4]>::try_from(cells).ok()?;
+            Some(Row { table: table?, at: at?, mark: mark?, whose })
         };
         Ok(found.into_iter().filter_map(row).collect())
     }
 
-    /// Overwrites those rows that are still where and what they were; their marks.
+    /// Overwrites those rows that are still where and what they were; which of them.
     async fn replace(
         &self,
         client: &Client,
         found: &[Row],
         stand_ins: &[Option<String>],
-    ) -> Result<Vec<String>, Stop> {
+    ) -> Result<Vec<usize>, Stop> {
         let values: Vec<String> = found
             .iter()
             .zip(stand_ins)
-            .map(|(row, new)| {
+            .enumerate()
+            .map(|(number, (row, new))| {
                 let new = new.as_ref().map_or("NULL".to_owned(), |text| literal(text));
-                format!("({}, {}, {}, {new})", row.table, literal(&row.at), literal(&row.mark))
+                format!("({number}, {}, {}, {}, {new})", row.table, literal(&row.at), literal(&row.mark))
             })
             .collect();
         let query = format!(
-            "UPDATE {} SET {} = v.new::text::{} FROM (VALUES {}) AS v (o, at, mark, new) WHERE c.tableoid::int8 = v.o \
-             AND c.ctid = v.at::tid AND {} = v.mark RETURNING v.mark",
+            "UPDATE {} SET {} = v.new::text::{} FROM (VALUES {}) AS v (number, o, at, mark, new) WHERE c.tableoid::int8 = v.o \
+             AND c.ctid = v.at::tid AND {} = v.mark RETURNING v.number::text",
             self.relation(),
             quoted(&self.placed.column),
             self.type_name,
@@ -351,7 +382,7 @@ impl Column<'_> {
             self.mark()
         );
         let changed = asked(client, &query).await?;
-        Ok(changed.into_iter().filter_map(|mut cells| cells.pop().flatten()).collect())
+        Ok(changed.into_iter().filter_map(|mut cells| cells.pop()??.parse().ok()).collect())
     }
 }
 

@@ -84,8 +84,9 @@ impl Door {
     /// # Errors
     /// [`ProtectError::Identifier`] for a field without tokens.
     pub fn dead_token(&self, field: FieldId) -> Result<DomainToken, ProtectError> {
-        let pseudonym =
-            self.pseudonym(field).ok_or(ProtectError::Identifier("the field is encrypted, it has no tokens"))?;
+        let pseudonym = self
+            .pseudonym(field)
+            .ok_or(ProtectError::Identifier("the field is encrypted, it has no tokens"))?;
         Ok(((&**pseudonym.domain).into(), Token::random(pseudonym.kind).into_boxed_str()))
     }
 }

@@ -62,10 +62,36 @@ pub struct Entry {
     pub what: What,
 }
 
+/// How the ledger writes: so that tests can let a disk fail.
+pub trait Disk: Send + Sync {
+    /// Writes all of the bytes at that place.
+    ///
+    /// # Errors
+    /// The system's; some of the bytes may be there.
+    fn write(&self, file: &mut File, at: u64, bytes: &[u8]) -> std::io::Result<()> {
+        file.seek(SeekFrom::Start(at))?;
+        file.write_all(bytes)
+    }
+
+    /// Makes what was written durable.
+    ///
+    /// # Errors
+    /// The system's: nobody knows what is there.
+    fn sync(&self, file: &File) -> std::io::Result<()> {
+        file.sync_all()
+    }
+}
+
+/// The system's own files.
+struct Files;
+
+impl Disk for Files {}
+
 /// The ledger's file.
 pub struct Ledger {
     path: PathBuf,
     state: Mutex<State>,
+    disk: Box<dyn Disk>,
 }
 
 struct State {
@@ -86,6 +112,14 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        Self::open_on(path, Box::new(Files))
+    }
+
+    /// As [`Ledger::open`], with another way to write.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_on(path: &Path, disk: Box<dyn Disk>) -> Result<Self, LedgerError> {
         let io = |source| LedgerError::Io { path: path.to_owned(), source };
         let new = !path.exists();
         let mut options = OpenOptions::new();
@@ -102,7 +136,7 @@ impl Ledger {
         }
         let mut state = State { file, length: 0, head: NONE, entries: Vec::new(), stopped: false };
         state.read(path)?;
-        Ok(Self { path: path.to_owned(), state: Mutex::new(state) })
+        Ok(Self { path: path.to_owned(), state: Mutex::new(state), disk })
     }
 
     /// Appends an entry: on disk when this returns. Blocks.
@@ -120,10 +154,11 @@ impl Ledger {
         let json = serde_json::to_string(&entry).map_err(|e| io(e.into()))?;
         let hash = sha256(&[&state.head.hash, json.as_bytes()]);
         let line = format!("{json} {}\n", hex::encode(hash));
-        if let Err(e) = state.write(line.as_bytes()) {
+        let length = state.length;
+        let written = self.disk.write(&mut state.file, length, line.as_bytes());
+        if let Err(e) = written.and_then(|()| self.disk.sync(&state.file)) {
             // After a failed fsync the kernel may have dropped the pages: nothing later can be believed.
             state.stopped = true;
-            let length = state.length;
             let _ = state.file.set_len(length).and_then(|()| state.file.sync_all());
             return Err(io(e));
         }
@@ -144,12 +179,6 @@ impl Ledger {
 }
 
 impl State {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<()> {
-        self.file.seek(SeekFrom::Start(self.length))?;
-        self.file.write_all(line)?;
-        self.file.sync_all()
-    }
-
     fn read(&mut self, path: &Path) -> Result<(), LedgerError> {
         let io = |source| LedgerError::Io { path: path.to_owned(), source };
         let mut bytes = Vec::new();

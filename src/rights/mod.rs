@@ -18,7 +18,7 @@ mod tests;
 
 pub use erase::Erasure;
 pub use error::{LedgerError, RightsError};
-pub use ledger::{Entry, Ledger, What};
+pub use ledger::{Disk, Entry, Ledger, What};
 pub use receipt::{
     AuditHead, Finality, GenerationGone, NotCovered, Receipt, Replicas, Stage, Swept, TYPE, Times, commitment,
 };

@@ -16,20 +16,38 @@ fn receipts(keystore: &Path) -> Vec<Value> {
     documents.map(|document| serde_json::from_str(&document.unwrap()).unwrap()).collect()
 }
 
-fn stages(gateway: &Gateway) -> Vec<String> {
-    let receipts = receipts(&gateway.home.path("paravent.keystore"));
-    receipts.iter().map(|receipt| receipt["stage"].as_str().unwrap().to_owned()).collect()
+/// How many receipts there are, and how many of them are at that stage.
+fn count(gateway: &Gateway, stage: &str) -> (usize, usize) {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let file = Connection::open_with_flags(gateway.home.path("paravent.keystore"), flags).unwrap();
+    let of = format!(
+        "SELECT count(*), count(*) FILTER (WHERE document LIKE '%\"stage\":\"{stage}\"%') FROM receipts"
+    );
+    let (all, there) =
+        file.query_row(&of, [], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?))).unwrap();
+    (all as usize, there as usize)
 }
 
-fn all(gateway: &Gateway, stage: &str, count: usize) {
-    eventually(&format!("{count} receipts are {stage}"), || {
-        let stages = stages(gateway);
-        (stages.len() == count && stages.iter().all(|s| s == stage)).then_some(())
-    });
+pub fn all(gateway: &Gateway, stage: &str, expected: usize) {
+    let mut before = usize::MAX;
+    loop {
+        // As long as more and more are there, it is worth waiting.
+        let left = eventually(&format!("{expected} receipts are {stage}"), || {
+            let (all, there) = count(gateway, stage);
+            assert_eq!(all, expected);
+            let left = expected - there;
+            (left < before).then_some(left)
+        });
+        if left == 0 {
+            return;
+        }
+        before = left;
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 /// Lets the gateway's own login overwrite.
-fn may_sweep(pg: &Postgres) {
+pub fn may_sweep(pg: &Postgres) {
     let mut superuser = Raw::connect_as(pg.port(), &[("user", "postgres"), ("database", "app")]);
     superuser.rows("GRANT UPDATE ON people, comments TO paravent");
 }
@@ -59,7 +77,8 @@ fn the_sealed_bytes_of_an_erased_person_leave_the_tables() {
     let seen = client.rows("SELECT email, first_name FROM people ORDER BY id");
     assert_eq!(seen, [row(["", "NULL"]), row(["Bea@people.example", "Bea"])], "and reads as before");
     let receipt = receipts(&world.gateway.home.path("paravent.keystore")).remove(0);
-    let place = |name: &str, rows: u64| serde_json::json!({ "place": format!("app public.{name}"), "rows": rows });
+    let place =
+        |name: &str, rows: u64| serde_json::json!({ "place": format!("app public.{name}"), "rows": rows });
     let swept = receipt["swept"].as_array().unwrap();
     let expected = [
         place("people.email", 1),
@@ -70,8 +89,12 @@ fn the_sealed_bytes_of_an_erased_person_leave_the_tables() {
     ];
     assert_eq!(swept.len(), expected.len(), "{swept:?}");
     assert!(expected.iter().all(|place| swept.contains(place)), "{swept:?}");
-    let codes: Vec<_> = receipt["not_covered"].as_array().unwrap().iter().map(|n| n["code"].clone()).collect();
-    assert!(!codes.contains(&"place-out-of-reach".into()) && !codes.contains(&"not-swept".into()), "{codes:?}");
+    let codes: Vec<_> =
+        receipt["not_covered"].as_array().unwrap().iter().map(|n| n["code"].clone()).collect();
+    assert!(
+        !codes.contains(&"place-out-of-reach".into()) && !codes.contains(&"not-swept".into()),
+        "{codes:?}"
+    );
 }
 
 #[test]
@@ -88,7 +111,11 @@ fn a_place_that_the_gateway_may_not_change_is_told_in_the_receipt() {
         .filter(|entry| entry["code"] == "place-out-of-reach")
         .map(|entry| (entry["what"].as_str().unwrap(), entry["why"].as_str().unwrap()))
         .collect();
-    assert!(missed.iter().any(|(what, why)| *what == "app public.people.email" && why.contains("permission denied")));
+    assert!(
+        missed
+            .iter()
+            .any(|(what, why)| *what == "app public.people.email" && why.contains("permission denied"))
+    );
     assert!(receipt["swept"].as_array().unwrap().is_empty());
 }
 

@@ -198,6 +198,18 @@ impl Postgres {
         String::from_utf8(out.stdout).unwrap()
     }
 
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// Starts again after [`Postgres::stop`], maybe on another port.
+    pub fn start_again(&mut self) {
+        let (port, child) = spawn(self.dir.path(), &Options::default());
+        self.port = port;
+        *self.child.lock().unwrap_or_else(PoisonError::into_inner) = child;
+    }
+
     /// Ends it at once, as a crash would, and waits until it is gone.
     pub fn stop(&self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
