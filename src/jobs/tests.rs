@@ -166,7 +166,7 @@ async fn a_backup_from_before_the_rotation_opens_no_more_and_one_from_it_does() 
     restore(&before, &path).unwrap().unwrap();
     let keys = FileRoots::open(folder.path().join("keys")).unwrap();
     let store = Arc::new(Embedded::open(&path).unwrap());
-    let opened = crate::keyring::Keyring::open(store, &keys, crate::keyring::Options::default()).await;
+    let opened = Keyring::open(store, &keys, crate::keyring::Options::default()).await;
     assert!(matches!(opened, Err(KeyringError::Root { generation: 1, .. })));
     restore(&during, &path).unwrap().unwrap();
     all_there(&House::at(folder).await, &there).await;

@@ -129,6 +129,7 @@ impl Keystore for Store {
         job(id: &str) -> Option<Box<str>>;
         receipt(id: &str) -> Option<Box<str>>;
         receipts() -> Vec<Box<str>>;
+        restricted() -> Vec<Subject>;
         ledger_head() -> Option<LedgerHead>;
     }
     delegate! { change:
@@ -145,6 +146,7 @@ impl Keystore for Store {
         write(write: Write) -> Vec<Held>;
         bind(bind: Bind) -> ();
         erase(erase: Erase) -> Erased;
+        restrict(subject: &Subject, on: bool) -> bool;
         set_sweep(receipt: &str, subject: Option<SealedSubject>) -> ();
         end_sweep(receipt: &str) -> ();
         fence(keys: Vec<KeyId>, tokens: Vec<(Box<str>, Box<str>)>, ledger: Option<LedgerHead>) -> ();
