@@ -4,12 +4,14 @@
 //! algorithm excludes ([`TooLong`]).
 
 pub mod aead;
+pub mod bulk;
 pub mod kdf;
 pub mod random;
 pub mod sign;
 pub mod signed;
 
 pub use aead::{NONCE_LEN, NotAuthentic, Opener, TAG_LEN, TooLong, open_append, seal_in_place};
+pub use bulk::BulkKey;
 pub use kdf::{expand, hmac_sha256, sha256};
 pub use random::{random, random_secret};
 pub use sign::{PublicKey, SigningKey};

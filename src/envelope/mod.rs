@@ -7,6 +7,7 @@
 //! There is no function that answers "does this look like an envelope?": the column says so.
 
 mod armour;
+mod body;
 mod canonical;
 mod field;
 mod parse;
@@ -14,6 +15,10 @@ mod plaintext;
 mod seal;
 
 pub use armour::{ARMOUR_PREFIX, ArmourError, armour, armour_into, armoured_len, dearmour, dearmour_into};
+pub use body::{
+    BODY_HEADER_LEN, BODY_VERSION, BodyHeader, BodyOpenError, BodyOpener, BodySealer, CHUNK_LEN, SALT_LEN,
+    SEALED_CHUNK_LEN, body_len, open_body, sealed_body_len,
+};
 pub use canonical::{is_canonical, max_len as max_value_len};
 pub use field::{FieldName, FieldNameError, MAX_FIELD_NAME, field_tag};
 pub use parse::{EnvelopeRef, HEADER_LEN, LayoutError, MAX_LEN, MAX_PLAINTEXT, MIN_LEN, OVERHEAD, VERSION};

@@ -5,15 +5,18 @@ use super::exchange::{Body, UNTRUE};
 use super::head::{self, Types};
 use super::json_body::Opening;
 use super::links::Turner;
+use super::media::MediaOpening;
 use super::person;
 use super::plan::Plan;
 use super::problem::Problem;
 use super::pump::{Pump, Stage};
+use super::range::{Wanted, content_range};
 use super::shield::{Ended, Read, Shield, Whose, shown_text};
 use super::sources::Sources;
 use super::target;
-use crate::ids::Subject;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
+use crate::ids::{FieldId, Subject};
+use crate::protect::body_len;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, response};
 use hyper::body::Body as _;
 use std::sync::Arc;
 
@@ -23,8 +26,9 @@ pub(super) struct Answering {
     pub(super) shield: Shield,
     pub(super) sources: Sources,
     pub(super) turner: Option<Arc<Turner>>,
-    /// The request was HEAD.
-    pub(super) head: bool,
+    /// What of a sealed body is wanted.
+    pub(super) wanted: Wanted,
+    pub(super) method: Method,
 }
 
 impl Answering {
@@ -59,12 +63,17 @@ impl Answering {
         }
         let owners = self.sources.owners(&self.plan, true);
         self.headers(head, &owners).await?;
-        let none = self.head
+        let none = self.method == Method::HEAD
             || body.is_end_stream()
             || matches!(
                 head.status,
                 StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT
             );
+        let read = self.method == Method::GET || self.method == Method::HEAD;
+        if let Some((field, owner)) = self.plan.body.filter(|_| read) {
+            let whose = owners.get(owner).map_or(Whose::Nobody, |(_, whose)| whose.clone());
+            return self.media(head, body, field, whose).await;
+        }
         let types = Types::of(&head.headers).unwrap_or(Types::Other);
         let json = matches!(types, Types::Json | Types::Lines) && !self.plan.answer.tree.is_empty();
         if none || !json {
@@ -98,8 +107,76 @@ impl Answering {
             None,
         );
         let pumped = pump.start().await?;
-        head::rewritten(&mut head.headers, pumped.length);
+        head::rewritten(&mut head.headers, pumped.length.map(|n| n as u64));
         truthful(&mut head.headers);
+        Ok(pumped.body)
+    }
+
+    /// A whole body, opened.
+    async fn media(
+        &self,
+        head: &mut response::Parts,
+        body: Body,
+        field: FieldId,
+        whose: Whose,
+    ) -> Result<Body, Problem> {
+        let headers = &head.headers;
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+        let (sealed, boundary) = match head.status {
+            StatusCode::OK => (length, None),
+            StatusCode::PARTIAL_CONTENT => match text(header::CONTENT_TYPE).and_then(byteranges) {
+                Some(boundary) => (None, Some(boundary)),
+                None => match text(header::CONTENT_RANGE).and_then(content_range) {
+                    Some((0, _, length)) => (Some(length), None),
+                    _ => return Err(Problem::answer("it is not the part that was asked for")),
+                },
+            },
+            StatusCode::RANGE_NOT_SATISFIABLE => return Err(Problem::range()),
+            // What the service says about it, and no body of ours.
+            _ => return Ok(body),
+        };
+        if !matches!(coding::of(headers), Ok(None)) {
+            return Err(Problem::answer("a sealed body has no Content-Encoding"));
+        }
+        if self.method == Method::HEAD {
+            // The clear length is told where the sealed one is.
+            head::rewritten(&mut head.headers, sealed.and_then(body_len));
+            kept(&mut head.headers);
+            return Ok(body);
+        }
+        // Without its length no range can be told: the whole is given.
+        let wanted = if sealed.is_some() || boundary.is_some() { self.wanted } else { Wanted::All };
+        let stage = MediaOpening::new(field, whose, self.shield.clone(), wanted, boundary.as_deref(), sealed);
+        let (kind, told) = (stage.kind(), stage.told());
+        let pump = Pump::new(Input::new(body, None), Stage::Opened(Box::new(stage)), Encoder::Plain, None);
+        let pumped = pump.start().await?;
+        let total = told.lock().and_then(body_len);
+        let span = total.and_then(|total| wanted.span(total));
+        let length = match (wanted, total, span) {
+            (Wanted::All, total, _) => total,
+            (_, Some(total), Some((first, last))) => {
+                let range = format!("bytes {first}-{last}/{total}");
+                let range = HeaderValue::try_from(range).map_err(|_| Problem::internal())?;
+                head.status = StatusCode::PARTIAL_CONTENT;
+                head.headers.insert(header::CONTENT_RANGE, range);
+                Some(last - first + 1)
+            }
+            _ => return Err(Problem::range()),
+        };
+        if wanted == Wanted::All {
+            head.status = StatusCode::OK;
+            head.headers.remove(header::CONTENT_RANGE);
+        }
+        if boundary.is_some() {
+            head.headers.remove(header::CONTENT_TYPE);
+            let kind = kind.lock().take().and_then(|kind| HeaderValue::try_from(kind).ok());
+            if let Some(kind) = kind {
+                head.headers.insert(header::CONTENT_TYPE, kind);
+            }
+        }
+        head::rewritten(&mut head.headers, pumped.length.map(|n| n as u64).or(length));
+        kept(&mut head.headers);
         Ok(pumped.body)
     }
 
@@ -170,6 +247,25 @@ fn last_segment(address: &str) -> Option<String> {
         let decoded = target::decode(last);
         person::canonical(&decoded).ok().map(str::to_owned)
     })
+}
+
+/// The boundary of a `multipart/byteranges`.
+fn byteranges(kind: &str) -> Option<String> {
+    let (essence, params) = kind.split_once(';')?;
+    if !essence.trim().eq_ignore_ascii_case("multipart/byteranges") {
+        return None;
+    }
+    let boundary = params.split(';').find_map(|param| {
+        let (name, value) = param.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"').to_owned())
+    })?;
+    (!boundary.is_empty()).then_some(boundary)
+}
+
+/// A sealed body opens at any offset.
+fn kept(headers: &mut HeaderMap) {
+    truthful(headers);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
 }
 
 /// An answer that was opened holds personal data in clear, and changes when a person is erased: nobody keeps it.

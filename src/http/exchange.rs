@@ -7,14 +7,17 @@ use super::head::{self, Types};
 use super::json_body::{Owners, Sealing};
 use super::jwt::Verifier;
 use super::links::Turner;
+use super::media::MediaSealing;
+use super::multipart_body::MultipartBody;
 use super::plan::Plan;
 use super::problem::Problem;
 use super::pump::{Pump, Stage};
+use super::range::Wanted;
 use super::route::{Match, Routes};
-use super::shield::{Ended, Shield};
+use super::shield::{Ended, Shield, Whose};
 use super::sources::Sources;
 use crate::config::HttpListener;
-use crate::protect::Door;
+use crate::protect::{Door, sealed_body_len};
 use bytes::Bytes;
 use http::{Method, Uri, header, request, response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -103,11 +106,19 @@ impl Gate {
         let owners = sources.owners(plan, false);
         head::seal(plan, &params, head, &shield, &owners).await?;
         let body = self.body(Arc::clone(plan), head, body, &shield, &owners).await?;
-        head::forget(head);
+        let media = plan.body.is_some() && head.method == Method::GET;
+        let wanted = if media { Wanted::of(&head.headers) } else { Wanted::All };
+        head::forget(head, wanted);
         let turner = (plan.links || plan.location)
             .then(|| Arc::new(Turner { routes: Arc::clone(&inner.routes), plans: Arc::clone(&inner.plans) }));
-        let answering =
-            Answering { plan: Arc::clone(plan), shield, sources, turner, head: head.method == Method::HEAD };
+        let answering = Answering {
+            plan: Arc::clone(plan),
+            shield,
+            sources,
+            turner,
+            wanted,
+            method: head.method.clone(),
+        };
         Ok((body, Exchange { answering: Some(Box::new(answering)) }))
     }
 
@@ -127,6 +138,19 @@ impl Gate {
             return Ok(body);
         }
         let coding = coding::of(&head.headers).map_err(|_| Problem::coding())?;
+        if let Some((field, owner)) = plan.body {
+            // What is stored is no longer in that coding, and says that it is.
+            if coding.is_some() {
+                return Err(Problem::coding());
+            }
+            let whose = owners.get(owner).map_or(Whose::Nobody, |(_, whose)| whose.clone());
+            let length = body.size_hint().exact().and_then(sealed_body_len);
+            let stage = Stage::Sealed(Box::new(MediaSealing::new(field, whose, shield.clone())));
+            let pump = Pump::new(Input::new(body, None), stage, Encoder::Plain, Some(shield.clone()));
+            let pumped = pump.start().await?;
+            head::rewritten(&mut head.headers, pumped.length.map(|n| n as u64).or(length));
+            return Ok(pumped.body);
+        }
         let types = Types::of(&head.headers).map_err(|_| Problem::media_type(&plan.path))?;
         let (own, shared) = (Arc::clone(&plan), shield.clone());
         let stage = match types {
@@ -139,11 +163,14 @@ impl Gate {
             Types::Form if !plan.form.is_empty() => {
                 Stage::Form(Box::new(FormBody::new(own, shared, Arc::clone(owners))))
             }
+            Types::Multipart(boundary) if !plan.form.is_empty() => {
+                Stage::Multipart(Box::new(MultipartBody::new(own, shared, Arc::clone(owners), &boundary)))
+            }
             _ => return Err(Problem::media_type(&plan.path)),
         };
         let pump = Pump::new(Input::new(body, coding), stage, Encoder::new(coding), Some(shield.clone()));
         let pumped = pump.start().await?;
-        head::rewritten(&mut head.headers, pumped.length);
+        head::rewritten(&mut head.headers, pumped.length.map(|n| n as u64));
         Ok(pumped.body)
     }
 }

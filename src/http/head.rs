@@ -5,6 +5,7 @@ use super::exchange::UNTRUE;
 use super::json_body::Owners;
 use super::plan::Plan;
 use super::problem::Problem;
+use super::range::Wanted;
 use super::shield::{Shield, Whose, Write, stored_text};
 use super::target::{self, decode_form_exact, encode_query, encode_segment};
 use super::value;
@@ -182,7 +183,7 @@ fn retarget(uri: &mut Uri, target: &str) -> Result<(), Problem> {
 }
 
 /// A body was rewritten: its length, and what was computed over it.
-pub(super) fn rewritten(headers: &mut HeaderMap, length: Option<usize>) {
+pub(super) fn rewritten(headers: &mut HeaderMap, length: Option<u64>) {
     match length {
         Some(length) => {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -197,15 +198,20 @@ pub(super) fn rewritten(headers: &mut HeaderMap, length: Option<usize>) {
 }
 
 /// Takes out of a request what its answer could not keep: codings that can't be undone, parts of a body, and "not
-/// modified" for what an erasure may have changed.
-pub(super) fn forget(head: &mut request::Parts) {
+/// modified" for what an erasure may have changed. Of a sealed body the chunks are asked for that hold what is wanted.
+pub(super) fn forget(head: &mut request::Parts, wanted: Wanted) {
     let read = matches!(head.method, Method::GET | Method::HEAD);
     let headers = &mut head.headers;
     if read {
         headers.remove(header::IF_NONE_MATCH);
         headers.remove(header::IF_MODIFIED_SINCE);
-        headers.remove(header::RANGE);
-        headers.remove(header::IF_RANGE);
+        match wanted.sealed().map(HeaderValue::try_from) {
+            Some(Ok(range)) => drop(headers.insert(header::RANGE, range)),
+            _ => {
+                headers.remove(header::RANGE);
+                headers.remove(header::IF_RANGE);
+            }
+        }
     }
     for name in ["want-digest", "want-content-digest", "want-repr-digest", "a-im"] {
         headers.remove(name);

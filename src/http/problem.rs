@@ -159,6 +159,38 @@ impl Problem {
         )
     }
 
+    /// Values of a creation in several places that can't be made at once.
+    pub(super) fn several() -> Self {
+        Self::refused(
+            "several-places",
+            "A creation's data stands in several places",
+            "the answer is to tell whose the data is, and it stands in several parts of the request",
+            "declare one body's members, or one file, with a response: subject; or a subject that the request tells",
+        )
+    }
+
+    /// A whole body whose person was erased.
+    pub(super) fn erased() -> Self {
+        Self::new(
+            StatusCode::GONE,
+            "erased-body",
+            "The body was erased",
+            "the person whose body this is was erased",
+            "nothing brings it back",
+        )
+    }
+
+    /// A range beyond a body's end.
+    pub(super) fn range() -> Self {
+        Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "media-range",
+            "The range lies beyond the body's end",
+            "no byte of the range is in the body",
+            "ask for less",
+        )
+    }
+
     /// A subject's id in another spelling than its canonical one.
     pub(super) fn subject_id() -> Self {
         Self::refused(

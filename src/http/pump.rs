@@ -4,6 +4,8 @@ use super::coding::{Encoder, Input, InputError};
 use super::exchange::{Body, BodyError};
 use super::form_body::FormBody;
 use super::json_body::{Opening, Sealing};
+use super::media::{MediaOpening, MediaSealing};
+use super::multipart_body::MultipartBody;
 use super::problem::Problem;
 use super::shield::Shield;
 use bytes::Bytes;
@@ -21,6 +23,9 @@ pub(super) enum Stage {
     Sealing(Box<Sealing>),
     Opening(Box<Opening>),
     Form(Box<FormBody>),
+    Multipart(Box<MultipartBody>),
+    Sealed(Box<MediaSealing>),
+    Opened(Box<MediaOpening>),
 }
 
 impl Stage {
@@ -29,6 +34,9 @@ impl Stage {
             Self::Sealing(stage) => stage.feed(&chunk, out).await,
             Self::Opening(stage) => stage.feed(&chunk, out).await,
             Self::Form(stage) => stage.feed(&chunk),
+            Self::Multipart(stage) => stage.feed(&chunk, out).await,
+            Self::Sealed(stage) => stage.feed(&chunk, out).await,
+            Self::Opened(stage) => stage.feed(&chunk, out).await,
         }
     }
 
@@ -37,7 +45,15 @@ impl Stage {
             Self::Sealing(stage) => stage.finish(out).await,
             Self::Opening(stage) => stage.finish(out).await,
             Self::Form(stage) => stage.finish(out).await,
+            Self::Multipart(stage) => stage.finish(),
+            Self::Sealed(stage) => stage.finish(out).await,
+            Self::Opened(stage) => stage.finish(out).await,
         }
+    }
+
+    /// Whether the rest of the body is not wanted.
+    fn done(&self) -> bool {
+        matches!(self, Self::Opened(stage) if stage.done())
     }
 }
 
@@ -130,7 +146,12 @@ impl Pump {
         while self.state == State::Open {
             let mut out = Vec::new();
             match self.input.next().await {
-                Ok(Some(chunk)) => self.stage.feed(chunk, &mut out).await.map_err(refused)?,
+                Ok(Some(chunk)) => {
+                    self.stage.feed(chunk, &mut out).await.map_err(refused)?;
+                    if self.stage.done() {
+                        self.state = State::Trailers;
+                    }
+                }
                 Ok(None) => {
                     self.stage.finish(&mut out).await.map_err(refused)?;
                     self.state = State::Trailers;
@@ -158,7 +179,9 @@ impl Pump {
 
     fn coding(&self) -> Problem {
         match self.stage {
-            Stage::Opening(_) => Problem::answer("it does not decode as its Content-Encoding says"),
+            Stage::Opening(_) | Stage::Opened(_) => {
+                Problem::answer("it does not decode as its Content-Encoding says")
+            }
             _ => Problem::coding(),
         }
     }

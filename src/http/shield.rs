@@ -6,7 +6,7 @@ use super::value::{self, ValueError};
 use crate::clear::Clear;
 use crate::ids::{FieldId, Subject};
 use crate::policy::model::{Field, Protect};
-use crate::protect::{Door, Item, Missing, OpenFault, Outcome, Owner, Row, Stored, Unit, armour};
+use crate::protect::{BodySealer, Door, Item, Missing, OpenFault, Outcome, Owner, Row, Stored, Unit, armour};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use zeroize::Zeroize;
@@ -55,6 +55,8 @@ struct Work {
     outcome: Option<Ended>,
     /// Rows whose subjects the answer tells.
     rows: u32,
+    /// They were made.
+    returned: bool,
 }
 
 /// What became of a request.
@@ -104,13 +106,14 @@ impl Shield {
                 Whose::Nobody => return Err(Problem::nobody(&self.field(write.field).name)),
             };
             if let Whose::Returned(row) = write.whose {
-                let mut work = self.work.lock();
-                work.rows = work.rows.max(row + 1);
+                self.returns(row)?;
             }
             items.push(Item { field: write.field, owner, value: &write.value });
             stored.push(None);
         }
         if !items.is_empty() {
+            let returned = items.iter().any(|item| matches!(item.owner, Owner::Returned(_)));
+            self.work.lock().returned |= returned;
             let mut unit = self.take();
             let done = unit.protect(&items).await;
             self.put(unit);
@@ -120,6 +123,37 @@ impl Shield {
             }
         }
         stored.into_iter().collect::<Option<_>>().ok_or_else(Problem::internal)
+    }
+
+    /// What seals a whole body of a field.
+    ///
+    /// # Errors
+    /// Nothing of it must be sent on.
+    pub(super) async fn seal_body(&self, field: FieldId, whose: &Whose) -> Result<BodySealer, Problem> {
+        let owner = match whose {
+            Whose::Known(subject) => Owner::Known(subject),
+            Whose::Returned(row) => {
+                self.returns(*row)?;
+                Owner::Returned(*row)
+            }
+            Whose::Nobody => return Err(Problem::nobody(&self.field(field).name)),
+        };
+        self.work.lock().returned |= matches!(owner, Owner::Returned(_));
+        let mut unit = self.take();
+        let done = unit.seal_body(field, owner).await;
+        self.put(unit);
+        done.map_err(|e| Problem::protect(&e))
+    }
+
+    /// A row whose subject the answer tells. All of a request are made at once: a unit forgets those of its last
+    /// statement, and what it forgot could never be bound.
+    fn returns(&self, row: u32) -> Result<(), Problem> {
+        let mut work = self.work.lock();
+        if work.returned {
+            return Err(Problem::several());
+        }
+        work.rows = work.rows.max(row + 1);
+        Ok(())
     }
 
     /// Opens stored values, in their order.

@@ -3,6 +3,7 @@
 //! Nothing enters a cache before it is durable, and no load that read before a purge fills a cache after
 //! it. A user key answers for as long as the lease runs.
 
+mod body;
 mod cache;
 mod entry;
 mod error;
@@ -15,6 +16,7 @@ mod rotate;
 mod seal;
 mod write;
 
+pub use body::BodyAnswer;
 pub use entry::{Holder, KeyAnswer, TokenEntry};
 pub use error::KeyringError;
 pub use rotate::{Rewrapped, Verified};

@@ -210,7 +210,7 @@ impl Keyring {
 }
 
 /// Whether a key of `owner` may open in that row. An unbound key belongs to no row yet.
-fn fits(owner: Option<&Subject>, row: Option<(&str, &str)>) -> bool {
+pub(super) fn fits(owner: Option<&Subject>, row: Option<(&str, &str)>) -> bool {
     match (owner, row) {
         (_, None) => true,
         (Some(owner), Some((class, id))) => &*owner.id == id && &*owner.class == class,

@@ -5,6 +5,8 @@
 pub const KEY_ID: &[u8] = b"paravent/v1/key-id";
 /// S → user key.
 pub const USER_KEY: &[u8] = b"paravent/v1/user-key";
+/// S → key of one sealed body.
+pub const BODY_KEY: &[u8] = b"paravent/v1/body";
 /// G → key that wraps one subject secret.
 pub const WRAP: &[u8] = b"paravent/v1/wrap";
 /// G → key that wraps one domain secret.
@@ -29,7 +31,8 @@ pub const EXACT: &[u8] = b"paravent/v1/exact";
 pub const FOLD: &[u8] = b"paravent/v1/fold";
 
 /// All of them, for the test and for reviewers.
-pub const ALL: [&[u8]; 13] = [
+pub const ALL: [&[u8]; 14] = [
+    BODY_KEY,
     KEY_ID,
     USER_KEY,
     WRAP,

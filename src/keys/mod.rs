@@ -18,5 +18,5 @@ mod wrapped;
 pub use domain::{DomainSecret, Lookup, LookupKey, MARK_DOMAIN, Mark, MarkKey};
 pub use generation::GenerationKey;
 pub use pending::{open_pending, seal_pending};
-pub use subject::{Binding, Purpose, PurposeError, StandIn, SubjectSecret, UserKey};
+pub use subject::{Binding, BodyKey, Purpose, PurposeError, StandIn, SubjectSecret, UserKey};
 pub use wrapped::{UnwrapError, WRAPPED_LEN, WrapError, Wrapped};

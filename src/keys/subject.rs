@@ -94,6 +94,11 @@ impl SubjectSecret {
         Self::of(random_secret(), purpose)
     }
 
+    /// A secret with known bytes, for known answers. The caller answers for their being random.
+    pub fn from_bytes(secret: Secret<32>, purpose: Purpose) -> Self {
+        Self::of(secret, purpose)
+    }
+
     fn of(secret: Secret<32>, purpose: Purpose) -> Self {
         // A key id is no secret: it stands in every envelope.
         let id = expand::<16>(&secret, &[labels::KEY_ID, &purpose.length(), purpose.as_str().as_bytes()]);
@@ -120,6 +125,12 @@ impl SubjectSecret {
     /// is, and S dies with the subject.
     pub fn stand_in(&self) -> StandIn {
         StandIn(*expand::<12>(&self.secret, &[labels::STAND_IN]).expose())
+    }
+
+    /// The key of one sealed body: Expand(S, "paravent/v1/body" ‖ u16 length ‖ purpose ‖ salt, 32).
+    pub fn body_key(&self, salt: &[u8; 16]) -> BodyKey {
+        let parts = [labels::BODY_KEY, &self.purpose.length(), self.purpose.as_str().as_bytes(), salt];
+        BodyKey { key: expand(&self.secret, &parts) }
     }
 
     /// Wraps it for the keystore. Binding an unbound secret, or moving to a new generation, is wrapping again.
@@ -153,6 +164,19 @@ fn wrapping_key(generation: &GenerationKey, key_id: KeyId) -> Secret<32> {
 /// A pseudonym of a subject in the audit log: 12 bytes, of which 96 bits are enough that no two subjects ever share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StandIn(pub [u8; 12]);
+
+/// An AES-256-GCM key that seals and opens the chunks of one body. Never stored, never used for another.
+#[derive(Debug)]
+pub struct BodyKey {
+    key: Secret<32>,
+}
+
+impl BodyKey {
+    /// The key, for `envelope` only.
+    pub fn secret(&self) -> &Secret<32> {
+        &self.key
+    }
+}
 
 /// An AES-256-GCM key that seals and opens fields; goes with the id that envelopes carry, so that the two
 /// can't be mixed up. Never stored.

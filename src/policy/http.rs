@@ -139,7 +139,9 @@ impl Routes<'_> {
             );
         }
         let told = |source: &RouteSubject| !matches!(source, RouteSubject::Json(_) | RouteSubject::Form(_));
-        if !owner.sources.iter().any(told) {
+        let read = !frame.route.methods.is_empty()
+            && frame.route.methods.iter().all(|method| matches!(method.value.as_str(), "GET" | "HEAD"));
+        if !owner.sources.iter().any(told) && !read {
             return problems.none(raw.at, format!("route \"{path}\": `body` needs a `subject` from the path, a header, a token or the answer"));
         }
         if frame

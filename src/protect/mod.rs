@@ -8,6 +8,7 @@
 //! [`Unit`], one per transaction, so that what a rolled-back transaction made is undone.
 
 pub mod armour;
+mod body;
 mod door;
 mod error;
 mod find;
@@ -23,6 +24,9 @@ mod tally;
 mod unit;
 mod witness;
 
+pub use body::{
+    BODY_HEADER_LEN, Body, BodyOpener, BodySealer, CHUNK_LEN, SEALED_CHUNK_LEN, body_len, sealed_body_len,
+};
 pub use door::Door;
 pub use memo::Memo;
 pub use recovery::Unsettled;

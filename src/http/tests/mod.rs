@@ -3,6 +3,7 @@
 mod bodies;
 mod creation;
 mod json;
+mod media;
 mod target;
 
 use super::exchange::{Body, BodyError, Exchange, Gate};

@@ -1,0 +1,64 @@
+//! Keys of sealed bodies: derived from the subject secret itself, which no cache holds, so that each is read from
+//! the store.
+
+use super::entry::KeyAnswer;
+use super::{Keyring, KeyringError};
+use crate::ids::KeyId;
+use crate::keys::BodyKey;
+use crate::keystore::model::Found;
+
+/// What the keyring knows of a body's key.
+#[derive(Debug)]
+pub enum BodyAnswer {
+    /// It opens.
+    Open(BodyKey),
+    /// Its subject was erased.
+    Erased,
+    /// This keystore never had it.
+    Unknown,
+    /// It is another subject's than the row's.
+    WrongSubject,
+}
+
+impl Keyring {
+    /// The key of a body sealed under the secret `key` with `salt`, for a row of `class` and `id`.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub async fn body_key(
+        &self,
+        key: KeyId,
+        row: Option<(&str, &str)>,
+        salt: &[u8; 16],
+    ) -> Result<BodyAnswer, KeyringError> {
+        let mut attempts = 0;
+        loop {
+            let found = self.inner.store.secrets(&[key]).await?.into_iter().next();
+            let live = match found {
+                None | Some(Found::Unknown) => return Ok(BodyAnswer::Unknown),
+                Some(Found::Fenced) => return Ok(BodyAnswer::Erased),
+                Some(Found::Live(live)) => live,
+            };
+            if !super::read::fits(live.subject.as_ref(), row) {
+                return Ok(BodyAnswer::WrongSubject);
+            }
+            match self.unwrap(&live) {
+                // A rotation ended between the two reads.
+                Err(KeyringError::Generation(_)) if attempts < 4 => attempts += 1,
+                secret => return Ok(BodyAnswer::Open(secret?.body_key(salt))),
+            }
+        }
+    }
+
+    /// Whether a key is still there: bodies take long.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub async fn lives(&self, key: KeyId) -> Result<bool, KeyringError> {
+        if let Some(answer) = self.key(key, None) {
+            return Ok(matches!(answer, KeyAnswer::Open(_)));
+        }
+        self.load_keys(&[key]).await?;
+        Ok(matches!(self.key(key, None), Some(KeyAnswer::Open(_))))
+    }
+}
