@@ -47,6 +47,7 @@ fn tells_the_whole_story_in_a_hundred_columns_and_leaves_nothing_behind() {
     assert!(line.contains("Lefèvre") && line.contains("pv1."), "{line}");
     assert!(text.contains("23505") && text.contains("0A000") && text.contains("HINT"), "{text}");
     assert!(text.contains("in the restored backup: every field of hers is empty"), "{text}");
+    assert!(text.contains("through HTTP: every field of hers is empty"), "{text}");
     assert!(is_empty(temporary.path()));
 }
 

@@ -1,12 +1,13 @@
 //! The story, act by act. Each tick is a check that ends the demo when it fails.
 
+use super::api::Api;
 use super::data::{Person, TOLD_POST, heroine, people};
 use super::gateway::Gateway;
 use super::load::{Importer, load};
 use super::postgres::{DATABASE, Server, connect};
 use super::scratch::Scratch;
 use super::show::{self, act, check, say, sql, thousands};
-use super::{DemoError, Result, admin, figures, io_error, schema, sql_error};
+use super::{DemoError, Result, admin, figures, io_error, schema, sql_error, web};
 use hyper::Method;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,10 +31,11 @@ pub(super) struct Stage {
     pub(super) people: Arc<Vec<Person>>,
     pub(super) ids: Vec<i64>,
     pub(super) load_time: Duration,
-    heroine: Person,
-    id: i64,
+    pub(super) heroine: Person,
+    pub(super) id: i64,
     // Dropped in this order: clients have left when the gateway stops, and the gateway the server.
     pub(super) gateway: Gateway,
+    pub(super) api: Api,
     pub(super) server: Server,
 }
 
@@ -47,6 +49,7 @@ pub(super) async fn story(scratch: &Scratch, count: usize) -> Result<()> {
     update(&mut stage).await?;
     duplicate(&stage).await?;
     refusal(&stage).await?;
+    web::same_person(&stage).await?;
     let dump = nothing_in_clear(scratch, &stage).await?;
     erase(&stage).await?;
     restore(&stage, &dump).await?;
@@ -56,7 +59,8 @@ pub(super) async fn story(scratch: &Scratch, count: usize) -> Result<()> {
 async fn set(scratch: &Scratch, count: usize) -> Result<Stage> {
     act(1, "An HR directory, loaded through the gateway");
     let server = Server::start(scratch).await?;
-    let gateway = Gateway::start(scratch, &server).await?;
+    let api = Api::start(connect(&server.direct(DATABASE)).await?).await?;
+    let gateway = Gateway::start(scratch, &server, api.address).await?;
     let through = gateway.through(&server, DATABASE);
     let (app, database) = (connect(&through).await?, connect(&server.direct(DATABASE)).await?);
     say(&format!(
@@ -72,7 +76,7 @@ async fn set(scratch: &Scratch, count: usize) -> Result<Stage> {
     let heroine = heroine();
     let importer = Importer::new(connect(&through).await?).await?;
     let id = importer.import(std::slice::from_ref(&heroine)).await?.into_iter().next().unwrap_or_default();
-    let stage = Stage { server, gateway, app, database, people, ids, load_time, heroine, id };
+    let stage = Stage { server, api, gateway, app, database, people, ids, load_time, heroine, id };
     check(
         reads_back(&stage).await?,
         &format!(
@@ -189,7 +193,7 @@ async fn refusal(stage: &Stage) -> Result<()> {
 
 /// Dumps the database and looks for clear values there, in the server's log and the keystore.
 async fn nothing_in_clear(scratch: &Scratch, stage: &Stage) -> Result<PathBuf> {
-    act(8, "Nothing in clear behind the gateway");
+    act(9, "Nothing in clear behind the gateway");
     let dump = scratch.directory("backup")?.join("before.sql");
     stage.server.dump(DATABASE, &dump).await?;
     say("A backup is taken now, with pg_dump, straight from the server. It will be needed.");
@@ -235,7 +239,7 @@ fn ending(text: &str) -> &str {
 }
 
 async fn erase(stage: &Stage) -> Result<()> {
-    act(9, "Erase one person");
+    act(10, "Erase one person");
     let path = format!("/v1/subjects/person/{}", stage.id);
     sql(&format!("DELETE {path}"));
     let asked = format!("{path}?ground=art.%2017%20GDPR");
@@ -251,15 +255,16 @@ async fn erase(stage: &Stage) -> Result<()> {
     sql(&query);
     let (clear, stored) = (one(&stage.app, &query).await?, one(&stage.database, &query).await?);
     show::side_by_side(("the application sees", &clear), ("the database still holds", &stored));
-    is_erased(stage, &stage.app, "through the gateway").await
+    is_erased(stage, &stage.app, "through the gateway").await?;
+    web::is_erased(stage).await
 }
 
 /// Restores the backup that was taken before, and looks again.
 async fn restore(stage: &Stage, dump: &std::path::Path) -> Result<()> {
-    act(10, "The backup from before the erasure, restored");
+    act(11, "The backup from before the erasure, restored");
     stage.server.create_database("restored").await?;
     stage.server.restore("restored", dump).await?;
-    say("The dump of act 8 went straight into a second database. Does she come back?");
+    say("The dump of act 9 went straight into a second database. Does she come back?");
     let restored: Config = stage.gateway.through(&stage.server, "restored");
     let app = connect(&restored).await?;
     let query = format!(

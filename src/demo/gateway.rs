@@ -23,6 +23,8 @@ pub(super) struct Gateway {
     child: Child,
     home: PathBuf,
     postgres: SocketAddr,
+    /// Where it listens in front of the HTTP API.
+    pub(super) http: SocketAddr,
     /// Where the admin API listens.
     pub(super) admin: SocketAddr,
     /// A bearer token for it.
@@ -30,12 +32,12 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    /// Writes its files (policy, root key, admin token) and starts it in front of `server`.
-    pub(super) async fn start(scratch: &Scratch, server: &Server) -> Result<Self> {
+    /// Writes its files (policy, root key, admin token) and starts it in front of `server` and `api`.
+    pub(super) async fn start(scratch: &Scratch, server: &Server, api: SocketAddr) -> Result<Self> {
         let home = scratch.directory("gateway")?;
         let executable = std::env::current_exe().map_err(io_error("finding this executable"))?;
         let config = home.join("paravent.toml");
-        write_private(&config, &schema::config(&server.upstream()))?;
+        write_private(&config, &schema::config(&server.upstream(), api))?;
         paravent(&executable, &config, &["keys", "generate"]).await?;
         let printed =
             paravent(&executable, &config, &["admin", "token", "--name", "demo", "--role", "privacy"])
@@ -49,10 +51,10 @@ impl Gateway {
         let mut child = command.spawn().map_err(io_error("starting the gateway"))?;
         let stdout = child.stdout.take();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut gateway = Self { child, home, postgres: nowhere, admin: nowhere, token };
+        let mut gateway = Self { child, home, postgres: nowhere, http: nowhere, admin: nowhere, token };
         let listening = stdout.map(listening).ok_or_else(|| gateway.did_not_start())?;
         match tokio::time::timeout(START, listening).await {
-            Ok(Ok((postgres, admin))) => (gateway.postgres, gateway.admin) = (postgres, admin),
+            Ok(Ok(bound)) => [gateway.postgres, gateway.http, gateway.admin] = bound,
             _ => return Err(gateway.did_not_start()),
         }
         Ok(gateway)
@@ -82,25 +84,24 @@ impl Drop for Gateway {
     }
 }
 
-/// Waits for the lines `listening postgres ADDRESS` and `listening admin ADDRESS`.
-fn listening(stdout: ChildStdout) -> tokio::sync::oneshot::Receiver<(SocketAddr, SocketAddr)> {
+/// Waits for the lines `listening postgres ADDRESS`, `listening http …` and `listening admin …`.
+fn listening(stdout: ChildStdout) -> tokio::sync::oneshot::Receiver<[SocketAddr; 3]> {
     let (tell, told) = tokio::sync::oneshot::channel();
     // A thread, since it goes on to read whatever else the gateway prints, until its end.
     std::thread::spawn(move || {
-        let (mut tell, mut postgres, mut admin) = (Some(tell), None, None);
+        let (mut tell, mut found) = (Some(tell), [None; 3]);
         for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
-            match line
-                .split_once(' ')
-                .and_then(|(word, rest)| (word == "listening").then_some(rest)?.split_once(' '))
-            {
-                Some(("postgres", address)) => postgres = address.parse().ok(),
-                Some(("admin", address)) => admin = address.parse().ok(),
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["listening", "postgres", address] => found[0] = address.parse().ok(),
+                ["listening", "http", address] => found[1] = address.parse().ok(),
+                ["listening", "admin", address] => found[2] = address.parse().ok(),
                 _ => {}
             }
-            if let (Some(postgres), Some(admin)) = (postgres, admin)
+            if let [Some(postgres), Some(http), Some(admin)] = found
                 && let Some(tell) = tell.take()
             {
-                let _ = tell.send((postgres, admin));
+                let _ = tell.send([postgres, http, admin]);
             }
         }
     });

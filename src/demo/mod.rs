@@ -1,12 +1,13 @@
 //! `paravent demo`: the whole story in one command, on throwaway data.
 //!
 //! It starts a Postgres of its own and this same executable as the gateway, loads an invented HR
-//! directory through it, shows what each side sees, erases one person, and proves on a restored
+//! directory through it, shows what each side sees, in SQL and in HTTP, erases one person, and proves on a restored
 //! dump that the erasure holds. Every line with a tick was checked; the first check that fails ends
 //! the demo with exit code 1. Nothing is left behind.
 
 mod acts;
 mod admin;
+mod api;
 mod data;
 mod figures;
 mod gateway;
@@ -15,6 +16,7 @@ mod postgres;
 mod schema;
 mod scratch;
 mod show;
+mod web;
 mod words;
 
 use scratch::Scratch;

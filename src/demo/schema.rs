@@ -1,5 +1,7 @@
 //! The directory's tables, and the gateway's configuration for them.
 
+use std::net::SocketAddr;
+
 /// What the application's migration sends, through the gateway. Types other than text are stored
 /// as `bytea`; the application still sees a date as a date and jsonb as jsonb.
 pub(super) const TABLES: &str = "
@@ -93,8 +95,22 @@ subject = "person_id"
 fields  = { query = "search" }
 "#;
 
-/// The whole file, for a gateway in front of `upstream`.
-pub(super) fn config(upstream: &str) -> String {
+const ROUTES_POLICY: &str = r#"
+[[http.routes]]
+path    = "/people/{id}"
+methods = ["GET"]
+subject = "path:id"
+fields  = { "/last_name" = "last_name", "/first_name" = "first_name", "/email" = "email", "/job_title" = "job_title" }
+
+[[http.routes]]
+path    = "/people"
+methods = ["GET"]
+subject = "json:/*/id"
+fields  = { "/*/last_name" = "last_name", "/*/first_name" = "first_name", "/*/email" = "email", "/*/job_title" = "job_title", "query:email" = "email" }
+"#;
+
+/// The whole file, for a gateway in front of the database `upstream` and the HTTP API `api`.
+pub(super) fn config(upstream: &str, api: SocketAddr) -> String {
     let upstream = toml::Value::String(upstream.to_owned());
     format!(
         r#"[keys]
@@ -113,7 +129,11 @@ drain_seconds = 1
 [[postgres]]
 listen   = "127.0.0.1:0"
 upstream = {upstream}
-{TABLES_POLICY}"#
+{TABLES_POLICY}
+[[http]]
+listen   = "127.0.0.1:0"
+upstream = "http://{api}"
+{ROUTES_POLICY}"#
     )
 }
 
@@ -124,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_gateway_takes_the_file() {
-        let text = super::config("postgres://a@:5433/b?host=/tmp/x");
+        let text = super::config("postgres://a@:5433/b?host=/tmp/x", ([127, 0, 0, 1], 80).into());
         let config = config::parse(Path::new("/tmp/paravent.toml"), &text, &|_| None).unwrap();
         assert_eq!((config.policy.fields.len(), config.policy.postgres[0].len()), (14, 6));
     }

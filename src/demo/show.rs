@@ -49,20 +49,37 @@ pub(super) fn check(holds: bool, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// One row as each side sees it: (column, value) pairs in the same order.
+/// One row as each side sees it.
 pub(super) fn side_by_side(left: (&str, &SimpleQueryRow), right: (&str, &SimpleQueryRow)) {
+    let value = |row: &SimpleQueryRow, i| row.try_get(i).ok().flatten().map(str::to_owned);
+    let lines = left.1.columns().iter().enumerate();
+    let lines = lines.map(|(i, column)| (column.name().to_owned(), value(left.1, i), value(right.1, i)));
+    compare(left.0, right.0, lines);
+}
+
+/// One JSON object as each side sees it, member by member.
+pub(super) fn members(left: (&str, &Value), right: (&str, &Value)) {
+    let text = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let lines = left.1.as_object().into_iter().flatten();
+    compare(left.0, right.0, lines.map(|(name, value)| (name.clone(), text(value), text(&right.1[name]))));
+}
+
+/// Lines of (name, left, right): what differs is coloured.
+fn compare(left: &str, right: &str, lines: impl Iterator<Item = (String, Option<String>, Option<String>)>) {
     let (plain, green, magenta) = (Style::new(), Style::new().green(), Style::new().magenta());
-    let head = |text: &str| pad(&style(text).underlined().to_string(), SIDE);
-    println!("  {} {}  {}", pad("", NAME), head(left.0), style(right.0).underlined());
-    for (i, column) in left.1.columns().iter().enumerate() {
-        let clear = left.1.try_get(i).ok().flatten();
-        let stored = right.1.try_get(i).ok().flatten();
+    let head = pad(&style(left).underlined().to_string(), SIDE);
+    println!("  {} {head}  {}", pad("", NAME), style(right).underlined());
+    for (name, clear, stored) in lines {
         let changed = clear != stored;
         println!(
             "  {} {}  {}",
-            pad(&style(clip(column.name(), NAME)).dim().to_string(), NAME),
-            pad(&cell(clear, SIDE, if changed { &green } else { &plain }), SIDE),
-            cell(stored, SIDE, if changed { &magenta } else { &plain }),
+            pad(&style(clip(&name, NAME)).dim().to_string(), NAME),
+            pad(&cell(clear.as_deref(), SIDE, if changed { &green } else { &plain }), SIDE),
+            cell(stored.as_deref(), SIDE, if changed { &magenta } else { &plain }),
         );
     }
 }
