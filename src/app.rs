@@ -125,6 +125,8 @@ impl Gateway {
         let (stop, stopped) = watch::channel(false);
         let health = admin::Health::default();
         health.set_policy(policy::hash(&config.policy));
+        let asked = jobs.clone();
+        health.ask(move || asked.waiting());
         let lease = tokio::spawn(open::keep_lease(keyring.clone(), config.keys.lease));
         let current = Arc::new(RwLock::new(Current { config: config.clone(), door: door.clone() }));
         let (reloads, asked) = mpsc::channel(4);

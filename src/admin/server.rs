@@ -37,11 +37,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Default)]
 pub struct Health(Arc<HealthInner>);
 
+/// Something that may need to be said.
+type Warning = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
 #[derive(Default)]
 struct HealthInner {
     accepts: AtomicBool,
     policy: RwLock<String>,
     warnings: RwLock<Vec<String>>,
+    /// Asked each time: what is a warning now, and may be none later.
+    asked: RwLock<Vec<Warning>>,
 }
 
 impl Health {
@@ -60,6 +65,11 @@ impl Health {
         self.0.warnings.write().push(warning.into());
     }
 
+    /// Asks for a warning each time that somebody looks.
+    pub fn ask(&self, warning: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        self.0.asked.write().push(Box::new(warning));
+    }
+
     pub(super) fn accepts(&self) -> bool {
         self.0.accepts.load(Ordering::Acquire)
     }
@@ -69,7 +79,8 @@ impl Health {
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
-        self.0.warnings.read().clone()
+        let asked = self.0.asked.read().iter().filter_map(|ask| ask()).collect::<Vec<_>>();
+        self.0.warnings.read().iter().cloned().chain(asked).collect()
     }
 }
 

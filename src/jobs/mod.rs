@@ -198,6 +198,19 @@ impl Jobs {
         if let Err(error) = self.finals().await {
             tracing::warn!(%error, "receipts wait to be moved on");
         }
+        self.measure().await;
+    }
+
+    /// Tells how things stand, for those who watch.
+    async fn measure(&self) {
+        metrics::gauge!("paravent_key_generation").set(self.inner.keyring.active_generation().0);
+        metrics::gauge!("paravent_rotation_waiting").set(u32::from(self.waiting().is_some()));
+        if let Ok(sweeps) = self.inner.keyring.store().sweeps().await {
+            let swept = u32::try_from(sweeps.iter().filter(|sweep| sweep.swept).count()).unwrap_or(u32::MAX);
+            let all = u32::try_from(sweeps.len()).unwrap_or(u32::MAX);
+            metrics::gauge!("paravent_receipts_pending", "stage" => "live").set(all - swept);
+            metrics::gauge!("paravent_receipts_pending", "stage" => "swept").set(swept);
+        }
     }
 
     /// The unfinished rotation of an earlier process, if there is one.

@@ -185,3 +185,59 @@ fn a_backup_is_made_and_restored_on_the_command_line_and_brings_nobody_back() {
     assert_eq!(world.gateway.admin().state(1).as_deref(), Some("erased"));
     assert_eq!(world.direct().rows(STORED).len(), 2);
 }
+
+#[test]
+fn the_command_line_rotates_a_running_gateway_and_ends_the_old_generation() {
+    let pg = Postgres::start();
+    let gateway = rotating(&pg, "never");
+    let mut client = Raw::connect(gateway.port(), "app");
+    client
+        .rows("INSERT INTO people (email, first_name) VALUES ('a@x.example', 'Ana'), ('b@x.example', 'Bea')");
+    gateway.admin().erase(1);
+    let said = |role: &str, args: &[&str]| {
+        let out = gateway.command(role, args);
+        (out.status.code(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+    };
+    assert_eq!(said("auditor", &["keys", "rotate"]).0, Some(1), "an auditor may not");
+    let (code, listed, _) = said("auditor", &["keys", "list"]);
+    assert!(code == Some(0) && listed.contains("generation 1, active"), "{listed}");
+    let (code, _, refused) = said("operator", &["keys", "destroy", "1"]);
+    assert!(code == Some(1) && refused.contains("keys-in-use"), "{refused}");
+    let (code, done, error) = said("operator", &["keys", "rotate"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(done.contains("generation 2 is active, generation 1 is destroyed"), "{done}");
+    let (_, listed, _) = said("operator", &["keys", "list"]);
+    assert!(
+        listed.contains("generation 1, destroyed") && listed.contains("generation 2, active"),
+        "{listed}"
+    );
+    all(&gateway, "final", 1);
+    assert_eq!(said("operator", &["keys", "destroy", "1"]).0, Some(0), "it is destroyed already");
+    let (code, made, error) = said("operator", &["keystore", "backup", "by-hand"]);
+    assert!(code == Some(0) && made.contains("1 secrets verified"), "{made}{error}");
+    assert!(gateway.home.path("by-hand").exists());
+    assert_eq!(client.rows("SELECT first_name FROM people ORDER BY id"), [row(["NULL"]), row(["Bea"])]);
+    assert!(gateway.admin().metric(&["paravent_key_generation"]) >= 2.0);
+}
+
+#[test]
+fn a_rotation_without_a_place_for_backups_says_what_it_waits_for() {
+    let world = World::new();
+    world.people(&["Ana"]);
+    let job = world.gateway.admin_as("operator").ask("POST", "/v1/keys/rotate").json();
+    let again = world.gateway.admin_as("operator").ask("POST", "/v1/keys/rotate").json();
+    assert_eq!(job["id"], again["id"], "two at once are one");
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    let waiting = eventually("it waits", || {
+        let job = world.gateway.admin().get(&path).json();
+        (job["state"] == "waiting").then_some(job)
+    });
+    assert!(waiting["detail"].as_str().unwrap().contains("paravent keystore backup"), "{waiting}");
+    let ready = world.gateway.admin().get("/readyz").json();
+    assert!(ready["warnings"].to_string().contains("paravent keystore backup"), "{ready}");
+    assert_eq!(ready["ready"], true);
+    let made = world.gateway.command("operator", &["keystore", "backup", "copy"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    eventually("it ends", || (world.gateway.admin().get(&path).json()["state"] == "done").then_some(()));
+    assert_eq!(world.through().rows("SELECT first_name FROM people"), [row(["Ana"])]);
+}
