@@ -1,7 +1,6 @@
 //! The text form: `pv1.` and base64url without padding (SPEC §5; RFC 4648 §5). One spelling per envelope.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::{AsOut, URL_SAFE_NO_PAD};
 
 use super::parse::{MAX_LEN, MIN_LEN};
 
@@ -31,20 +30,15 @@ pub const fn armoured_len(n: usize) -> usize {
 pub fn armour(envelope: &[u8]) -> String {
     let mut text = String::with_capacity(armoured_len(envelope.len()));
     text.push_str(ARMOUR_PREFIX);
-    URL_SAFE_NO_PAD.encode_string(envelope, &mut text);
+    URL_SAFE_NO_PAD.encode_append(envelope, &mut text);
     text
 }
 
 /// Appends the text form (ASCII) to `out`.
 pub fn armour_into(envelope: &[u8], out: &mut Vec<u8>) {
-    let start = out.len() + ARMOUR_PREFIX.len();
     out.reserve(armoured_len(envelope.len()));
     out.extend_from_slice(ARMOUR_PREFIX.as_bytes());
-    out.resize(start + armoured_len(envelope.len()) - ARMOUR_PREFIX.len(), 0);
-    // The room is exact, so this can't fail; were it to, an empty armour is refused everywhere.
-    if URL_SAFE_NO_PAD.encode_slice(envelope, &mut out[start..]).is_err() {
-        out.truncate(start);
-    }
+    URL_SAFE_NO_PAD.encode_append(envelope, out);
 }
 
 /// Envelope bytes of a text column's value. Strict: anything that [`armour`] doesn't write is refused.
@@ -64,17 +58,15 @@ pub fn dearmour_into(text: &[u8], out: &mut Vec<u8>) -> Result<(), ArmourError> 
     // As many bytes as this length of base64 gives; decoding refuses lengths of 1 modulo 4 itself.
     let len = body.len() / 4 * 3 + [0, 0, 1, 2][body.len() % 4];
     out.resize(start + len, 0);
-    match URL_SAFE_NO_PAD.decode_slice(body, &mut out[start..]) {
-        Ok(n) if n == len && n >= MIN_LEN => Ok(()),
-        Ok(n) => {
-            out.truncate(start);
-            Err(if n < MIN_LEN { ArmourError::TooShort } else { ArmourError::Armour })
-        }
-        Err(_) => {
-            out.truncate(start);
-            Err(ArmourError::Armour)
-        }
+    let read = match URL_SAFE_NO_PAD.decode(body, out[start..].as_out()) {
+        Ok(bytes) if bytes.len() < MIN_LEN => Err(ArmourError::TooShort),
+        Ok(bytes) if bytes.len() == len => Ok(()),
+        Ok(_) | Err(_) => Err(ArmourError::Armour),
+    };
+    if read.is_err() {
+        out.truncate(start);
     }
+    read
 }
 
 #[cfg(test)]

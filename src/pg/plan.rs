@@ -8,7 +8,7 @@
 use super::refusal::Refusal;
 use crate::clear::Clear;
 use crate::ids::FieldId;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One statement of a text, decided.
 #[derive(Debug)]
@@ -57,6 +57,24 @@ pub struct Plan {
     pub splices: Splices,
     /// How it runs where it writes an erased person's placeholders back, if it can.
     pub keep: Option<Keep>,
+    /// What the session makes of its RowDescription.
+    pub described: Described,
+}
+
+/// A RowDescription as the server sent it first, and as the client sees it: mostly it comes again.
+#[derive(Debug, Default)]
+pub struct Described(OnceLock<(Box<[u8]>, Box<[u8]>)>);
+
+impl Described {
+    /// The client's form of this message, if it came before.
+    pub fn shown(&self, server: &[u8]) -> Option<&[u8]> {
+        self.0.get().filter(|(known, _)| **known == *server).map(|(_, shown)| &**shown)
+    }
+
+    /// Keeps the client's form of the first one.
+    pub fn keep(&self, server: &[u8], shown: &[u8]) {
+        self.0.get_or_init(|| (server.into(), shown.into()));
+    }
 }
 
 impl Plan {

@@ -135,8 +135,15 @@ impl Door {
         done
     }
 
-    /// Checks the lease, and puts on record what was opened: before a batch of rows is opened and again before it
-    /// is released.
+    /// Checks the lease before a batch of rows is opened.
+    ///
+    /// # Errors
+    /// [`ProtectError::Unavailable`] when the keystore can't be asked for longer than a lease.
+    pub fn begin_batch(&self) -> Result<(), ProtectError> {
+        Ok(self.inner.keyring.lease()?)
+    }
+
+    /// Checks the lease, and puts on record what was opened: before a batch that was opened is released.
     ///
     /// # Errors
     /// [`ProtectError::Unavailable`] when the keystore can't be asked for longer than a lease, or the audit log is

@@ -9,7 +9,7 @@ use crate::pg::plan::Plan;
 use crate::pg::sql::Filter;
 use crate::policy::model::Table;
 pub use build::{BuildError, Row};
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 use model::Catalog;
 use parking_lot::{Mutex, RwLock};
 use std::io;
@@ -45,6 +45,20 @@ pub struct PlanKey {
     pub search_path: Arc<[Arc<str>]>,
 }
 
+/// The same without declared types, borrowed. Hashes as [`PlanKey`] does: field by field.
+#[derive(Hash)]
+struct TextKey<'a> {
+    text: &'a str,
+    declared: &'a [u32],
+    search_path: &'a [Arc<str>],
+}
+
+impl Equivalent<PlanKey> for TextKey<'_> {
+    fn equivalent(&self, key: &PlanKey) -> bool {
+        *self.text == *key.text && *self.declared == *key.declared && *self.search_path == *key.search_path
+    }
+}
+
 impl Snapshot {
     /// A snapshot from the answers of [`queries::ALL`].
     ///
@@ -59,6 +73,11 @@ impl Snapshot {
     /// The plan of a text, if it was planned before.
     pub fn cached(&self, key: &PlanKey) -> Option<Arc<Plan>> {
         self.plans.lock().get(key).cloned()
+    }
+
+    /// The plan of a text without declared types, if it was planned before.
+    pub fn cached_text(&self, text: &str, search_path: &[Arc<str>]) -> Option<Arc<Plan>> {
+        self.plans.lock().get(&TextKey { text, declared: &[], search_path }).cloned()
     }
 
     /// Keeps a plan whose text holds no protected literal.

@@ -14,13 +14,36 @@ const LARGE_OBJECT: [u32; 13] = [715, 764, 952, 953, 954, 955, 956, 957, 958, 96
 /// How much of a Bind must have come to read its names.
 const NAMES: usize = 256;
 
+/// What became of the client's next message.
+enum Next {
+    /// It has not come as far as it must.
+    Nothing,
+    /// It was treated.
+    Done,
+    /// It stands whole in the buffer, and something must be waited for: its tag and length.
+    Later(u8, usize),
+}
+
 impl Session {
     /// Treats the next message of the client, if it has come as far as it must. True when there may be
     /// another.
     pub(super) async fn client_message(&mut self) -> Result<bool, End> {
+        match self.client_now()? {
+            Next::Nothing => Ok(false),
+            Next::Done => Ok(true),
+            Next::Later(tag, total) => {
+                // On the heap: most messages never wait, and needn't carry the room for it.
+                Box::pin(self.client_later(tag, total)).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Treats the next message as far as that needs no waiting.
+    fn client_now(&mut self) -> Result<Next, End> {
         let input = self.io.client.input.bytes();
         if input.is_empty() {
-            return Ok(false);
+            return Ok(Next::Nothing);
         }
         if self.client_rest > 0 {
             let n = self.client_rest.min(input.len());
@@ -30,16 +53,16 @@ impl Session {
             } else {
                 self.io.server.output.take_from(&mut self.io.client.input, n);
             }
-            return Ok(true);
+            return Ok(Next::Done);
         }
         let Some(header) = frame::header(input, frame::client_limit(self.peek(input)))? else {
-            return Ok(false);
+            return Ok(Next::Nothing);
         };
         let (tag, total) = (header.tag, header.total());
         if self.skipping && !matches!(tag, b'S' | b'X' | b'd' | b'c' | b'f') {
             // The server would pass these over too; values in them must not reach it.
             self.pass_over(total);
-            return Ok(true);
+            return Ok(Next::Done);
         }
         if matches!(tag, b'P' | b'B' | b'D' | b'E' | b'C' | b'H') {
             self.begin_pipeline();
@@ -48,8 +71,8 @@ impl Session {
         let whole = input.len() >= total;
         let needs_whole = match tag {
             b'Q' | b'P' | b'F' => true,
-            b'B' => self.statements.len() + self.portals.len() > 0 && !self.bind_is_plain(&input[HEADER..]),
-            b'E' | b'D' | b'C' => self.statements.len() + self.portals.len() > 0,
+            b'B' => self.knows_names() && !self.bind_is_plain(&input[HEADER..]),
+            b'E' | b'D' | b'C' => self.knows_names(),
             _ => false,
         };
         if needs_whole && !whole {
@@ -57,20 +80,31 @@ impl Session {
                 return Err(End::Fatal(Box::new(Failure::too_large(self.shared.limits.message_bytes))));
             }
             self.io.client.input.reserve(total);
-            return Ok(false);
+            return Ok(Next::Nothing);
         }
+        let done = match tag {
+            b'Q' => self.query_now(total)?,
+            b'P' => self.parse_now(total)?,
+            b'B' if needs_whole => self.bind_now(total)?,
+            b'E' if needs_whole => self.execute_now(total)?,
+            b'E' => self.pass_execute_now(total),
+            b'S' => self.sync_now(total),
+            _ => {
+                self.relay_or_note(tag, total, needs_whole)?;
+                true
+            }
+        };
+        Ok(if done { Next::Done } else { Next::Later(tag, total) })
+    }
+
+    /// Messages that never wait.
+    fn relay_or_note(&mut self, tag: u8, total: usize, needs_whole: bool) -> Result<(), End> {
         match tag {
-            b'Q' => self.query(total).await?,
-            b'P' => self.parse(total).await?,
-            b'B' if needs_whole => self.bind(total).await?,
             b'B' => self.forward(total, What::Complete),
-            b'E' if needs_whole => self.execute(total).await?,
-            b'E' => self.pass_execute(total).await?,
             b'D' if needs_whole => self.describe(total)?,
             b'D' => self.forward(total, What::Describe),
             b'C' if needs_whole => self.close(total)?,
             b'C' => self.forward(total, What::Complete),
-            b'S' => self.sync(total).await?,
             b'F' => self.function_call(total)?,
             b'H' => {
                 self.pipeline = true;
@@ -87,7 +121,23 @@ impl Session {
                 return Err(End::Fatal(Box::new(failure)));
             }
         }
-        Ok(true)
+        Ok(())
+    }
+
+    /// Treats a message that something must be waited for.
+    async fn client_later(&mut self, tag: u8, total: usize) -> Result<(), End> {
+        match tag {
+            b'Q' => self.query(total).await,
+            b'P' => self.parse(total).await,
+            b'B' => self.bind(total).await,
+            b'E' => self.execute(total).await,
+            _ => self.sync(total).await,
+        }
+    }
+
+    /// Statements or portals are kept here, so that names in messages must be looked at.
+    fn knows_names(&self) -> bool {
+        !self.statements.is_empty() || !self.portals.is_empty()
     }
 
     fn peek(&self, input: &[u8]) -> u8 {
@@ -113,10 +163,19 @@ impl Session {
             self.pass_over(total);
             return Ok(());
         }
+        self.pass_execute_now(total);
+        Ok(())
+    }
+
+    /// The same; false where it must wait.
+    pub(super) fn pass_execute_now(&mut self, total: usize) -> bool {
+        if !self.is_in_order(false) {
+            return false;
+        }
         self.order.pure = false;
         self.shared.metrics.passed.increment(1);
         self.forward(total, What::Execute);
-        Ok(())
+        true
     }
 
     pub(super) fn forward(&mut self, total: usize, what: What) {
@@ -143,16 +202,50 @@ impl Session {
         let mut parts = names.splitn(3, |b| *b == 0);
         match (parts.next(), parts.next(), parts.next()) {
             (Some(portal), Some(statement), Some(_)) => {
-                !self.statements.contains_key(statement) && !self.portals.contains_key(portal)
+                self.statements.get(statement).is_none() && self.portals.get(portal).is_none()
             }
             _ => false,
         }
     }
 
+    /// A simple Query that is passed, or planned already; false where it must wait.
+    fn query_now(&mut self, total: usize) -> Result<bool, End> {
+        if !self.is_in_order(false) {
+            return Ok(false);
+        }
+        self.follow_catalog();
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let text = simple::read_query(body)?;
+        if self.shared.search_path.is_match(text) {
+            return Ok(false);
+        }
+        if self.snapshot.filter.may_touch(text) {
+            let Some(plan) = self.planned(text).filter(|plan| super::run::stays_simple(plan)) else {
+                return Ok(false);
+            };
+            self.forget_unnamed();
+            self.io.client.input.consume(total);
+            self.run_as_query(&plan)?;
+            return Ok(true);
+        }
+        let (control, ddl) = first_words(text);
+        if control.is_some() {
+            return Ok(false);
+        }
+        self.forget_unnamed();
+        self.passes_query(total, ddl);
+        Ok(true)
+    }
+
+    /// A simple Query ends the unnamed statement and portal.
+    fn forget_unnamed(&mut self) {
+        self.statements.remove(b"");
+        self.portals.remove(b"");
+    }
+
     /// A simple Query.
     async fn query(&mut self, total: usize) -> Result<(), End> {
-        self.statements.remove(&b""[..]);
-        self.portals.remove(&b""[..]);
+        self.forget_unnamed();
         self.in_order(false).await?;
         if self.skipping {
             self.pass_over(total);
@@ -206,10 +299,10 @@ impl Session {
 
     /// Relays a simple Query; what transactions wrote goes with it, since it may end them.
     async fn pass_query(&mut self, total: usize, control: Option<Control>, ddl: bool) -> Result<(), End> {
-        self.shared.metrics.passed.increment(1);
         match control {
             Some(Control::Savepoint(name)) => self.units.savepoint(name),
             Some(Control::RollbackTo(name)) if !self.units.is_empty() => {
+                self.shared.metrics.passed.increment(1);
                 self.expects.push(What::Query, Show::Relay);
                 self.relay_client(total);
                 while self.client_rest > 0 {
@@ -222,6 +315,12 @@ impl Session {
             }
             _ => {}
         }
+        self.passes_query(total, ddl);
+        Ok(())
+    }
+
+    fn passes_query(&mut self, total: usize, ddl: bool) {
+        self.shared.metrics.passed.increment(1);
         if self.units.is_empty() && !ddl {
             self.expects.push(What::Query, Show::Relay);
         } else {
@@ -231,7 +330,6 @@ impl Session {
         self.order.ends = self.expects.sent();
         self.pipeline = false;
         self.relay_client(total);
-        Ok(())
     }
 
     pub(super) fn refuse_query(&mut self, failure: &Failure) -> Result<(), End> {
@@ -276,6 +374,20 @@ impl Session {
         if !self.order.pure {
             self.in_order(false).await?;
         }
+        self.synced(total);
+        Ok(())
+    }
+
+    /// The same; false where it must wait.
+    fn sync_now(&mut self, total: usize) -> bool {
+        let now = self.order.pure || self.is_in_order(false);
+        if now {
+            self.synced(total);
+        }
+        now
+    }
+
+    fn synced(&mut self, total: usize) {
         // In a block that nothing on its way can end, Sync ends nothing: its unit goes on.
         let within = self.status == Status::InBlock && self.expects.answered() >= self.order.ends;
         if self.units.is_empty() || within {
@@ -286,7 +398,6 @@ impl Session {
         }
         self.after_sync();
         self.relay_client(total);
-        Ok(())
     }
 
     /// A Sync was sent: the pipeline is over.

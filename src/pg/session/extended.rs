@@ -13,14 +13,27 @@ use crate::pg::wire::{bind, parse_msg};
 use std::sync::Arc;
 
 impl Session {
+    /// Parse of what touches nothing protected; false for any other.
+    pub(super) fn parse_now(&mut self, total: usize) -> Result<bool, End> {
+        self.follow_catalog();
+        let message = parse_msg::read(&self.io.client.input.bytes()[HEADER..total])?;
+        let text = message.query;
+        if self.shared.search_path.is_match(text) || self.snapshot.filter.may_touch(text) {
+            return Ok(false);
+        }
+        let (control, ddl) = first_words(text);
+        let name = message.name.to_vec();
+        self.statements.remove(&name);
+        self.pass_parse(total, name, control, ddl)?;
+        Ok(true)
+    }
+
     pub(super) async fn parse(&mut self, total: usize) -> Result<(), End> {
         self.follow_catalog();
         let body = &self.io.client.input.bytes()[HEADER..total];
         let message = parse_msg::read(body)?;
         let name = message.name.to_vec();
-        if !self.statements.is_empty() {
-            self.statements.remove(&name);
-        }
+        self.statements.remove(&name);
         let text = message.query;
         if self.shared.search_path.is_match(text) {
             self.search_path.disturb();
@@ -43,7 +56,7 @@ impl Session {
             Ok(Decision::Pass) => {
                 let (control, ddl) = (Control::of(text), is_ddl(text));
                 let made = self.made(text, &message.types).into();
-                self.statements.insert(name.clone(), Prepared::Passed { made });
+                self.statements.insert(&name, Prepared::Passed { made });
                 self.pass_parse(total, name, control, ddl)
             }
             Ok(Decision::Refuse(failure)) => self.refuse_parse(name, *failure),
@@ -61,9 +74,9 @@ impl Session {
         ddl: bool,
     ) -> Result<(), End> {
         if let Some(control) = control {
-            self.statements.insert(name, Prepared::Control(control));
+            self.statements.insert(&name, Prepared::Control(control));
         } else if ddl {
-            self.statements.insert(name, Prepared::Ddl);
+            self.statements.insert(&name, Prepared::Ddl);
         }
         self.forward(total, What::Complete);
         Ok(())
@@ -73,8 +86,33 @@ impl Session {
     /// clear, must not reach the server.
     fn refuse_parse(&mut self, name: Vec<u8>, failure: Failure) -> Result<(), End> {
         let response = failure.response();
-        self.statements.insert(name, Prepared::Refused(failure.into()));
+        self.statements.insert(&name, Prepared::Refused(failure.into()));
         self.refuse_extended(response)
+    }
+
+    /// A Bind that goes on as it came; false for any other.
+    pub(super) fn bind_now(&mut self, total: usize) -> Result<bool, End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let names = bind::names(body)?;
+        let (run, made) = match self.statements.get(names.statement) {
+            Some(Prepared::Run { run, made }) if self.holds_now(made) => (run, made),
+            Some(_) => return Ok(false),
+            None => {
+                self.portals.remove(names.portal);
+                self.forward(total, What::Complete);
+                return Ok(true);
+            }
+        };
+        if !run.binds_as_sent || !run.serves(bind::read_results(body)?) {
+            return Ok(false);
+        }
+        let expect = Expect::of(run, What::Complete, Show::Relay);
+        let prepared = Prepared::Run { run: Arc::clone(run), made: Arc::clone(made) };
+        self.portals.insert(names.portal, Portal { prepared, made: None, kept: None });
+        self.pipeline = true;
+        self.expects.add(expect);
+        self.relay_client(total);
+        Ok(true)
     }
 
     pub(super) async fn bind(&mut self, total: usize) -> Result<(), End> {
@@ -115,7 +153,7 @@ impl Session {
                 self.refuse_extended(failure.response())
             }
             Prepared::Control(_) | Prepared::Ddl => {
-                self.portals.insert(portal, Portal { prepared, made: None, kept: None });
+                self.portals.insert(&portal, Portal { prepared, made: None, kept: None });
                 self.forward(total, What::Complete);
                 Ok(())
             }
@@ -170,7 +208,7 @@ impl Session {
         }
         let made = self.made.take();
         self.portals
-            .insert(portal, Portal { prepared: Prepared::Run { run, made: decided }, made, kept: None });
+            .insert(&portal, Portal { prepared: Prepared::Run { run, made: decided }, made, kept: None });
         Ok(())
     }
 
@@ -188,6 +226,22 @@ impl Session {
         self.pipeline = true;
         self.relay_client(total);
         Ok(())
+    }
+
+    /// Execute of a planned statement that is sent at once; false for any other.
+    pub(super) fn execute_now(&mut self, total: usize) -> Result<bool, End> {
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let (name, _) = simple::read_execute(body)?;
+        let Some(portal) = self.portals.get_mut(name) else { return Ok(self.pass_execute_now(total)) };
+        let Prepared::Run { run, .. } = &portal.prepared else { return Ok(false) };
+        let run = Arc::clone(run);
+        if portal.kept.is_some() || run.holds_rows() || !self.is_in_order(!run.plan.modifies) {
+            return Ok(false);
+        }
+        let made = self.portals.get_mut(name).and_then(|portal| portal.made.take());
+        self.begin_run(&run, made, false);
+        self.relay_client(total);
+        Ok(true)
     }
 
     pub(super) async fn execute(&mut self, total: usize) -> Result<(), End> {

@@ -13,6 +13,7 @@ mod extended;
 mod failure;
 mod hidden;
 mod keep;
+mod names;
 mod params;
 mod plan;
 mod rewrite;
@@ -37,7 +38,7 @@ use crate::pg::metrics::Metrics;
 use crate::protect::{Door, Mark, Missing, Peer};
 use expect::Expects;
 pub(crate) use failure::Failure;
-use hashbrown::HashMap;
+use names::Names;
 pub(crate) use rewrite::follow;
 use running::Running;
 use std::future::poll_fn;
@@ -133,8 +134,8 @@ pub(crate) struct Session {
     /// The schema was changed in this transaction, and the snapshot does not show it yet.
     dirty: bool,
     expects: Expects,
-    statements: HashMap<Vec<u8>, Prepared>,
-    portals: HashMap<Vec<u8>, Portal>,
+    statements: Names<Prepared>,
+    portals: Names<Portal>,
     settings: Settings,
     search_path: SearchPath,
     /// The one that the last text was planned with.
@@ -235,8 +236,8 @@ impl Session {
             private: false,
             dirty: false,
             expects: Expects::default(),
-            statements: HashMap::new(),
-            portals: HashMap::new(),
+            statements: Names::default(),
+            portals: Names::default(),
             settings,
             search_path: SearchPath::default(),
             planned_path: Arc::from([]),
@@ -299,10 +300,14 @@ impl Session {
                 }
                 continue;
             }
-            let missing = std::mem::take(&mut self.missing);
-            if let Err(error) = self.shared.door.load(&missing).await {
-                self.poison(&Failure::protect(&error));
-            }
+            Box::pin(self.load_missing()).await;
+        }
+    }
+
+    async fn load_missing(&mut self) {
+        let missing = std::mem::take(&mut self.missing);
+        if let Err(error) = self.shared.door.load(&missing).await {
+            self.poison(&Failure::protect(&error));
         }
     }
 
@@ -315,9 +320,19 @@ impl Session {
         self.pipeline = true;
     }
 
-    /// Waits until what a statement must not overtake is over. `read`: it is a protected read.
+    /// The entry up to which all must be over. `read`: before a protected read.
+    fn due(&self, read: bool) -> u64 {
+        if read { self.order.all } else { self.order.all.max(self.order.rows) }
+    }
+
+    /// Whether what a statement must not overtake is over.
+    fn is_in_order(&self, read: bool) -> bool {
+        self.expects.answered() >= self.due(read)
+    }
+
+    /// Waits until it is.
     async fn in_order(&mut self, read: bool) -> Result<(), End> {
-        let due = if read { self.order.all } else { self.order.all.max(self.order.rows) };
+        let due = self.due(read);
         if self.expects.answered() < due {
             if self.pipeline {
                 self.io.server.output.append_with(super::wire::simple::flush);

@@ -108,6 +108,33 @@ impl Session {
         Ok(Decision::Script(planned))
     }
 
+    /// The plan of a text that was decided before, where nothing must be asked for first.
+    pub(super) fn planned(&self, text: &[u8]) -> Option<Arc<Plan>> {
+        let text = std::str::from_utf8(text).ok()?;
+        let path = self.search_path.known.as_ref()?;
+        let current = self.status != Status::Failed && self.is_fresh();
+        if current { self.snapshot.cached_text(text, path) } else { None }
+    }
+
+    /// [`Session::still_holds`] and [`Session::same_path`], where nothing must be asked for: false does
+    /// not mean no.
+    pub(super) fn holds_now(&self, made: &Made) -> bool {
+        self.status != Status::Failed
+            && self
+                .search_path
+                .known
+                .as_ref()
+                .is_some_and(|path| Arc::ptr_eq(path, &made.path) || **path == *made.path)
+            && self.is_fresh()
+            && made.version == self.snapshot.catalog.version
+    }
+
+    /// Whether [`Session::refresh`] has nothing to do.
+    fn is_fresh(&self) -> bool {
+        let in_transaction = self.status != Status::Idle || self.pipeline;
+        !(in_transaction && self.dirty) && (self.private || self.database.is_current(&self.snapshot))
+    }
+
     /// Whether a prepared statement would be decided today as it was: its catalog may have moved on.
     pub(super) async fn still_holds(
         &mut self,

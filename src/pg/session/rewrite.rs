@@ -4,7 +4,6 @@ use super::End;
 use super::detail::Detail;
 use super::expect::Expect;
 use super::failure::Failure;
-use super::running::Running;
 use crate::pg::plan::{ClientParam, Plan};
 use crate::pg::value::Settings;
 use crate::pg::wire::error::{self, Change, field};
@@ -60,21 +59,21 @@ pub(super) fn rewrite(
                 simple::no_data(out);
             }
         }
-        b'T' => described(run, body, frame, out)?,
+        b'T' => described(&run.plan, body, frame, out)?,
         _ => out.extend_from_slice(frame),
     }
     Ok(())
 }
 
 /// RowDescription, mostly the same as the last time.
-fn described(run: &Running, body: &[u8], frame: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
-    if let Some(shown) = run.described(frame) {
+fn described(plan: &Plan, body: &[u8], frame: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
+    if let Some(shown) = plan.described.shown(frame) {
         out.extend_from_slice(shown);
         return Ok(());
     }
     let from = out.len();
-    columns(&run.plan, body, out)?;
-    run.keep_described(frame, &out[from..]);
+    columns(plan, body, out)?;
+    plan.described.keep(frame, &out[from..]);
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use crate::pg::wire::frame::{self, HEADER};
 use crate::pg::wire::row::cells;
 use crate::pg::wire::simple::{self, Target};
 use crate::pg::wire::{WireError, bind, parse_msg};
+use crate::protect::Mark;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ impl Session {
     pub(super) fn parse_plan(&mut self, name: Vec<u8>, plan: Arc<Plan>, made: Arc<Made>) -> Result<(), End> {
         let run = Running::text(&plan, &made.declared);
         self.send_parse(&name, &run, false)?;
-        self.statements.insert(name, Prepared::Run { run, made });
+        self.statements.insert(&name, Prepared::Run { run, made });
         Ok(())
     }
 
@@ -58,7 +59,7 @@ impl Session {
             [Planned { verdict: Verdict::Fails(text), .. }] => {
                 let failure = Failure::internal("the statement was planned as one that fails");
                 let text = text.clone();
-                self.statements.insert(name, Prepared::Refused(failure.into()));
+                self.statements.insert(&name, Prepared::Refused(failure.into()));
                 self.send_failing(&text)
             }
             _ => {
@@ -69,7 +70,7 @@ impl Session {
                     "send each statement by itself",
                 );
                 let response = failure.response();
-                self.statements.insert(name, Prepared::Refused(failure.into()));
+                self.statements.insert(&name, Prepared::Refused(failure.into()));
                 self.refuse_extended(response)
             }
         }
@@ -157,28 +158,16 @@ impl Session {
         if self.skipping {
             return Ok(());
         }
-        self.order.pure &= !plan.modifies;
-        self.shared.metrics.protected.increment(1);
-        if plan.sorts_by_token {
-            self.shared.metrics.sorted_by_token.increment(1);
-        }
         let made = match self.portals.get_mut(portal) {
             Some(portal) => portal.made.take(),
             None => self.made.take(),
         };
-        let mut expect = Expect::of(run, What::Execute, Show::Rewrite).simple(simple);
-        if made.is_some() {
-            expect = expect.with(Context { made, ..Context::default() });
-        }
         let Some(bind) = plan.write.as_ref().and_then(|w| w.bind.as_ref()) else {
             self.io.server.output.append_with(|out| simple::execute(out, portal, rows))?;
-            self.expects.add(expect);
-            if !plan.outputs.is_empty() {
-                self.order.rows = self.expects.sent();
-            }
-            self.pipeline = true;
+            self.begin_run(run, made, simple);
             return Ok(());
         };
+        let expect = self.counted_run(run, made, simple);
         // All rows at once and held: whose they are must be durable before anything can commit.
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
             simple::execute(out, portal, 0)?;
@@ -212,6 +201,29 @@ impl Session {
                 self.shared.metrics.failed(failure.anchor);
                 self.refuse_extended(failure.response())
             }
+        }
+    }
+
+    /// An Execute of a plan goes to the server, and its rows come as they are.
+    pub(super) fn begin_run(&mut self, run: &Arc<Running>, made: Option<(u64, Mark)>, simple: bool) {
+        let expect = self.counted_run(run, made, simple);
+        self.expects.add(expect);
+        if !run.plan.outputs.is_empty() {
+            self.order.rows = self.expects.sent();
+        }
+        self.pipeline = true;
+    }
+
+    fn counted_run(&mut self, run: &Arc<Running>, made: Option<(u64, Mark)>, simple: bool) -> Expect {
+        self.order.pure &= !run.plan.modifies;
+        self.shared.metrics.protected.increment(1);
+        if run.plan.sorts_by_token {
+            self.shared.metrics.sorted_by_token.increment(1);
+        }
+        let expect = Expect::of(run, What::Execute, Show::Rewrite).simple(simple);
+        match made {
+            Some(_) => expect.with(Context { made, ..Context::default() }),
+            None => expect,
         }
     }
 
@@ -340,14 +352,14 @@ impl Session {
     }
 
     /// As a simple Query upstream too: one message instead of six.
-    fn run_as_query(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
+    pub(super) fn run_as_query(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
         self.begin_pipeline();
         self.shared.metrics.protected.increment(1);
         if plan.sorts_by_token {
             self.shared.metrics.sorted_by_token.increment(1);
         }
         self.io.server.output.append_with(|out| simple::query(out, plan.sql.as_bytes()))?;
-        let run = Running::text(plan, &Arc::from([]));
+        let run = Running::text(plan, &Arc::default());
         let mut expect = Expect::of(&run, What::Query, Show::Rewrite).simple(true);
         if !self.units.is_empty() {
             expect = expect.with(Context { units: self.units.take(), ..Context::default() });
@@ -363,7 +375,7 @@ impl Session {
 
     async fn run_simple(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
         self.begin_pipeline();
-        let run = Running::text(plan, &Arc::from([]));
+        let run = Running::text(plan, &Arc::default());
         self.send_parse(b"", &run, true)?;
         let body = empty_bind();
         let message = bind::read(&body)?;
@@ -480,7 +492,7 @@ fn stored_oid(plan: &Plan, column: u16) -> u32 {
 
 /// Whether a plan can go upstream as the simple Query that it came as: nothing is bound, nothing that it
 /// does hangs on rows that must be seen first, and it is one statement to any grammar.
-fn stays_simple(plan: &Plan) -> bool {
+pub(super) fn stays_simple(plan: &Plan) -> bool {
     let text = plan.sql.trim_end().trim_end_matches(';');
     plan.params.is_empty()
         && plan.write.is_none()

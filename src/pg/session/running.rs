@@ -5,7 +5,7 @@ use super::rows::format_at;
 use crate::pg::plan::{Action, Plan, Source};
 use crate::pg::value::Format;
 use crate::pg::wire::bind::Formats;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// A plan with the result formats that the client asked for.
 pub(super) struct Running {
@@ -19,8 +19,6 @@ pub(super) struct Running {
     pub formats: Vec<Format>,
     /// A Bind of the client's is what the server is to get, byte for byte.
     pub binds_as_sent: bool,
-    /// RowDescription as the server sent it, and as the client sees it.
-    described: OnceLock<(Box<[u8]>, Box<[u8]>)>,
 }
 
 impl Running {
@@ -35,7 +33,6 @@ impl Running {
             asked: results.raw().into(),
             formats,
             binds_as_sent,
-            described: OnceLock::new(),
         }))
     }
 
@@ -47,23 +44,17 @@ impl Running {
             asked: Box::default(),
             formats: Vec::new(),
             binds_as_sent: takes_parameters_as_sent(plan),
-            described: OnceLock::new(),
         })
+    }
+
+    /// Its rows are held until what they bind is durable.
+    pub(super) fn holds_rows(&self) -> bool {
+        self.plan.write.as_ref().is_some_and(|write| write.bind.is_some())
     }
 
     /// Whether it serves a Bind with these result formats as well.
     pub(super) fn serves(&self, results: Formats<'_>) -> bool {
         *self.asked == *results.raw()
-    }
-
-    /// The client's form of a RowDescription that came before.
-    pub(super) fn described(&self, frame: &[u8]) -> Option<&[u8]> {
-        self.described.get().filter(|(server, _)| **server == *frame).map(|(_, client)| &**client)
-    }
-
-    /// Keeps the client's form of a RowDescription.
-    pub(super) fn keep_described(&self, frame: &[u8], shown: &[u8]) {
-        self.described.get_or_init(|| (frame.into(), shown.into()));
     }
 }
 

@@ -159,6 +159,14 @@ impl Session {
     fn inspect(&mut self, tag: u8, total: usize) -> Result<bool, End> {
         match tag {
             b'D' => return self.data_row(total),
+            b'T' | b't' if self.rewrites() => {
+                let frame = &self.io.server.input.bytes()[..total];
+                if let Some(front) = self.expects.front() {
+                    let output = &mut self.io.client.output;
+                    output.append_with(|out| rewrite(tag, &frame[HEADER..], frame, front, out))?;
+                }
+                self.relayed(tag);
+            }
             b'S' => self.parameter_status(total)?,
             b'E' => {
                 let frame = self.io.server.input.bytes()[..total].to_vec();
@@ -193,6 +201,11 @@ impl Session {
             }
         }
         Ok(true)
+    }
+
+    /// The entry at the front is a planned statement's, and hangs nothing on its end.
+    fn rewrites(&self) -> bool {
+        self.expects.front().is_some_and(|front| front.show == Show::Rewrite && front.context.is_none())
     }
 
     fn parameter_status(&mut self, total: usize) -> Result<(), End> {
@@ -233,7 +246,7 @@ impl Session {
             return Ok(true);
         }
         if self.batch.is_none() {
-            if let Err(error) = self.shared.door.lease() {
+            if let Err(error) = self.shared.door.begin_batch() {
                 self.poison(&Failure::protect(&error));
                 return Ok(true);
             }

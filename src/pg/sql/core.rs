@@ -8,7 +8,9 @@ use super::names::Rel;
 use super::refuse;
 use super::types;
 use crate::clear::Clear;
-use crate::pg::plan::{Action, ClientParam, Keep, Lookup, Output, Param, Plan, Source, Verdict, Write};
+use crate::pg::plan::{
+    Action, ClientParam, Described, Keep, Lookup, Output, Param, Plan, Source, Verdict, Write,
+};
 use crate::pg::refusal::Refusal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -268,6 +270,7 @@ impl<'s> Planner<'s> {
             sorts_by_token: self.sorts_by_token,
             modifies: self.modifies,
             splices,
+            described: Described::default(),
         })
     }
 }

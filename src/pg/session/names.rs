@@ -1,0 +1,73 @@
+//! What a session keeps by name: prepared statements, portals. The unnamed one, which most clients use
+//! for portals, is found without hashing.
+
+use hashbrown::HashMap;
+
+/// Things by the name that the client gave them; the empty name is one, too.
+pub(super) struct Names<T> {
+    unnamed: Option<T>,
+    named: HashMap<Box<[u8]>, T>,
+}
+
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Self { unnamed: None, named: HashMap::new() }
+    }
+}
+
+impl<T> Names<T> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.unnamed.is_none() && self.named.is_empty()
+    }
+
+    pub(super) fn get(&self, name: &[u8]) -> Option<&T> {
+        if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) }
+    }
+
+    pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<&mut T> {
+        if name.is_empty() { self.unnamed.as_mut() } else { self.named.get_mut(name) }
+    }
+
+    pub(super) fn insert(&mut self, name: &[u8], thing: T) {
+        if name.is_empty() {
+            self.unnamed = Some(thing);
+        } else {
+            self.named.insert(name.into(), thing);
+        }
+    }
+
+    pub(super) fn remove(&mut self, name: &[u8]) -> Option<T> {
+        if name.is_empty() {
+            self.unnamed.take()
+        } else if self.named.is_empty() {
+            None
+        } else {
+            self.named.remove(name)
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.unnamed = None;
+        self.named.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_name_is_a_name() {
+        let mut names = Names::default();
+        assert!(names.is_empty());
+        names.insert(b"", 1);
+        names.insert(b"a", 2);
+        names.insert(b"", 3);
+        assert_eq!((names.get(b""), names.get(b"a"), names.get(b"b")), (Some(&3), Some(&2), None));
+        assert_eq!((names.remove(b""), names.remove(b""), names.remove(b"a")), (Some(3), None, Some(2)));
+        assert!(names.is_empty());
+        names.insert(b"", 1);
+        names.clear();
+        assert!(names.is_empty());
+    }
+}
