@@ -18,7 +18,9 @@ pub(crate) fn many_connections(gateway: &Gateway, seconds: u32) -> String {
     let (requests, _) = wrk(&url, 256, seconds);
     let late = memory(gateway.pid(), "VmRSS:");
     assert!(late < early + (4 << 10), "it grew from {early} to {late} KiB");
-    format!("256 connections, {seconds} s: {requests:.0} requests, no error; resident {early} KiB, then {late} KiB\n")
+    format!(
+        "256 connections, {seconds} s: {requests:.0} requests, no error; resident {early} KiB, then {late} KiB\n"
+    )
 }
 
 /// A gibibyte up and a gibibyte down through a fresh gateway; the most that it held.
@@ -28,7 +30,11 @@ pub(crate) fn gibibyte(scratch: &Path) -> String {
     let service = std::thread::spawn(move || serve(&listener.accept().unwrap().0));
     let gateway = Gateway::start(&scratch.join("memory"), port);
     let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway.port)).unwrap();
-    write!(client, "POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: {GIBIBYTE}\r\nConnection: close\r\n\r\n").unwrap();
+    write!(
+        client,
+        "POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: {GIBIBYTE}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
     send(&mut client);
     let mut head = [0; 15];
     client.read_exact(&mut head).unwrap();

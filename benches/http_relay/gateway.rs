@@ -23,12 +23,18 @@ impl Gateway {
         fs::write(&config, CONFIG.replace("PORT", &service.to_string())).unwrap();
         let program = env!("CARGO_BIN_EXE_paravent");
         if fresh {
-            let keys = Command::new(program).args(["keys", "generate", "--config"]).arg(&config).output().unwrap();
+            let keys =
+                Command::new(program).args(["keys", "generate", "--config"]).arg(&config).output().unwrap();
             assert!(keys.status.success(), "keys generate: {}", String::from_utf8_lossy(&keys.stderr));
         }
         let log = fs::File::create(home.join("gateway.log")).unwrap();
         let mut command = Command::new(program);
-        command.args(["serve", "--config"]).arg(&config).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command
+            .args(["serve", "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
         let mut child = command.process_group(0).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -33,13 +33,19 @@ impl Nginx {
     pub(crate) fn files(scratch: &Path) -> Self {
         let www = scratch.join("www");
         fs::create_dir_all(&www).unwrap();
-        Self::start(scratch, "files", &format!("root {};\n default_type application/json;", www.display()), "")
+        Self::start(
+            scratch,
+            "files",
+            &format!("root {};\n default_type application/json;", www.display()),
+            "",
+        )
     }
 
     /// Passes everything on.
     pub(crate) fn proxy(scratch: &Path, service: u16) -> Self {
-        let upstream =
-            format!("upstream service {{ server 127.0.0.1:{service}; keepalive 64; keepalive_requests 100000000; }}");
+        let upstream = format!(
+            "upstream service {{ server 127.0.0.1:{service}; keepalive 64; keepalive_requests 100000000; }}"
+        );
         let location = "location / { proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
                         proxy_set_header Host $host; }";
         Self::start(scratch, "proxy", location, &upstream)
@@ -60,7 +66,13 @@ impl Nginx {
         );
         fs::write(home.join("nginx.conf"), config).unwrap();
         let mut command = Command::new(program("nginx"));
-        command.arg("-p").arg(&home).arg("-c").arg(home.join("nginx.conf")).arg("-e").arg(home.join("start.log"));
+        command
+            .arg("-p")
+            .arg(&home)
+            .arg("-c")
+            .arg(home.join("nginx.conf"))
+            .arg("-e")
+            .arg(home.join("start.log"));
         let child = command.stdin(Stdio::null()).process_group(0).spawn().unwrap();
         let nginx = Self { child, port };
         wait_for("nginx", port);
@@ -117,7 +129,10 @@ impl Drop for Haproxy {
 }
 
 fn program(name: &str) -> PathBuf {
-    let found = ["/usr/sbin", "/usr/bin", "/usr/local/bin"].iter().map(|dir| Path::new(dir).join(name)).find(|p| p.exists());
+    let found = ["/usr/sbin", "/usr/bin", "/usr/local/bin"]
+        .iter()
+        .map(|dir| Path::new(dir).join(name))
+        .find(|p| p.exists());
     found.unwrap_or_else(|| panic!("{name}: make http-bench installs it"))
 }
 

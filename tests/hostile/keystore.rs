@@ -99,13 +99,20 @@ fn with_a_person() -> (Gateway, Postgres) {
 fn copy_of(gateway: &mut Gateway) -> Home {
     gateway.terminate();
     let copy = Home::new(gateway.home.setup.clone());
-    for name in std::fs::read_dir(gateway.home.path(".")).unwrap().map(|e| e.unwrap().file_name()) {
-        let name = name.to_string_lossy().into_owned();
-        if !matches!(&*name, "log" | "admin.tokens") {
-            std::fs::copy(gateway.home.path(&name), copy.path(&name)).unwrap();
+    copy_all(&gateway.home.path("."), &copy.path("."));
+    copy
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&to).unwrap();
+            copy_all(&entry.path(), &to);
+        } else if !matches!(entry.file_name().to_str(), Some("log" | "admin.tokens")) {
+            std::fs::copy(entry.path(), to).unwrap();
         }
     }
-    copy
 }
 
 #[test]

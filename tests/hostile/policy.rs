@@ -37,12 +37,11 @@ fn a_wrong_policy_is_refused_with_every_error_at_once() {
 fn sections_of_later_versions_are_refused_by_name() {
     let pg = Postgres::start();
     let home = Home::new(Setup::new(&pg));
-    let text =
-        home.setup.toml() + "\n[[http]]\nlisten = \"127.0.0.1:0\"\nupstream = \"http://127.0.0.1:1\"\n";
+    let text = home.setup.toml() + "\n[retention]\ncomment = \"90d\"\n";
     std::fs::write(home.path("paravent.toml"), text).unwrap();
     let (code, said) = home.refused();
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("http") && said.contains("not in this version"), "{said}");
+    assert!(said.contains("retention") && said.contains("not in this version"), "{said}");
 }
 
 #[test]

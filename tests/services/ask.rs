@@ -25,13 +25,15 @@ impl Answer {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("not JSON ({e}): {}{}", self.head, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("not JSON ({e}): {}{}", self.head, self.text()))
     }
 
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.head.lines().filter_map(|line| line.split_once(':')).find_map(|(n, value)| {
-            n.eq_ignore_ascii_case(name).then_some(value.trim())
-        })
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find_map(|(n, value)| n.eq_ignore_ascii_case(name).then_some(value.trim()))
     }
 
     /// This status, or the test says what came instead.
@@ -79,9 +81,10 @@ impl Client {
         socket.write_all(body).unwrap();
         let mut bytes = Vec::new();
         socket.read_to_end(&mut bytes).unwrap();
-        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or_else(|| {
-            panic!("{method} {path}: no head in {:?}", String::from_utf8_lossy(&bytes))
-        });
+        let end = bytes
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .unwrap_or_else(|| panic!("{method} {path}: no head in {:?}", String::from_utf8_lossy(&bytes)));
         let head = String::from_utf8(bytes[..end + 2].to_vec()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let mut answer = Answer { status, head, body: bytes.split_off(end + 4) };

@@ -36,11 +36,15 @@ impl Gateway {
         let token = run(&["admin", "token", "--config", "paravent.toml", "--name", "p", "--role", "privacy"]);
         let log = fs::File::create(dir.path().join("log")).unwrap();
         let mut serve = Command::new(PROGRAM);
-        serve.current_dir(dir.path()).args(["serve", "--config", "paravent.toml"]).env("PARAVENT_LOG", "trace");
+        serve
+            .current_dir(dir.path())
+            .args(["serve", "--config", "paravent.toml"])
+            .env("PARAVENT_LOG", "trace");
         let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut listening = |what: &str| {
-            let found = lines.find_map(|line| line.strip_prefix(&format!("listening {what} ")).map(str::to_owned));
+            let found =
+                lines.find_map(|line| line.strip_prefix(&format!("listening {what} ")).map(str::to_owned));
             found.unwrap_or_else(|| panic!("{}", fs::read_to_string(dir.path().join("log")).unwrap()))
         };
         let (http, admin) = (listening("http"), listening("admin"));
@@ -76,8 +80,12 @@ impl Drop for Gateway {
         self.child.wait().ok();
         if std::thread::panicking() {
             let log = fs::read_to_string(self.dir.path().join("log")).unwrap();
-            let lines: Vec<&str> = log.lines().filter(|l| l.contains("paravent") && !l.contains("TRACE")).collect();
-            println!("--- the gateway's last words ---\n{}", lines[lines.len().saturating_sub(15)..].join("\n"));
+            let lines: Vec<&str> =
+                log.lines().filter(|l| l.contains("paravent") && !l.contains("TRACE")).collect();
+            println!(
+                "--- the gateway's last words ---\n{}",
+                lines[lines.len().saturating_sub(15)..].join("\n")
+            );
         }
     }
 }
