@@ -7,7 +7,7 @@ use super::load::{Importer, load};
 use super::postgres::{DATABASE, Server, connect};
 use super::scratch::Scratch;
 use super::show::{self, act, check, say, sql, thousands};
-use super::{DemoError, Result, admin, figures, io_error, schema, sql_error, web};
+use super::{DemoError, Result, admin, figures, io_error, rotate, schema, sql_error, web};
 use hyper::Method;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,8 +51,9 @@ pub(super) async fn story(scratch: &Scratch, count: usize) -> Result<()> {
     refusal(&stage).await?;
     web::same_person(&stage).await?;
     let dump = nothing_in_clear(scratch, &stage).await?;
-    erase(&stage).await?;
+    let receipt = erase(&stage).await?;
     restore(&stage, &dump).await?;
+    rotate::to_the_end(&stage, &receipt).await?;
     figures::show(&stage).await
 }
 
@@ -205,7 +206,8 @@ async fn nothing_in_clear(scratch: &Scratch, stage: &Stage) -> Result<PathBuf> {
     let mut files = vec![dump.clone(), stage.server.log()];
     for entry in std::fs::read_dir(stage.gateway.home()).map_err(io_error("listing the keystore"))?.flatten()
     {
-        files.push(entry.path());
+        // Not the folder for backups, which is empty yet.
+        files.extend(Some(entry.path()).filter(|path| path.is_file()));
     }
     let (mut megabytes, mut found) = (0.0, 0);
     for path in &files {
@@ -238,7 +240,8 @@ fn ending(text: &str) -> &str {
     &line[from..]
 }
 
-async fn erase(stage: &Stage) -> Result<()> {
+/// The receipt's id.
+async fn erase(stage: &Stage) -> Result<String> {
     act(10, "Erase one person");
     let path = format!("/v1/subjects/person/{}", stage.id);
     sql(&format!("DELETE {path}"));
@@ -254,9 +257,10 @@ async fn erase(stage: &Stage) -> Result<()> {
     let query = format!("SELECT * FROM people WHERE id = {}", stage.id);
     sql(&query);
     let (clear, stored) = (one(&stage.app, &query).await?, one(&stage.database, &query).await?);
-    show::side_by_side(("the application sees", &clear), ("the database still holds", &stored));
+    show::side_by_side(("the application sees", &clear), ("the database holds, soon swept", &stored));
     is_erased(stage, &stage.app, "through the gateway").await?;
-    web::is_erased(stage).await
+    web::is_erased(stage).await?;
+    Ok(receipt["id"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Restores the backup that was taken before, and looks again.
@@ -278,7 +282,7 @@ async fn restore(stage: &Stage, dump: &std::path::Path) -> Result<()> {
 }
 
 /// She is gone, and everybody else is there.
-async fn is_erased(stage: &Stage, app: &Client, place: &str) -> Result<()> {
+pub(super) async fn is_erased(stage: &Stage, app: &Client, place: &str) -> Result<()> {
     let query = format!("SELECT * FROM people WHERE id = {}", stage.id);
     let row = one(app, &query).await?;
     let gone = (1..10).all(|i| row.get(i).is_none_or(str::is_empty));

@@ -22,7 +22,7 @@ const NOTHING: &str = "SELECT active FROM people WHERE id = $1";
 
 /// Measures and prints them.
 pub(super) async fn show(stage: &Stage) -> Result<()> {
-    act(11, "Figures");
+    act(13, "Figures");
     let fields: usize = stage.people.iter().map(Person::fields).sum();
     say(&format!(
         "{} people, {} protected fields, loaded in {:.1} s ({} fields a second, every key on disk before its first \

@@ -27,8 +27,10 @@ pub(super) struct Gateway {
     pub(super) http: SocketAddr,
     /// Where the admin API listens.
     pub(super) admin: SocketAddr,
-    /// A bearer token for it.
+    /// A privacy officer's bearer token for it.
     pub(super) token: String,
+    /// An operator's.
+    pub(super) operator: String,
 }
 
 impl Gateway {
@@ -39,10 +41,13 @@ impl Gateway {
         let config = home.join("paravent.toml");
         write_private(&config, &schema::config(&server.upstream(), api))?;
         paravent(&executable, &config, &["keys", "generate"]).await?;
-        let printed =
-            paravent(&executable, &config, &["admin", "token", "--name", "demo", "--role", "privacy"])
-                .await?;
-        let token = printed.split_whitespace().last().unwrap_or_default().to_owned();
+        let mut tokens = Vec::new();
+        for role in ["privacy", "operator"] {
+            let words = ["admin", "token", "--name", role, "--role", role];
+            let printed = paravent(&executable, &config, &words).await?;
+            tokens.push(printed.split_whitespace().last().unwrap_or_default().to_owned());
+        }
+        let (operator, token) = (tokens.pop().unwrap_or_default(), tokens.pop().unwrap_or_default());
 
         let log = File::create(home.join("gateway.log")).map_err(io_error("making the gateway's log"))?;
         let mut command = Command::new(&executable);
@@ -51,7 +56,7 @@ impl Gateway {
         let mut child = command.spawn().map_err(io_error("starting the gateway"))?;
         let stdout = child.stdout.take();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut gateway = Self { child, home, postgres: nowhere, http: nowhere, admin: nowhere, token };
+        let mut gateway = Self { child, home, postgres: nowhere, http: nowhere, admin: nowhere, token, operator };
         let listening = stdout.map(listening).ok_or_else(|| gateway.did_not_start())?;
         match tokio::time::timeout(START, listening).await {
             Ok(Ok(bound)) => [gateway.postgres, gateway.http, gateway.admin] = bound,

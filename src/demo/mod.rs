@@ -13,6 +13,7 @@ mod figures;
 mod gateway;
 mod load;
 mod postgres;
+mod rotate;
 mod schema;
 mod scratch;
 mod show;

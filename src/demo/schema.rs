@@ -117,6 +117,7 @@ pub(super) fn config(upstream: &str, api: SocketAddr) -> String {
 root   = "file:keys"
 store  = "file:paravent.keystore"
 ledger = "file:paravent.ledger"
+backup = "backups"
 
 [admin]
 listen = "127.0.0.1:0"
