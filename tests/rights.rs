@@ -15,3 +15,7 @@ mod erasure;
 mod last;
 #[path = "rights/receipts.rs"]
 mod receipts;
+#[path = "rights/records.rs"]
+mod records;
+#[path = "rights/openapi.rs"]
+mod openapi;
