@@ -6,6 +6,7 @@ mod backend;
 mod harden;
 mod offline;
 mod open;
+mod roots;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -13,6 +14,7 @@ mod work;
 
 pub use harden::harden;
 pub use offline::{back_up, restore};
+pub use roots::open_roots;
 
 use crate::admin;
 use crate::audit::Audit;
@@ -121,13 +123,17 @@ impl Gateway {
     /// Keys that can't be opened, an address that is taken, files that can't be read.
     pub async fn start(config: Config) -> Result<Self, AppError> {
         let metrics = telemetry::install_metrics().map_err(AppError::failed)?;
-        let Opened { keyring, door, rights, jobs, audit } = open::open(&config).await?;
+        let Opened { keyring, door, rights, jobs, roots, audit } = open::open(&config).await?;
         let (stop, stopped) = watch::channel(false);
         let health = admin::Health::default();
         health.set_policy(policy::hash(&config.policy));
         let asked = jobs.clone();
         health.ask(move || asked.waiting());
-        let lease = tokio::spawn(open::keep_lease(keyring.clone(), config.keys.lease));
+        let lease = open::keep_lease(keyring.clone(), config.keys.lease);
+        let watch = open::watch_roots(roots, keyring.clone(), config.keys.root_lease, health.clone());
+        let lease = tokio::spawn(async move {
+            tokio::join!(lease, watch);
+        });
         let current = Arc::new(RwLock::new(Current { config: config.clone(), door: door.clone() }));
         let (reloads, asked) = mpsc::channel(4);
         let office = Office {

@@ -175,7 +175,8 @@ async fn once(
             return Err(Problem::conflict("admin-idempotency", detail));
         }
         Found::Other => {
-            return Err(Problem::unprocessable("this Idempotency-Key was used for another request"));
+            let detail = "this Idempotency-Key was used for another request";
+            return Err(Problem::conflict("admin-idempotency", detail));
         }
         Found::Full => return Err(Problem::too_many()),
     }

@@ -35,7 +35,7 @@ pub(super) enum Found {
     Again(Box<Answered>),
     /// Being carried out now (409).
     Running,
-    /// The key belongs to another request (422).
+    /// The key belongs to another request (409).
     Other,
     /// Too many keys are in use (429).
     Full,

@@ -176,7 +176,8 @@ pub(super) enum Problems {
     /// The client accepts neither JSON nor problems.
     #[response(status = 406, content_type = "application/problem+json")]
     NotAcceptable(ProblemBody),
-    /// Not possible in the state that things are in, or the same request is being carried out.
+    /// Not possible in the state that things are in, the same request is being carried out, or the idempotency key
+    /// belongs to another request.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(ProblemBody),
     /// The body is too large.
@@ -185,7 +186,7 @@ pub(super) enum Problems {
     /// The body is not JSON.
     #[response(status = 415, content_type = "application/problem+json")]
     MediaType(ProblemBody),
-    /// The body has another form, or the idempotency key belongs to another request.
+    /// The body has another form.
     #[response(status = 422, content_type = "application/problem+json")]
     Unprocessable(ProblemBody),
     /// Too many requests.

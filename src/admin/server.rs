@@ -47,6 +47,7 @@ struct HealthInner {
     warnings: RwLock<Vec<String>>,
     /// Asked each time: what is a warning now, and may be none later.
     asked: RwLock<Vec<Warning>>,
+    roots: RwLock<Option<String>>,
 }
 
 impl Health {
@@ -68,6 +69,16 @@ impl Health {
     /// Asks for a warning each time that somebody looks.
     pub fn ask(&self, warning: impl Fn() -> Option<String> + Send + Sync + 'static) {
         self.0.asked.write().push(Box::new(warning));
+    }
+
+    /// Why the root keys can't be reached, or that they can; whether they could not before.
+    pub fn set_roots(&self, why: Option<String>) -> bool {
+        std::mem::replace(&mut *self.0.roots.write(), why).is_some()
+    }
+
+    /// `ok`, or why the root keys can't be reached.
+    pub(super) fn roots(&self) -> String {
+        self.0.roots.read().clone().unwrap_or_else(|| "ok".to_owned())
     }
 
     pub(super) fn accepts(&self) -> bool {

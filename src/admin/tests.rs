@@ -462,8 +462,8 @@ async fn a_request_with_its_key_is_done_once_and_answered_again() {
     assert_eq!((first.0, &first.2), (200, &again.2));
     assert!(again.1.contains("idempotent-replayed: true") && !first.1.contains("idempotent-replayed"));
     assert_eq!(*running.memory.restrictions.lock(), 1);
-    assert_eq!(post("k1", path, r#"{"ground":"x"}"#).await.0, 422);
-    assert_eq!(post("k1", "/v1/subjects/person/42/release", "").await.0, 422);
+    assert_eq!(post("k1", path, r#"{"ground":"x"}"#).await.0, 409);
+    assert_eq!(post("k1", "/v1/subjects/person/42/release", "").await.0, 409);
     assert_eq!(post("k2", path, "").await.0, 200);
     assert_eq!(*running.memory.restrictions.lock(), 2);
     assert_eq!(post("two words", path, "").await.0, 400);

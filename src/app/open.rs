@@ -1,6 +1,7 @@
 //! Keys, opened: root keys, keystore, ledger, keyring; then the door and the rights that stand on them.
 
 use super::AppError;
+use crate::admin::Health;
 use crate::audit::{self, Audit, Clients, Resolver};
 use crate::config::{ClientAddresses, Config, Keys};
 use crate::crypto::SigningKey;
@@ -14,13 +15,13 @@ use crate::policy;
 use crate::policy::model::Policy;
 use crate::protect::Door;
 use crate::rights::{self, Ledger, Rights};
-use crate::roots::{FileRoots, RootProvider};
+use crate::roots::RootProvider;
 use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// What is opened within this time is written to the audit log, and made durable, together.
@@ -34,6 +35,7 @@ pub(super) struct Opened {
     pub(super) door: Door,
     pub(super) rights: Rights,
     pub(super) jobs: Jobs,
+    pub(super) roots: Arc<dyn RootProvider>,
     pub(super) audit: Audit,
 }
 
@@ -68,8 +70,8 @@ fn open_audit(config: &Config, keyring: &Keyring, key: &Arc<SigningKey>) -> Resu
 
 /// Opens everything, and brings the keystore up to the ledger. Nothing is served before that.
 pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
-    let Keys { root, store, ledger, receipt_key, cache, lease, rotate_every, backup } = &config.keys;
-    let roots: Arc<dyn RootProvider> = Arc::new(FileRoots::open(root).map_err(|error| fault(&error))?);
+    let Keys { root, store, ledger, receipt_key, cache, lease, rotate_every, backup, .. } = &config.keys;
+    let roots = super::open_roots(root).map_err(|error| fault(&error))?;
     if let Some(folder) = backup {
         make_folder(folder)?;
     }
@@ -96,9 +98,9 @@ pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
     let door = door.audited(audit.clone());
     let options =
         jobs::Options { rotate_every: *rotate_every, backups: backup.clone(), ..jobs::Options::default() };
-    let jobs = Jobs::open(keyring.clone(), door.clone(), rights.clone(), roots, options).await;
+    let jobs = Jobs::open(keyring.clone(), door.clone(), rights.clone(), roots.clone(), options).await;
     let jobs = jobs.map_err(AppError::failed)?;
-    Ok(Opened { keyring, door, rights, jobs, audit })
+    Ok(Opened { keyring, door, rights, jobs, roots, audit })
 }
 
 /// The folder for backups, for its owner only.
@@ -124,6 +126,42 @@ pub(super) async fn keep_lease(keyring: Keyring, lease: Duration) {
             Err(_) => {}
         }
         answered = keyring.lease().is_ok();
+    }
+}
+
+/// Asks the root keys' provider now and then. While it does not answer the generation in memory goes on serving, for
+/// `lease` at most; `/readyz` says so.
+pub(super) async fn watch_roots(
+    roots: Arc<dyn RootProvider>,
+    keyring: Keyring,
+    lease: Duration,
+    health: Health,
+) {
+    let mut answered = Instant::now();
+    loop {
+        tokio::time::sleep((lease / 4).min(Duration::from_secs(60))).await;
+        let asked = (Instant::now(), roots.clone());
+        let listed = tokio::task::spawn_blocking(move || asked.1.list().map(drop)).await;
+        match listed.map_err(|error| error.to_string()).and_then(|l| l.map_err(|e| e.to_string())) {
+            Ok(()) => {
+                if health.set_roots(None) {
+                    tracing::info!("the root keys' provider answers again");
+                }
+                answered = asked.0;
+                keyring.suspend(None);
+            }
+            Err(why) => {
+                if !health.set_roots(Some(why.clone())) {
+                    tracing::error!(
+                        why,
+                        "the root keys can't be reached; the generation in memory goes on serving"
+                    );
+                }
+                if answered.elapsed() > lease {
+                    keyring.suspend(Some(format!("the root keys are out of reach: {why}")));
+                }
+            }
+        }
     }
 }
 

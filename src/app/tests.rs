@@ -3,10 +3,14 @@
 use super::*;
 use crate::admin::client::Client;
 use crate::admin::tokens::{Role, TokenFile};
+use crate::ids::Generation;
+use crate::keyring::Keyring;
+use crate::keys::GenerationKey;
 use crate::rights;
-use crate::roots::FileRoots;
+use crate::roots::{FileRoots, RootError, RootInfo, RootProvider, RootWrapped};
 use hyper::Method;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const FILE: &str = r#"
@@ -153,6 +157,68 @@ async fn without_a_key_to_sign_receipts_nothing_starts_and_the_way_out_is_told()
     let error = Gateway::start(home.config()).await.err().unwrap();
     assert!(error.to_string().contains("paravent keys generate"), "{error}");
     assert_eq!(error.exit(), Exit::Usage);
+}
+
+/// A provider that goes away and comes back.
+struct Away(Arc<std::sync::atomic::AtomicBool>);
+
+impl RootProvider for Away {
+    fn name(&self) -> &'static str {
+        "away"
+    }
+
+    fn list(&self) -> Result<Vec<RootInfo>, RootError> {
+        if self.0.load(Ordering::SeqCst) {
+            return Err(RootError::Provider { provider: "away", reason: "no answer".into() });
+        }
+        Ok(Vec::new())
+    }
+
+    fn create(&self, generation: Generation) -> Result<(), RootError> {
+        Err(RootError::Missing(generation))
+    }
+
+    fn wrap(&self, key: &GenerationKey) -> Result<RootWrapped, RootError> {
+        Err(RootError::Missing(key.number()))
+    }
+
+    fn unwrap(&self, generation: Generation, _: &RootWrapped) -> Result<GenerationKey, RootError> {
+        Err(RootError::Missing(generation))
+    }
+
+    fn destroy(&self, generation: Generation) -> Result<(), RootError> {
+        Err(RootError::Missing(generation))
+    }
+
+    fn destruction_is_proven(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn while_the_root_keys_are_out_of_reach_the_generation_in_memory_serves_until_its_lease_ends() {
+    let home = Home::new();
+    let store = Arc::new(crate::keystore::embedded::Embedded::open(&home.path("other.keystore")).unwrap());
+    let roots = FileRoots::open(home.path("keys")).unwrap();
+    let keyring = Keyring::open(store, &roots, crate::keyring::Options::default()).await.unwrap();
+    let away = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (health, lease) = (admin::Health::default(), Duration::from_millis(40));
+    let watched = open::watch_roots(Arc::new(Away(away.clone())), keyring.clone(), lease, health.clone());
+    let task = tokio::spawn(watched);
+    let until = async |serves: bool| {
+        while keyring.lease().is_ok() != serves {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(keyring.lease().is_ok());
+    away.store(true, Ordering::SeqCst);
+    let gone = std::time::Instant::now();
+    until(false).await;
+    assert!(gone.elapsed() > lease / 2, "not at once");
+    assert!(keyring.lease().unwrap_err().to_string().contains("root keys are out of reach"));
+    away.store(false, Ordering::SeqCst);
+    until(true).await;
+    task.abort();
 }
 
 #[tokio::test]

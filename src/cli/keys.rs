@@ -3,9 +3,12 @@
 use super::args::{KeysCommand, MaybeAdmin};
 use super::remote::Remote;
 use super::{Stop, load, rotate, say};
+use crate::app::open_roots;
+use crate::config::Root;
 use crate::fault::{Exit, Fault};
+use crate::ids::Generation;
 use crate::rights;
-use crate::roots::{FileRoots, RootProvider};
+use crate::roots::{FileRoots, RootError};
 
 pub(super) fn run(command: KeysCommand) -> Result<Exit, Stop> {
     match command {
@@ -13,10 +16,14 @@ pub(super) fn run(command: KeysCommand) -> Result<Exit, Stop> {
             let keys = load(&file.path)?.keys;
             // Where the root key is there and the other is not, only the other is made.
             let both = keys.receipt_key.exists();
-            if both || !keys.root.exists() {
-                FileRoots::generate(&keys.root).map_err(|error| stop(&error))?;
-                let path = keys.root.display();
-                say(&format!("made {path}: keep a copy where the database's backups are not"))?;
+            match &keys.root {
+                Root::File(path) if both || !path.exists() => {
+                    FileRoots::generate(path).map_err(|error| stop(&error))?;
+                    let path = path.display();
+                    say(&format!("made {path}: keep a copy where the database's backups are not"))?;
+                }
+                Root::File(_) => {}
+                Root::Pkcs11(_) | Root::AwsKms(_) => first(&keys.root, both)?,
             }
             if !both {
                 let key = rights::key::generate(&keys.receipt_key).map_err(|error| stop(&error))?;
@@ -34,13 +41,23 @@ pub(super) fn run(command: KeysCommand) -> Result<Exit, Stop> {
             rotate::destroy(&Remote::new(&admin.admin, admin.ca)?, generation)?;
         }
         KeysCommand::List { config: file, .. } => {
-            let roots = FileRoots::open(load(&file.path)?.keys.root).map_err(|error| stop(&error))?;
+            let roots = open_roots(&load(&file.path)?.keys.root).map_err(|error| stop(&error))?;
             for root in roots.list().map_err(|error| stop(&error))? {
                 say(&format!("generation {}, made {}", root.generation.0, root.created))?;
             }
         }
     }
     Ok(Exit::Done)
+}
+
+/// Makes the first root key at a provider that is no file; one that is there is an error only when nothing else is made.
+fn first(root: &Root, only: bool) -> Result<(), Stop> {
+    let roots = open_roots(root).map_err(|error| stop(&error))?;
+    match roots.create(Generation(1)) {
+        Ok(()) => say(&format!("made the root key of generation 1 at the {} provider", roots.name())),
+        Err(RootError::Exists(_)) if !only => Ok(()),
+        Err(error) => Err(stop(&error)),
+    }
 }
 
 /// What went wrong with the key file, and what to do.

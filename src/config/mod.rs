@@ -7,6 +7,7 @@ mod http_wire;
 mod listen;
 mod policy;
 mod read;
+mod root;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub use http_upstream::{HttpAddress, HttpScheme, HttpUpstream, HttpUpstreamTls};
 pub use http_wire::{HttpForwarded, HttpHost, HttpLimits, HttpTimeouts};
 pub use listen::Listen;
 pub use read::{Env, load, parse, policy_only};
+pub use root::{AwsKms, Pkcs11, Root};
 pub use upstream::{Address, Password, SslMode, Upstream};
 
 use crate::policy::model::Policy;
@@ -49,8 +51,8 @@ pub struct Config {
 /// `[keys]`: where keys live. All are files in this version (`file:path`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
-    /// `root`: the file of root keys.
-    pub root: PathBuf,
+    /// `root`: where root keys are.
+    pub root: Root,
     /// `store`: the embedded keystore (default `paravent.keystore`).
     pub store: PathBuf,
     /// `ledger`: the record of destructions (default `paravent.ledger`).
@@ -63,6 +65,8 @@ pub struct Keys {
     pub backup: Option<PathBuf>,
     /// `cache`: user keys held in memory at once. Default 100000.
     pub cache: usize,
+    /// `root_lease_seconds`: how long the generation in memory serves while the root keys are out of reach. Default a day.
+    pub root_lease: Duration,
     /// `lease_seconds`: how long keys may be used without the keystore's word. Default 30 s.
     pub lease: Duration,
 }

@@ -2,7 +2,7 @@
 
 use super::section::{Section, kind};
 use super::{
-    Admin, Audit, ClientAddresses, Config, ConfigError, Keys, Limits, Listen, Password, PostgresConfig,
+    Admin, Audit, ClientAddresses, Config, ConfigError, Keys, Limits, Listen, Password, PostgresConfig, Root,
     SslMode, TlsFiles, Upstream, policy,
 };
 use crate::policy::raw::{Problems, RawPolicy, RawTable};
@@ -129,31 +129,33 @@ impl Reader<'_> {
                 .none(entry.at, format!("[keys] is a table, not {}", kind(entry.value.get_ref())));
         };
         let mut section = Section::new("[keys]", entry.at, table);
-        let root = self.file(
-            &mut section,
-            "root",
-            None,
-            &["pkcs11", "aws-kms", "gcp-kms", "azure-kms", "vault", "kms"],
-        );
+        let root = section.required("root", &mut self.problems).and_then(|text| {
+            match Root::parse(&text.value, &self.base, self.env) {
+                Ok(root) => Some(root),
+                Err(message) => self.problems.none(text.at, format!("[keys]: root: {message}")),
+            }
+        });
         let store = self.file(&mut section, "store", Some("paravent.keystore"), &["postgres", "postgresql"]);
         let ledger =
             self.file(&mut section, "ledger", Some("paravent.ledger"), &["postgres", "postgresql", "s3"]);
         let receipt_key = self.file(&mut section, "receipt_key", Some("receipt.key"), &["pkcs11", "aws-kms"]);
         let cache = section.number("cache", 16..=100_000_000, &mut self.problems).unwrap_or(100_000);
         let lease = section.number("lease_seconds", 1..=3600, &mut self.problems).unwrap_or(30);
+        let root_lease = section.number("root_lease_seconds", 10..=31_536_000, &mut self.problems);
+        let root_lease = Duration::from_secs(root_lease.unwrap_or(86_400).into());
         let rotate_every = self.rotate_every(&mut section);
         let backup = section.string("backup", &mut self.problems);
         let backup = backup.map(|b| self.base.join(b.value.strip_prefix("file:").unwrap_or(&b.value)));
         section.finish(&["rotate", "rotation", "generation"], &mut self.problems);
         let (root, store, ledger, receipt_key) = (root?, store?, ledger?, receipt_key?);
-        let files = [&root, &store, &ledger, &receipt_key];
-        if files.iter().enumerate().any(|(n, file)| files[..n].contains(file)) {
+        let files = [root.file(), Some(&store), Some(&ledger), Some(&receipt_key)];
+        if files.iter().enumerate().any(|(n, file)| file.is_some() && files[..n].contains(file)) {
             return self
                 .problems
                 .none(entry.at, "[keys]: root, store, ledger and receipt_key are four different files");
         }
         let (cache, lease) = (cache as usize, Duration::from_secs(lease.into()));
-        Some(Keys { root, store, ledger, receipt_key, rotate_every, backup, cache, lease })
+        Some(Keys { root, root_lease, store, ledger, receipt_key, rotate_every, backup, cache, lease })
     }
 
     /// `"30d"`, `"12h"`, `"90m"`, `"30s"`, or `"never"`.

@@ -26,6 +26,21 @@ pub fn hmac_sha256(key: &Secret<32>, parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// HMAC-SHA256 under a key of any length, for protocols that make their own (AWS Signature Version 4).
+pub(super) fn hmac_of(key: &[u8], message: &[u8]) -> [u8; 32] {
+    // RFC 2104 §2: a key longer than the block is hashed first; a shorter one is padded with zeros.
+    let mut block = [0; 64];
+    if key.len() > block.len() {
+        block[..32].copy_from_slice(&sha256(&[key]));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let mut mac = HmacSha256::new((&block).into());
+    block.zeroize();
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
 /// SHA-256 of the parts, one after the other.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();

@@ -9,6 +9,7 @@ pub mod kdf;
 pub mod random;
 pub mod sign;
 pub mod signed;
+pub mod sigv4;
 
 pub use aead::{NONCE_LEN, NotAuthentic, Opener, TAG_LEN, TooLong, open_append, seal_in_place};
 pub use bulk::BulkKey;

@@ -36,6 +36,9 @@ pub enum KeyringError {
     /// The lease is over, and the store can't renew it.
     #[error("the keystore could not be asked for longer than a lease: {0}")]
     Lease(String),
+    /// The root keys were out of reach for too long.
+    #[error("nothing is opened: {0}")]
+    Suspended(String),
     /// Erasures kept changing what was being read.
     #[error("the keystore is too busy with erasures; try again")]
     Busy,

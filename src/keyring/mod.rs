@@ -70,6 +70,8 @@ struct Inner {
     caches: Arc<Caches>,
     lease: Lease,
     clock: Arc<dyn Clock>,
+    /// Why nothing may be opened, if so: the root keys were out of reach for too long.
+    suspended: RwLock<Option<String>>,
     /// Subjects that may not be read.
     restricted: RwLock<HashSet<Subject>>,
 }

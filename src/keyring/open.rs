@@ -64,6 +64,7 @@ impl Keyring {
             caches: Arc::new(caches),
             lease,
             clock: options.clock,
+            suspended: RwLock::new(None),
             restricted: RwLock::new(restricted.into_iter().collect()),
         };
         Ok(Self { inner: Arc::new(inner) })

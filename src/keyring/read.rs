@@ -26,6 +26,9 @@ fn at_once<T>(mut answer: Answer<'_, T>) -> Option<Result<T, StoreError>> {
 impl Keyring {
     /// Checks the lease; renews it when half of it is gone and the store answers at once.
     pub fn lease(&self) -> Result<(), KeyringError> {
+        if let Some(why) = &*self.inner.suspended.read() {
+            return Err(KeyringError::Suspended(why.clone()));
+        }
         let lease = &self.inner.lease;
         let now = lease.now();
         let standing = lease.standing(now);

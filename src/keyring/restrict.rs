@@ -1,4 +1,4 @@
-//! Restricted subjects, and what the audit log calls a subject.
+//! What keeps keys from being used: restricted subjects, root keys out of reach. And what the audit log calls a subject.
 
 use super::entry::KeyEntry;
 use super::{Keyring, KeyringError};
@@ -37,6 +37,12 @@ impl Keyring {
     pub fn is_restricted(&self, subject: &Subject) -> bool {
         let restricted = self.inner.restricted.read();
         !restricted.is_empty() && restricted.contains(subject)
+    }
+
+    /// Opens nothing any more, for that reason; or goes on. For when the root keys' provider can't be asked for longer
+    /// than the generation in memory may serve without it.
+    pub fn suspend(&self, why: Option<String>) {
+        *self.inner.suspended.write() = why;
     }
 
     /// Forgets the restriction of a subject that was erased.

@@ -7,7 +7,10 @@
 
 mod error;
 mod file;
+mod http;
+mod kms;
 mod line;
+mod pkcs11;
 mod wrapped;
 
 #[cfg(test)]
@@ -15,6 +18,9 @@ mod conformance;
 
 pub use error::RootError;
 pub use file::FileRoots;
+pub use http::Endpoint;
+pub use kms::{KmsOptions, KmsRoots};
+pub use pkcs11::Pkcs11Roots;
 pub use wrapped::{ROOT_WRAPPED_LEN, RootWrapped};
 
 use crate::ids::Generation;
@@ -50,7 +56,8 @@ pub trait RootProvider: Send + Sync {
     fn unwrap(&self, generation: Generation, wrapped: &RootWrapped) -> Result<GenerationKey, RootError>;
 
     /// Destroys the root key of a generation: what it wrapped is unreadable when this returns.
-    /// [`RootError::Missing`] where there is none.
+    /// [`RootError::Missing`] where there is none. A provider that only schedules it goes on listing the key
+    /// ([`RootProvider::list`]) until it is gone for good.
     fn destroy(&self, generation: Generation) -> Result<(), RootError>;
 
     /// Whether a destruction can be proven, or only attested by whoever runs it (copies of a key file,

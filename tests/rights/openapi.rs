@@ -24,7 +24,7 @@ fn schemathesis_finds_no_failure_and_no_answer_outside_the_description() {
             .current_dir(world.gateway.home.path("."))
             .args(["run", &format!("{url}/openapi.json"), "--url", &url])
             .args(["--header", &format!("Authorization: Bearer {}", world.gateway.home.token(role))])
-            .args(["--max-examples", EXAMPLES, "--seed", "1", "--workers", "2", "--no-color"])
+            .args(["--max-examples", EXAMPLES, "--seed", "1", "--no-color"])
             // A backup to a folder of this machine, and the end of all keys, are not what is tested here.
             .args(["--exclude-path", "/v1/keystore/backup", "--exclude-path", "/v1/keys/rotate"])
             .output()

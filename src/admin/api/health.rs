@@ -23,6 +23,8 @@ pub(super) struct Ready {
     listeners: &'static str,
     /// `ok`, or what is wrong with it.
     keystore: String,
+    /// `ok`, or why the root keys' provider can't be asked: the generation in memory goes on serving for a while.
+    roots: String,
     /// Hash of the policy in force.
     policy: String,
     /// What an operator should know, and what doesn't stop the gateway.
@@ -55,6 +57,7 @@ pub(super) async fn ready(State(shared): Handle) -> Response {
         ready,
         listeners: if listeners { "accepting" } else { "starting" },
         keystore: keystore.map_or_else(|error| error.to_string(), |()| "ok".to_owned()),
+        roots: shared.health.roots(),
         policy: shared.health.policy(),
         warnings: shared.health.warnings(),
     };
