@@ -7,6 +7,8 @@ mod support;
 
 #[path = "pg/differential.rs"]
 mod differential;
+#[path = "pg/encodings.rs"]
+mod encodings;
 #[path = "pg/generated_ids.rs"]
 mod generated_ids;
 #[path = "pg/hidden_columns.rs"]

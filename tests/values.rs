@@ -60,6 +60,7 @@ fn session(client: &mut Client, (style, zone, bytea): (&str, &str, &str)) -> Set
         date_style: client.parameter("DateStyle"),
         time_zone: client.parameter("TimeZone"),
         bytea_escape: bytea == "escape",
+        charset: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Messages of the client, in order: relayed, planned, or refused.
 
+use super::encoding;
 use super::expect::{Context, Show, What};
 use super::failure::Failure;
 use super::hidden::HiddenError;
@@ -81,6 +82,9 @@ impl Session {
             }
             self.io.client.input.reserve(total);
             return Ok(Next::Nothing);
+        }
+        if !self.reads_at_once() && (needs_whole && matches!(tag, b'Q' | b'P' | b'B' | b'E')) {
+            return Ok(Next::Later(tag, total));
         }
         let done = match tag {
             b'Q' => self.query_now(total)?,
@@ -252,8 +256,9 @@ impl Session {
             return Ok(());
         }
         self.follow_catalog();
+        self.settle_encoding().await?;
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let text = simple::read_query(body)?;
+        let text = &*encoding::read_lossy(self.charset(), simple::read_query(body)?);
         if self.shared.search_path.is_match(text) {
             self.search_path.disturb();
         }
@@ -263,14 +268,16 @@ impl Session {
         }
         let body = self.copy(total);
         let text = simple::read_query(&body)?;
-        let decision = match std::str::from_utf8(text) {
+        let mut room = None;
+        let text = self.utf8(text, &mut room);
+        let decision = match &text {
             Ok(text) => self.decide(text, &[]).await,
-            Err(_) => Ok(Decision::Refuse(Box::new(Failure::not_utf8()))),
+            Err(failure) => Ok(Decision::Refuse(Box::new(failure.clone()))),
         };
         if !matches!(decision, Ok(Decision::Pass)) {
             self.io.client.input.consume(total);
         }
-        let text = std::str::from_utf8(text).unwrap_or_default();
+        let text = text.unwrap_or_default();
         match decision {
             Ok(Decision::Pass) => {
                 let control = Control::of(text);
@@ -340,6 +347,7 @@ impl Session {
     fn refuse_query_with(&mut self, response: Vec<u8>) -> Result<(), End> {
         self.io.server.output.append_with(super::run::failing_query);
         let units = self.units.take();
+        let response = encoding::spoken(self.charset(), response);
         let context = Context { refusal: Some(response), units, ..Context::default() };
         self.expects.push_with(What::Query, Show::Rewrite, context);
         self.pipeline = false;
@@ -349,6 +357,7 @@ impl Session {
     /// Refuses at this point of a pipeline: the server skips what follows up to Sync, and so do we.
     pub(super) fn refuse_extended(&mut self, response: Vec<u8>) -> Result<(), End> {
         self.io.server.output.append_with(super::run::failing_parse)?;
+        let response = encoding::spoken(self.charset(), response);
         let context = Context { refusal: Some(response), ..Context::default() };
         self.expects.push_with(What::Complete, Show::Rewrite, context);
         self.pipeline = true;
@@ -361,6 +370,7 @@ impl Session {
         match error {
             HiddenError::Server(response) if self.skipping => {
                 // It came in this pipeline: it is the client's statement that fails.
+                let response = encoding::spoken(self.charset(), response);
                 self.io.client.output.push(&response);
                 Ok(())
             }

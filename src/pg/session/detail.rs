@@ -1,7 +1,9 @@
 //! The DETAIL of a constraint error: `Key (email)=(psn_…) already exists.` A token is shown as the
 //! identifier that it stands for; what can't be shown as the client knows it is left out.
 
+use super::encoding;
 use crate::clear::Kind;
+use crate::pg::value::Charset;
 use crate::pg::wire::error::{self, field};
 use crate::policy::model::{Protect, Table};
 use crate::protect::{Door, Missing, Outcome, Row};
@@ -32,10 +34,23 @@ fn key(detail: &str) -> Option<Key<'_>> {
 }
 
 /// Decides on the DETAIL of an error about one of `tables`. What the cache lacks goes to `missing`.
-pub(super) fn of(body: &[u8], tables: &[Table], door: &Door, missing: &mut Vec<Missing>) -> Detail {
-    let text = |kind| error::get(body, kind).ok().flatten().and_then(|v| std::str::from_utf8(v).ok());
-    let Some(detail) = text(field::DETAIL) else { return Detail::Keep };
-    let (Some(schema), Some(name), Some(key)) = (text(b's'), text(b't'), key(detail)) else {
+pub(super) fn of(
+    body: &[u8],
+    tables: &[Table],
+    door: &Door,
+    charset: Option<&Charset>,
+    missing: &mut Vec<Missing>,
+) -> Detail {
+    let text = |kind| {
+        let value = error::get(body, kind).ok().flatten()?;
+        String::from_utf8(encoding::read_lossy(charset, value).into_owned()).ok()
+    };
+    if !matches!(error::get(body, field::DETAIL), Ok(Some(_))) {
+        return Detail::Keep;
+    }
+    let detail = text(field::DETAIL);
+    let (Some(schema), Some(name), Some(key)) = (text(b's'), text(b't'), detail.as_deref().and_then(key))
+    else {
         return Detail::Drop;
     };
     let Some(table) = tables.iter().find(|t| *t.schema == *schema && *t.name == *name) else {
@@ -56,7 +71,10 @@ pub(super) fn of(body: &[u8], tables: &[Table], door: &Door, missing: &mut Vec<M
     match door.reveal(placed.field, key.values, Row::Unknown, &mut clear) {
         Outcome::Opened(Kind::Text) => {
             let shown = format!("Key ({})=({}{}", key.columns, String::from_utf8_lossy(&clear), key.rest);
-            Detail::Replace(shown.into_bytes())
+            match encoding::write(charset, shown.as_bytes()) {
+                Ok(shown) => Detail::Replace(shown.into_owned()),
+                Err(_) => Detail::Drop,
+            }
         }
         Outcome::Missing(what) => {
             missing.push(what);

@@ -1,6 +1,7 @@
 //! The extended protocol's messages: Parse, Bind, Describe, Execute, Close.
 
 use super::client::first_words;
+use super::encoding;
 use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::plan::Decision;
@@ -30,11 +31,16 @@ impl Session {
 
     pub(super) async fn parse(&mut self, total: usize) -> Result<(), End> {
         self.follow_catalog();
+        self.settle_encoding().await?;
+        if self.skipping {
+            self.pass_over(total);
+            return Ok(());
+        }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let message = parse_msg::read(body)?;
         let name = message.name.to_vec();
         self.statements.remove(&name);
-        let text = message.query;
+        let text = &*encoding::read_lossy(self.settings.charset.as_deref(), message.query);
         if self.shared.search_path.is_match(text) {
             self.search_path.disturb();
         }
@@ -44,14 +50,16 @@ impl Session {
         }
         let body = self.copy(total);
         let message = parse_msg::read(&body)?;
-        let decision = match std::str::from_utf8(message.query) {
+        let mut room = None;
+        let text = self.utf8(message.query, &mut room);
+        let decision = match &text {
             Ok(text) => self.decide(text, &message.types).await,
-            Err(_) => Ok(Decision::Refuse(Box::new(Failure::not_utf8()))),
+            Err(failure) => Ok(Decision::Refuse(Box::new(failure.clone()))),
         };
         if !matches!(decision, Ok(Decision::Pass)) {
             self.io.client.input.consume(total);
         }
-        let text = std::str::from_utf8(message.query).unwrap_or_default();
+        let text = text.unwrap_or_default();
         match decision {
             Ok(Decision::Pass) => {
                 let (control, ddl) = (Control::of(text), is_ddl(text));
@@ -116,6 +124,11 @@ impl Session {
     }
 
     pub(super) async fn bind(&mut self, total: usize) -> Result<(), End> {
+        self.settle_encoding().await?;
+        if self.skipping {
+            self.pass_over(total);
+            return Ok(());
+        }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let names = bind::names(body)?;
         let portal = names.portal.to_vec();
@@ -245,6 +258,13 @@ impl Session {
     }
 
     pub(super) async fn execute(&mut self, total: usize) -> Result<(), End> {
+        if self.encoding_moves {
+            self.settle_encoding().await?;
+            if self.skipping {
+                self.pass_over(total);
+                return Ok(());
+            }
+        }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let (name, rows) = simple::read_execute(body)?;
         let name = name.to_vec();

@@ -164,6 +164,25 @@ impl Failure {
         )
     }
 
+    pub(crate) fn encoding(name: &str) -> Self {
+        Self::new(
+            "0A000",
+            "encoding",
+            format!("paravent: client_encoding {name} is not supported"),
+            "set client_encoding to UTF8",
+        )
+    }
+
+    /// The statement is not in the client's encoding.
+    pub(crate) fn statement_encoding(error: &ValueError) -> Self {
+        Self::new(
+            error.sqlstate(),
+            "encoding",
+            format!("paravent: {error}"),
+            "send the statement in client_encoding",
+        )
+    }
+
     pub(crate) fn not_utf8() -> Self {
         Self::new(
             "22021",

@@ -4,9 +4,10 @@
 //! They use names of their own, never the unnamed statement or portal, which are the client's. In a
 //! pipeline they are flushed, never synced: a Sync would end the client's implicit transaction.
 
+use super::encoding;
 use super::expect::{Show, What};
 use super::{End, Session};
-use crate::pg::value::Format;
+use crate::pg::value::{Charset, Format};
 use crate::pg::wire::row::cells;
 use crate::pg::wire::simple::{self, Target};
 use crate::pg::wire::{WireError, bind, parse_msg};
@@ -72,10 +73,13 @@ impl Captured {
         matches!(self.state, State::Open)
     }
 
-    pub(super) fn row(&mut self, body: &[u8]) -> Result<(), WireError> {
+    pub(super) fn row(&mut self, body: &[u8], charset: Option<&Charset>) -> Result<(), WireError> {
         let mut row = Vec::new();
         for cell in cells(body)? {
-            row.push(cell?.map(|range| String::from_utf8_lossy(&body[range]).into_owned()));
+            row.push(cell?.map(|range| {
+                let text = encoding::read_lossy(charset, &body[range]);
+                String::from_utf8_lossy(&text).into_owned()
+            }));
         }
         self.rows.push(row);
         Ok(())
@@ -111,6 +115,7 @@ impl Session {
         if self.skipping {
             return Err(HiddenError::Skipped);
         }
+        let sql = encoding::write(self.settings.charset.as_deref(), sql.as_bytes())?.into_owned();
         let alone = !self.pipeline;
         let left = std::mem::replace(&mut self.hidden_left, true);
         let oids: Vec<u32> = params.iter().map(|p| p.oid).collect();
@@ -120,7 +125,7 @@ impl Session {
                 // An earlier one failed half-way: its statement may still have the name.
                 simple::close(out, Target::Statement(NAME))?;
             }
-            parse_msg::write(out, NAME, sql.as_bytes(), &oids)?;
+            parse_msg::write(out, NAME, &sql, &oids)?;
             let mut writer = bind::BindWriter::begin(out, NAME, NAME, &formats)?;
             for param in params {
                 match &param.value {

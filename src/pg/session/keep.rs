@@ -2,6 +2,7 @@
 //! row sends the placeholders that it read; nothing of theirs is stored, and the columns keep what they hold.
 
 use super::Session;
+use super::encoding;
 use super::failure::Failure;
 use super::hidden::{HiddenError, HiddenParam};
 use super::params::{Bound, element, single};
@@ -56,7 +57,8 @@ impl Session {
         }
         if let (Some((sql, oid)), false) = (&keep.rows, kept.is_empty()) {
             let ids = kept.ids(whose);
-            let value = Some(subject::array(&ids));
+            let ids_text = subject::array(&ids);
+            let value = Some(encoding::write(self.charset(), &ids_text)?.into_owned());
             self.pipeline = true;
             let found = self.hidden(sql, &[HiddenParam { oid: *oid, format: Format::Text, value }]).await?;
             let there = |id: &String| {

@@ -8,6 +8,7 @@
 
 mod client;
 mod detail;
+mod encoding;
 mod expect;
 mod extended;
 mod failure;
@@ -137,6 +138,8 @@ pub(crate) struct Session {
     statements: Names<Prepared>,
     portals: Names<Portal>,
     settings: Settings,
+    /// A statement may have changed the client's encoding since it was last known.
+    encoding_moves: bool,
     search_path: SearchPath,
     /// The one that the last text was planned with.
     planned_path: Path,
@@ -239,6 +242,7 @@ impl Session {
             statements: Names::default(),
             portals: Names::default(),
             settings,
+            encoding_moves: false,
             search_path: SearchPath::default(),
             planned_path: Arc::from([]),
             status: Status::Idle,

@@ -1,11 +1,13 @@
 //! Parameters on either side of a plan: read as the client sent them, written as they are stored.
 
+use super::encoding::{self, Words};
 use super::failure::Failure;
 use super::subject;
 use crate::pg::plan::{Param, Source};
-use crate::pg::value::{self, Format};
+use crate::pg::value::{self, Charset, Format};
 use crate::pg::wire::bind;
 use crate::protect::{Stored, armour};
+use std::sync::Arc;
 
 /// One upstream parameter, ready.
 pub(super) enum Bound {
@@ -34,13 +36,14 @@ impl Bound {
     }
 }
 
-/// A value as the client sent it: bytes, format and declared type.
-type Sent<'a> = (&'a [u8], Format, u32);
+/// A value as the client sent it, text in UTF-8: bytes, format and declared type.
+type Sent<'a> = (Words<'a>, Format, u32);
 
 /// The client's parameters as it sent them.
 pub(super) struct Client<'a> {
     pub(super) declared: &'a [u32],
     pub(super) message: &'a bind::Bind<'a>,
+    pub(super) charset: Option<Arc<Charset>>,
 }
 
 pub(super) type Elements = Vec<Option<(Vec<u8>, Format)>>;
@@ -69,30 +72,50 @@ impl<'a> Client<'a> {
                     _ => return Err(cast_of_parameter()),
                 };
                 match self.message.value(i) {
-                    Some(bytes) => Ok(Some((bytes, self.format(i)?, oid))),
+                    Some(bytes) => Ok(Some((self.text_form(i, bytes)?, self.format(i)?, oid))),
                     None => Ok(None),
                 }
             }
-            Source::Literal(Some(clear)) => Ok(Some((clear.bytes(), Format::Text, param.read_as))),
+            Source::Literal(Some(clear)) => {
+                Ok(Some((Words::Sent(clear.bytes()), Format::Text, param.read_as)))
+            }
             Source::Literal(None) | Source::Nothing => Ok(None),
         }
     }
 
-    /// A parameter as it is, for a row whose values stay clear.
-    pub(super) fn plain(&self, param: &Param) -> Bound {
-        match &param.source {
-            Source::Client(i) => Bound::Client(usize::from(*i)),
-            Source::Literal(Some(clear)) => Bound::Text(clear.bytes().to_vec()),
-            Source::Literal(None) | Source::Nothing => Bound::Null,
+    /// A value in text form, in UTF-8; one in binary form as it is.
+    fn text_form(&self, index: usize, bytes: &'a [u8]) -> Result<Words<'a>, Failure> {
+        match self.format(index)? {
+            Format::Text => self.words(bytes),
+            Format::Binary => Ok(Words::Sent(bytes)),
         }
+    }
+
+    fn words<'b>(&self, bytes: &'b [u8]) -> Result<Words<'b>, Failure> {
+        encoding::read(self.charset.as_deref(), bytes).map_err(|e| Failure::value(&e, "of a parameter"))
+    }
+
+    /// A parameter as it is, for a row whose values stay clear.
+    pub(super) fn plain(&self, param: &Param) -> Result<Bound, Failure> {
+        Ok(match &param.source {
+            Source::Client(i) => Bound::Client(usize::from(*i)),
+            Source::Literal(Some(clear)) => {
+                Bound::Text(encoding::write(self.charset.as_deref(), clear.bytes())?.into_owned())
+            }
+            Source::Literal(None) | Source::Nothing => Bound::Null,
+        })
     }
 
     /// A client parameter, its format and declared type; `None` for NULL.
     pub(super) fn raw(&self, index: usize) -> Result<Option<Sent<'a>>, Failure> {
-        match self.message.value(index) {
-            Some(bytes) => Ok(Some((bytes, self.format(index)?, self.oid(index)))),
-            None => Ok(None),
-        }
+        let Some(bytes) = self.message.value(index) else { return Ok(None) };
+        let (format, oid) = (self.format(index)?, self.oid(index));
+        let bytes = if format == Format::Text || encoding::is_words(oid) {
+            self.words(bytes)?
+        } else {
+            Words::Sent(bytes)
+        };
+        Ok(Some((bytes, format, oid)))
     }
 
     /// One element of an array, its format and type (0: not declared).
@@ -106,12 +129,16 @@ impl<'a> Client<'a> {
                 Some(raw) => raw,
                 None => return Ok(None),
             },
-            Source::Literal(Some(clear)) => (clear.bytes(), Format::Text, 0),
+            Source::Literal(Some(clear)) => (Words::Sent(clear.bytes()), Format::Text, 0),
             Source::Literal(None) | Source::Nothing => return Ok(None),
         };
-        let array = value::decode_array(bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
+        let array =
+            value::decode_array(&bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
         let oid = value::element_oid(oid).unwrap_or(0);
-        Ok(array.into_iter().nth(element).flatten().map(|bytes| (bytes, format, oid)))
+        let Some(bytes) = array.into_iter().nth(element).flatten() else { return Ok(None) };
+        let binary_words = format == Format::Binary && encoding::is_words(oid);
+        let bytes = if binary_words { self.words(&bytes)?.to_vec() } else { bytes };
+        Ok(Some((bytes, format, oid)))
     }
 
     /// A client parameter as the text of a subject id.
@@ -121,7 +148,8 @@ impl<'a> Client<'a> {
             0 => column_oid,
             oid => oid,
         };
-        subject::text(oid, self.format(index)?, bytes).map(Some).ok_or_else(|| {
+        let format = self.format(index)?;
+        subject::text_in(self.charset.as_deref(), oid, format, bytes).map(Some).ok_or_else(|| {
             Failure::new(
                 "22P02",
                 "subject-id",
@@ -134,31 +162,40 @@ impl<'a> Client<'a> {
     /// An array's elements and their type; `None` for a NULL array.
     pub(super) fn elements(&self, param: &Param) -> Result<Option<(Elements, u32)>, Failure> {
         let Some((bytes, format, oid)) = self.value(param)? else { return Ok(None) };
-        let array = value::decode_array(bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
+        let array =
+            value::decode_array(&bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
         let elements = array.into_iter().map(|e| e.map(|bytes| (bytes, format))).collect();
         Ok(Some((elements, value::element_oid(oid).unwrap_or(0))))
     }
 
     /// An array's elements as texts of subject ids.
     pub(super) fn texts(&self, source: &Source, column_oid: u32) -> Result<Vec<Option<String>>, Failure> {
-        let (bytes, format, oid): (&[u8], Format, u32) = match source {
+        let (bytes, format, oid): (Words<'_>, Format, u32) = match source {
             Source::Client(i) => {
                 let i = usize::from(*i);
                 match self.message.value(i) {
-                    Some(bytes) => (bytes, self.format(i)?, self.oid(i)),
+                    Some(bytes) => (self.text_form(i, bytes)?, self.format(i)?, self.oid(i)),
                     None => return Ok(Vec::new()),
                 }
             }
-            Source::Literal(Some(clear)) => (clear.bytes(), Format::Text, 0),
+            Source::Literal(Some(clear)) => (Words::Sent(clear.bytes()), Format::Text, 0),
             Source::Literal(None) | Source::Nothing => return Ok(Vec::new()),
         };
-        let array = value::decode_array(bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
+        let array =
+            value::decode_array(&bytes, format, oid).map_err(|e| Failure::value(&e, "of an array"))?;
         let oid = value::element_oid(oid).unwrap_or(column_oid);
         array
             .into_iter()
             .map(|element| match element {
                 None => Ok(None),
-                Some(bytes) => subject::text(oid, format, &bytes).map(Some).ok_or_else(nobody),
+                Some(bytes) => {
+                    // Text form was converted with the whole array.
+                    let id = match format {
+                        Format::Text => subject::text(oid, format, &bytes),
+                        Format::Binary => subject::text_in(self.charset.as_deref(), oid, format, &bytes),
+                    };
+                    id.map(Some).ok_or_else(nobody)
+                }
             })
             .collect()
     }

@@ -40,6 +40,12 @@ impl Session {
         self.planned_path = search_path.clone();
         let key = PlanKey { text: text.into(), declared: declared.into(), search_path };
         if let Some(plan) = self.snapshot.cached(&key) {
+            if self.charset().is_some()
+                && let Err(failure) = self.check_plan(&plan)
+            {
+                self.shared.metrics.refused(failure.anchor);
+                return Ok(Decision::Refuse(Box::new(failure)));
+            }
             return Ok(Decision::Run(plan));
         }
         let mut planned = self.plan(&key, false);
@@ -64,6 +70,23 @@ impl Session {
                 "paravent: the search path is changed in one Query with statements that name a protected table",
                 "send the statement that changes the search path by itself",
             ))));
+        }
+        if planned.iter().any(|p| matches!(p.kind, StatementKind::SetEncoding)) {
+            self.encoding_moves = true;
+            if planned.len() > 1 && planned.iter().any(|p| !matches!(p.verdict, Verdict::Pass)) {
+                // What follows it was read in the encoding before it, and would be answered in the new one.
+                self.shared.metrics.refused("encoding");
+                return Ok(Decision::Refuse(Box::new(Failure::new(
+                    "0A000",
+                    "encoding",
+                    "paravent: client_encoding is changed in one Query with statements on a protected table",
+                    "send the statement that changes client_encoding by itself",
+                ))));
+            }
+        }
+        if let Err(failure) = self.check_encoding(&planned) {
+            self.shared.metrics.refused(failure.anchor);
+            return Ok(Decision::Refuse(Box::new(failure)));
         }
         let mut after_ddl = false;
         for statement in &planned {

@@ -27,13 +27,8 @@ pub(crate) fn follow(settings: &mut Settings, name: &[u8], value: &[u8]) -> Resu
                 "set it on for the role and the database: with it off, literals can't be read reliably",
             ));
         }
-        b"client_encoding" if !matches!(&*value, "UTF8" | "SQL_ASCII") => {
-            return Err(Failure::new(
-                "0A000",
-                "encoding",
-                format!("paravent: client_encoding {value} is not supported"),
-                "set client_encoding to UTF8",
-            ));
+        b"client_encoding" => {
+            settings.charset = super::encoding::charset(&value).ok_or_else(|| Failure::encoding(&value))?;
         }
         _ => {}
     }

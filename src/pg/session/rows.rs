@@ -1,5 +1,6 @@
 //! Rows on their way out: protected cells opened, hidden columns taken off.
 
+use super::encoding::is_words;
 use super::failure::Failure;
 use super::subject;
 use crate::pg::plan::{Output, Plan};
@@ -178,7 +179,7 @@ impl Opener<'_> {
             } else {
                 Outcome::Fault(OpenFault::InClear)
             };
-            match outcome {
+            let shown = match outcome {
                 Outcome::Opened(kind) if value::is_shown_as_is(kind, field.ty) => Ok(true),
                 Outcome::Opened(kind) => {
                     clear.clear();
@@ -197,7 +198,14 @@ impl Opener<'_> {
                     Ok(false)
                 }
                 Outcome::Fault(why) => Err(fault(why, field)),
+            }?;
+            match &self.settings.charset {
+                Some(charset) if shown && (format == Format::Text || is_words(output.shown.oid)) => charset
+                    .write_from(out, from)
+                    .map_err(|e| RowError::Failure(Failure::value(&e, &field.name)))?,
+                _ => {}
             }
+            Ok(shown)
         })
     }
 
@@ -249,7 +257,8 @@ impl Opener<'_> {
         match cells.get(column) {
             Some(Some(range)) => {
                 let format = format_at(self.formats, column);
-                if !subject::read(output.subject_oid, format, &body[range.clone()], &mut read.1) {
+                let charset = self.settings.charset.as_deref();
+                if !subject::read(charset, output.subject_oid, format, &body[range.clone()], &mut read.1) {
                     return Err(RowError::Failure(Failure::internal("the subject column could not be read")));
                 }
                 read.0 = Some(number);

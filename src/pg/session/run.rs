@@ -1,6 +1,7 @@
 //! Running a plan: its statement parsed upstream, its values protected and bound, its rows held back
 //! where they say whose they are.
 
+use super::encoding;
 use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
@@ -77,8 +78,10 @@ impl Session {
     }
 
     fn send_parse(&mut self, name: &[u8], run: &Arc<Running>, simple: bool) -> Result<(), End> {
-        let (sql, oids) = (run.plan.sql.as_bytes(), parameter_types(run));
-        self.io.server.output.append_with(|out| parse_msg::write(out, name, sql, &oids))?;
+        let oids = parameter_types(run);
+        let sql = encoding::write(self.settings.charset.as_deref(), run.plan.sql.as_bytes());
+        let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
+        self.io.server.output.append_with(|out| parse_msg::write(out, name, &sql, &oids))?;
         self.expects.add(Expect::of(run, What::Complete, Show::Rewrite).simple(simple));
         self.pipeline = true;
         Ok(())
@@ -87,9 +90,11 @@ impl Session {
     /// Parses the statement in the form in which rows of the erased stay as they are; gives its name.
     fn parse_keeping(&mut self, run: &Arc<Running>, sql: &str) -> Result<&'static [u8], End> {
         let oids = parameter_types(run);
+        let sql = encoding::write(self.settings.charset.as_deref(), sql.as_bytes());
+        let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
             simple::close(out, Target::Statement(KEEPING_NAME))?;
-            parse_msg::write(out, KEEPING_NAME, sql.as_bytes(), &oids)
+            parse_msg::write(out, KEEPING_NAME, &sql, &oids)
         })?;
         self.expects.push(What::Complete, Show::Hide);
         self.expects.add(Expect::of(run, What::Complete, Show::Hide));
@@ -98,9 +103,11 @@ impl Session {
 
     /// Sends a text that fails on the server in its own words; should it not, what follows it fails.
     fn send_failing(&mut self, text: &str) -> Result<(), End> {
+        let text = encoding::write(self.settings.charset.as_deref(), text.as_bytes());
+        let text = text.map_err(|f| End::Fatal(Box::new(f)))?;
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
             simple::close(out, Target::Statement(FAILING_NAME))?;
-            parse_msg::write(out, FAILING_NAME, text.as_bytes(), &[])
+            parse_msg::write(out, FAILING_NAME, &text, &[])
         })?;
         self.expects.push(What::Complete, Show::Hide);
         let run = Running::text(&Arc::default(), &Arc::from([]));
@@ -183,6 +190,7 @@ impl Session {
         match self.captured.take().map(Captured::result) {
             Some(Ok(_)) => {}
             Some(Err(HiddenError::Server(response))) => {
+                let response = encoding::spoken(self.charset(), response);
                 self.io.client.output.push(&response);
                 return Ok(());
             }
@@ -236,6 +244,7 @@ impl Session {
         held: &[u8],
     ) -> Result<(), Failure> {
         let Some(write) = &plan.write else { return Ok(()) };
+        let charset = self.settings.charset.as_deref();
         let Some(unit) = self.units.last() else { return Ok(()) };
         let mut rows = Vec::new();
         let mut stored = Vec::new();
@@ -261,7 +270,8 @@ impl Session {
             }
             let Some(row) = found else { continue };
             let format = format_at(formats, usize::from(bind.subject));
-            let id = cell(bind.subject).and_then(|bytes| subject::text(write.subject_oid, format, bytes));
+            let id = cell(bind.subject)
+                .and_then(|bytes| subject::text_in(charset, write.subject_oid, format, bytes));
             let Some(id) = id else {
                 return Err(Failure::new(
                     "0A000",
@@ -358,7 +368,9 @@ impl Session {
         if plan.sorts_by_token {
             self.shared.metrics.sorted_by_token.increment(1);
         }
-        self.io.server.output.append_with(|out| simple::query(out, plan.sql.as_bytes()))?;
+        let sql = encoding::write(self.settings.charset.as_deref(), plan.sql.as_bytes());
+        let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
+        self.io.server.output.append_with(|out| simple::query(out, &sql))?;
         let run = Running::text(plan, &Arc::default());
         let mut expect = Expect::of(&run, What::Query, Show::Rewrite).simple(true);
         if !self.units.is_empty() {
@@ -447,8 +459,10 @@ impl Session {
             _ => {}
         }
         self.shared.metrics.passed.increment(1);
+        let text = encoding::write(self.settings.charset.as_deref(), text.as_bytes());
+        let text = text.map_err(|f| End::Fatal(Box::new(f)))?;
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
-            parse_msg::write(out, b"", text.as_bytes(), &[])?;
+            parse_msg::write(out, b"", &text, &[])?;
             bind::BindWriter::begin(out, b"", b"", &[])?.finish(&[])?;
             simple::describe(out, Target::Portal(b""))?;
             simple::execute(out, b"", 0)

@@ -171,7 +171,9 @@ impl Session {
             b'E' => {
                 let frame = self.io.server.input.bytes()[..total].to_vec();
                 let tables = self.database.tables();
-                let detail = detail::of(&frame[HEADER..], tables, &self.shared.door, &mut self.missing);
+                let charset = self.settings.charset.as_deref();
+                let door = &self.shared.door;
+                let detail = detail::of(&frame[HEADER..], tables, door, charset, &mut self.missing);
                 // What was asked for once and is still missing is not asked for again.
                 if self.missing.is_empty() || std::mem::replace(&mut self.asked, true) {
                     self.missing.clear();
@@ -230,7 +232,7 @@ impl Session {
             }
             Show::Capture => {
                 if let Some(captured) = &mut self.captured {
-                    captured.row(&frame[HEADER..])?;
+                    captured.row(&frame[HEADER..], self.settings.charset.as_deref())?;
                 }
                 return Ok(true);
             }
@@ -462,7 +464,8 @@ impl Session {
     pub(super) fn poison(&mut self, failure: &Failure) {
         self.shared.metrics.failed(failure.anchor);
         if !self.poisoned {
-            self.io.client.output.append_with(|out| failure.write(out, "ERROR"));
+            let response = super::encoding::spoken(self.charset(), failure.response());
+            self.io.client.output.push(&response);
         }
         self.poisoned = true;
         if self.expects.hide_to_sync() {

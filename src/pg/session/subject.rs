@@ -1,7 +1,8 @@
 //! Subject ids on the wire: read from a parameter or a result column in either format.
 
+use super::encoding;
 use super::params::array_literal;
-use crate::pg::value::Format;
+use crate::pg::value::{Charset, Format};
 use std::borrow::Cow;
 
 /// The canonical text of a subject id, or `None` where it can't be one of its declared type.
@@ -15,14 +16,28 @@ pub(super) fn text(oid: u32, format: Format, bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// As [`text`], into a buffer that is used again; false where it can't be one.
-pub(super) fn read(oid: u32, format: Format, bytes: &[u8], out: &mut String) -> bool {
+/// As [`text`], of bytes in the client's encoding.
+pub(super) fn text_in(charset: Option<&Charset>, oid: u32, format: Format, bytes: &[u8]) -> Option<String> {
+    if format == Format::Binary && matches!(oid, INT2 | INT4 | INT8 | UUID) {
+        return text(oid, format, bytes);
+    }
+    text(oid, format, &encoding::read(charset, bytes).ok()?)
+}
+
+/// As [`text_in`], into a buffer that is used again; false where it can't be one.
+pub(super) fn read(
+    charset: Option<&Charset>,
+    oid: u32,
+    format: Format,
+    bytes: &[u8],
+    out: &mut String,
+) -> bool {
     out.clear();
     let written = matches!(oid, INT2 | INT4 | INT8) && format == Format::Text && is_canonical_integer(bytes);
     let canonical = if written {
         std::str::from_utf8(bytes).ok().map(Cow::Borrowed)
     } else {
-        text(oid, format, bytes).map(Cow::Owned)
+        text_in(charset, oid, format, bytes).map(Cow::Owned)
     };
     canonical.is_some_and(|id| {
         out.push_str(&id);
@@ -91,7 +106,7 @@ mod tests {
             (25, Format::Text, b"042"),
         ] {
             let expected = text(oid, format, bytes);
-            assert_eq!(read(oid, format, bytes, &mut out), expected.is_some(), "{bytes:?}");
+            assert_eq!(read(None, oid, format, bytes, &mut out), expected.is_some(), "{bytes:?}");
             assert_eq!(out, expected.unwrap_or_default());
         }
     }

@@ -1,6 +1,7 @@
 //! From a plan's parameters to what is bound upstream: values read, subjects found, everything
 //! protected in one batch.
 
+use super::encoding::{self, Words};
 use super::failure::Failure;
 use super::hidden::{HiddenError, HiddenParam};
 use super::params::{Bound, Client, array_literal, element, nobody, single};
@@ -8,7 +9,7 @@ use super::{Session, subject};
 use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, Subject};
 use crate::pg::plan::{Action, Lookup, Param, Plan, Source, SubjectSource, Write};
-use crate::pg::value::{self, Format};
+use crate::pg::value::{self, Format, ValueError};
 use crate::pg::wire::bind;
 use crate::policy::model::{Declared, Field, Protect};
 use crate::protect::{Item, Owner};
@@ -67,7 +68,7 @@ impl Session {
             )
             .into());
         }
-        let client = Client { declared, message };
+        let client = Client { declared, message, charset: self.settings.charset.clone() };
         let mut bound = Vec::with_capacity(plan.params.len());
         for (index, param) in plan.params.iter().enumerate() {
             bound.push(self.without_subject(index, param, &client).await?);
@@ -88,13 +89,13 @@ impl Session {
         self.shield(plan, &whose, &work, &mut bound, &mut arrays).await?;
         for (slot, array) in bound.iter_mut().zip(arrays) {
             if let Some(array) = array {
-                *slot = Bound::Text(array_literal(&array));
+                *slot = self.bound_text(array_literal(&array))?;
             }
         }
         for (index, param) in plan.params.iter().enumerate() {
             match param.action {
-                Action::Subjects => bound[index] = Bound::Text(subject::array(&found)),
-                Action::Kept => bound[index] = Bound::Text(subject::array(&kept.ids(&whose))),
+                Action::Subjects => bound[index] = self.bound_text(subject::array(&found))?,
+                Action::Kept => bound[index] = self.bound_text(subject::array(&kept.ids(&whose)))?,
                 _ => {}
             }
         }
@@ -113,7 +114,7 @@ impl Session {
         Ok(match &param.action {
             Action::Relay => match &param.source {
                 Source::Client(_) => Bound::Client(index),
-                Source::Literal(Some(clear)) => Bound::Text(clear.bytes().to_vec()),
+                Source::Literal(Some(_)) => client.plain(param)?,
                 Source::Literal(None) | Source::Nothing => Bound::Null,
             },
             Action::Find { field } => match self.identifier(param, *field, client)? {
@@ -277,7 +278,7 @@ impl Session {
                     let clear = self.read(param, *field, client)?;
                     match (clear, whose.get(row)) {
                         (None, _) => {}
-                        (Some(_), Some(Whose::Unprotected)) => bound[index] = client.plain(param),
+                        (Some(_), Some(Whose::Unprotected)) => bound[index] = client.plain(param)?,
                         (Some(_), Some(Whose::Nobody) | None) => return Err(nobody().into()),
                         (Some(value), Some(_)) => work.push(Work { param: index, field: *field, row, value }),
                     }
@@ -298,7 +299,11 @@ impl Session {
                     for (row, element) in elements.iter().enumerate() {
                         let Some((bytes, format)) = element else { continue };
                         match whose.get(if each { row } else { 0 }) {
-                            Some(Whose::Unprotected) => array[row] = Some(bytes.clone()),
+                            Some(Whose::Unprotected) => {
+                                let words = self.binary_words(bytes, *format, oid, false);
+                                let bytes = words.map_err(|e| Failure::value(&e, "of an array"))?;
+                                array[row] = Some(bytes.to_vec());
+                            }
                             Some(Whose::Nobody) | None => return Err(nobody().into()),
                             Some(_) => {
                                 let value = self.clear(*field, bytes, *format, oid)?;
@@ -363,7 +368,7 @@ impl Session {
     /// The clear value of a parameter; `None` for NULL.
     fn read(&self, param: &Param, field: FieldId, client: &Client<'_>) -> Result<Option<Clear>, Failure> {
         match client.value(param)? {
-            Some((bytes, format, oid)) => self.clear(field, bytes, format, oid).map(Some),
+            Some((bytes, format, oid)) => self.clear(field, &bytes, format, oid).map(Some),
             None => Ok(None),
         }
     }
@@ -377,7 +382,9 @@ impl Session {
         oid: u32,
     ) -> Result<Clear, Failure> {
         let field = self.shared.door.policy().field(id);
-        let clear = value::decode(bytes, format, oid, field.ty, &self.settings)
+        let clear = self
+            .binary_words(bytes, format, oid, field_words(field))
+            .and_then(|bytes| value::decode(&bytes, format, oid, field.ty, &self.settings))
             .map_err(|e| Failure::value(&e, &field.name))?;
         match field.protect {
             Protect::Encrypt => Ok(clear),
@@ -385,7 +392,26 @@ impl Session {
         }
     }
 
-    pub(super) fn identifier_of(&self, field: &Field, clear: Clear) -> Result<Clear, Failure> {
+    /// A binary value as [`value::decode`] takes it: text in UTF-8.
+    fn binary_words<'a>(
+        &self,
+        bytes: &'a [u8],
+        format: Format,
+        oid: u32,
+        field_words: bool,
+    ) -> Result<Words<'a>, ValueError> {
+        encoding::read_binary(self.charset(), bytes, format, oid, field_words)
+    }
+
+    /// A text for the server, in the client's encoding.
+    fn bound_text(&self, text: Vec<u8>) -> Result<Bound, Failure> {
+        if self.charset().is_none() {
+            return Ok(Bound::Text(text));
+        }
+        Ok(Bound::Text(encoding::write(self.charset(), &text)?.into_owned()))
+    }
+
+    fn identifier_of(&self, field: &Field, clear: Clear) -> Result<Clear, Failure> {
         if clear.kind() == Kind::Text {
             return Ok(clear);
         }
@@ -402,7 +428,7 @@ impl Session {
         client: &Client<'_>,
     ) -> Result<Option<String>, Failure> {
         match client.value(param)? {
-            Some((bytes, format, oid)) => self.read_identifier(field, bytes, format, oid).map(Some),
+            Some((bytes, format, oid)) => self.read_identifier(field, &bytes, format, oid).map(Some),
             None => Ok(None),
         }
     }
@@ -420,11 +446,18 @@ impl Session {
             Declared::Varchar(_) => Declared::Text,
             other => other,
         };
-        let clear = value::decode(bytes, format, oid, ty, &self.settings)
+        let clear = self
+            .binary_words(bytes, format, oid, field_words(field))
+            .and_then(|bytes| value::decode(&bytes, format, oid, ty, &self.settings))
             .map_err(|e| Failure::value(&e, &field.name))?;
         let clear = self.identifier_of(field, clear)?;
         String::from_utf8(clear.bytes().to_vec()).map_err(|_| Failure::not_utf8())
     }
+}
+
+/// Whether a binary value of the field's own type is text.
+fn field_words(field: &Field) -> bool {
+    matches!(field.ty, Declared::Text | Declared::Varchar(_) | Declared::Jsonb)
 }
 
 fn known(write: &Write, id: &str) -> Result<Whose, Failure> {

@@ -25,7 +25,7 @@ impl Session {
         let Some(when) = when else { return Ok(true) };
         let value = match &when.value {
             SubjectSource::Client(i) => match client.raw(usize::from(*i))? {
-                Some((bytes, format, oid)) => Some(text(bytes, format, oid, when.oid).ok_or_else(spelling)?),
+                Some((bytes, format, oid)) => Some(text(&bytes, format, oid, when.oid).ok_or_else(spelling)?),
                 None => None,
             },
             SubjectSource::Literal(text) => Some(text.to_string()),

@@ -89,6 +89,8 @@ pub enum StatementKind {
     Ddl,
     /// Sets `bytea_output`; whether to `escape` (`None`: to its default, or all settings are reset).
     SetByteaOutput(Option<bool>),
+    /// Sets `client_encoding`.
+    SetEncoding,
     /// Anything else.
     Other,
 }

@@ -4,6 +4,7 @@ use super::lex::{Kind, Tokens};
 use super::refuse::refusal;
 use super::statement::constant;
 use crate::pg::refusal::Refusal;
+use crate::pg::value::ClientEncoding;
 use pg_raw_parse::raw::VariableSetKind;
 use pg_raw_parse::{Node, nodes};
 use std::ops::Range;
@@ -19,7 +20,12 @@ pub(super) fn check(stmt: Node<'_>, tokens: &Tokens<'_>, range: &Range<usize>) -
         && v.kind == VariableSetKind::VAR_SET_VALUE
         && let Some(name) = v.name()
     {
-        return setting(name, set_value(v).as_deref());
+        let value = set_value(v);
+        let followed = value.as_deref().is_some_and(|value| ClientEncoding::named(value).is_some());
+        if name.eq_ignore_ascii_case("client_encoding") && followed {
+            return Ok(());
+        }
+        return setting(name, value.as_deref());
     }
     for (i, token) in tokens.all().iter().enumerate() {
         if !range.contains(&token.start) || tokens.name(token).is_none_or(|n| n != "set_config") {
@@ -57,8 +63,8 @@ fn setting(name: &str, value: Option<&str>) -> Result<(), Refusal> {
             }
             Err(refusal(
                 "encoding",
-                "a client_encoding other than UTF8",
-                "Set client_encoding to UTF8 and convert in the application.",
+                "a client_encoding other than UTF8, LATIN1 to 10, WIN125x, WIN866 and WIN874, or by set_config",
+                "SET client_encoding to one of them, and convert in the application.",
             ))
         }
         _ => Ok(()),

@@ -180,6 +180,9 @@ fn setting(v: &nodes::VariableSetStmt) -> StatementKind {
     if v.kind == VariableSetKind::VAR_RESET_ALL {
         return StatementKind::SetByteaOutput(None);
     }
+    if v.name().is_some_and(|n| n.eq_ignore_ascii_case("client_encoding")) {
+        return StatementKind::SetEncoding;
+    }
     if !v.name().is_some_and(|n| n.eq_ignore_ascii_case("bytea_output")) {
         return StatementKind::Other;
     }

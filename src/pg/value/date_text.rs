@@ -215,7 +215,7 @@ mod tests {
 
     fn read(text: &str, time_zone: &str) -> Result<i64, ValueError> {
         let settings =
-            Settings { date_style: "ISO, MDY".into(), time_zone: time_zone.into(), bytea_escape: false };
+            Settings { date_style: "ISO, MDY".into(), time_zone: time_zone.into(), bytea_escape: false, charset: None };
         read_timestamptz(text.as_bytes(), &settings)
     }
 

@@ -11,6 +11,7 @@ mod array;
 mod boolean;
 mod bytea;
 mod calendar;
+mod charset;
 mod date_fields;
 mod date_lex;
 mod date_text;
@@ -25,11 +26,13 @@ mod text;
 mod uuid;
 mod zone;
 
+pub use charset::{Charset, ClientEncoding};
 pub use array::{array_oid, decode_array, element_oid, encode_array};
 pub use source::shown_oid;
 
 use crate::clear::{Clear, Kind};
 use crate::policy::model::Declared;
+use std::sync::Arc;
 
 /// A parameter's or column's format code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct Settings {
     pub time_zone: String,
     /// `bytea_output` is `escape` (else hex).
     pub bytea_escape: bool,
+    /// `client_encoding`, where it is not UTF-8: for whoever calls, since text is UTF-8 in this room.
+    pub charset: Option<Arc<Charset>>,
 }
 
 /// Why a value could not be read or does not fit. Never holds the value.
@@ -82,6 +87,12 @@ pub enum ValueError {
     /// 22021: text that is not UTF-8, or holds a zero byte.
     #[error("invalid byte sequence for encoding \"UTF8\"")]
     Encoding,
+    /// 22P05: a byte that stands for no character in the client's encoding.
+    #[error("a byte of encoding \"{0}\" has no equivalent in encoding \"UTF8\"")]
+    NotInUtf8(&'static str),
+    /// 22P05: a character that the client's encoding lacks.
+    #[error("a character of encoding \"UTF8\" has no equivalent in encoding \"{0}\"")]
+    NotInClient(&'static str),
     /// 54001: JSON nested deeper than this gateway reads.
     #[error("JSON is nested too deeply")]
     TooDeep,
@@ -103,6 +114,7 @@ impl ValueError {
             Self::DateRange(_) => "22008",
             Self::Binary(_) => "22P03",
             Self::Encoding => "22021",
+            Self::NotInUtf8(_) | Self::NotInClient(_) => "22P05",
             Self::TooDeep => "54001",
             Self::TimeZone => "22023",
             Self::Unsupported(..) => "0A000",
