@@ -79,15 +79,19 @@ fn settings_that_change_how_texts_read_are_refused() {
     for (sql, anchor) in [
         ("SET standard_conforming_strings = off", "standard-conforming-strings"),
         ("SELECT set_config('standard_conforming_strings', 'off', false)", "standard-conforming-strings"),
-        ("SET client_encoding TO 'LATIN1'", "encoding"),
-        ("SET NAMES 'latin1'", "encoding"),
+        ("SET client_encoding TO 'SJIS'", "encoding"),
+        ("SET NAMES 'euc_jp'", "encoding"),
         ("SELECT pg_catalog.set_config('client_encoding', $1, false)", "encoding"),
     ] {
         assert_eq!(world.refusal(sql).anchor, anchor, "{sql}");
     }
-    for sql in
-        ["SET client_encoding = 'UTF-8'", "SET standard_conforming_strings = on", "SET timezone = 'UTC'"]
-    {
+    for sql in [
+        "SET client_encoding = 'UTF-8'",
+        "SET NAMES 'latin1'",
+        "RESET client_encoding",
+        "SET standard_conforming_strings = on",
+        "SET timezone = 'UTC'",
+    ] {
         assert!(matches!(world.verdict(sql), Verdict::Pass), "{sql}");
     }
 }
