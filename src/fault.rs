@@ -23,6 +23,8 @@ pub mod sqlstate {
     pub const INVALID_TEXT: &str = "22P02";
     /// string_data_right_truncation: a value too long.
     pub const TOO_LONG: &str = "22001";
+    /// invalid_parameter_value: an identifier that can't be one.
+    pub const INVALID_VALUE: &str = "22023";
     /// internal_error: a bug of ours, contained.
     pub const INTERNAL: &str = "XX000";
 }

@@ -261,6 +261,10 @@ pub enum WhenTest {
 pub struct Lookup {
     /// Its text; one result column, the subject.
     pub sql: String,
+    /// The same rows' subjects, each once, without locking them.
+    pub distinct: String,
+    /// No two rows have one subject.
+    pub unique: bool,
     /// Which upstream parameters it uses.
     pub uses: Vec<bool>,
 }

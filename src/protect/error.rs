@@ -41,7 +41,8 @@ impl Fault for ProtectError {
             Self::Unavailable(_) => sqlstate::KEYS_UNAVAILABLE,
             Self::DiskFull => sqlstate::DISK_FULL,
             Self::ErasedSubject => sqlstate::REFUSED,
-            Self::Identifier(_) | Self::Value(_) => sqlstate::TOO_LONG,
+            Self::Identifier(_) => sqlstate::INVALID_VALUE,
+            Self::Value(_) => sqlstate::TOO_LONG,
         }
     }
 }

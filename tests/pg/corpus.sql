@@ -82,6 +82,18 @@ INSERT INTO people (email, first_name) VALUES ($1, $2) ON CONFLICT (email) DO UP
 --$ text:ana@x.example | text:Paramétrée
 -- select all columns
 SELECT * FROM people WHERE id < 5 ORDER BY id
+-- coalesce of one column
+SELECT COALESCE(first_name, NULL), COALESCE(last_name, last_name) AS l, COALESCE(salary, salary), COALESCE(birth_date, NULL) AS b, COALESCE(email, NULL) FROM people WHERE id < 5 ORDER BY id
+-- case among one column
+SELECT id, CASE WHEN id > 1 THEN last_name END, CASE id WHEN 2 THEN birth_date ELSE NULL END AS b, CASE WHEN id = 2 THEN salary ELSE salary END AS s, CASE WHEN first_name IS NULL THEN NULL ELSE nick END FROM people WHERE id < 5 ORDER BY id
+-- nullif null
+SELECT id, NULLIF(first_name, NULL), NULLIF(last_name, NULL) AS l, NULLIF(nick, NULL), NULLIF(birth_date, NULL), NULLIF(salary, NULL), NULLIF(email, NULL) FROM people WHERE id < 5 ORDER BY id
+-- chosen within one another
+SELECT COALESCE(CASE WHEN p.id = 2 THEN p.first_name END, NULLIF(p.first_name, NULL)) AS f FROM people p WHERE p.id < 5 ORDER BY p.id
+-- chosen in a subquery and a join
+SELECT s.f, c.body FROM (SELECT id, COALESCE(first_name, NULL) AS f FROM people) s LEFT JOIN comments c ON c.author_id = s.id AND COALESCE(c.body, NULL) IS NOT NULL WHERE s.id < 3 ORDER BY s.id, c.id
+-- assigned from what is chosen elsewhere
+UPDATE people SET title = CASE WHEN COALESCE(first_name, NULL) IS NULL THEN 'sans' ELSE title END WHERE id = 3 RETURNING title
 -- select every type
 SELECT first_name, last_name, nick, birth_date, seen_at, age, points, salary, active, badge, profile, photo FROM people WHERE id = 2
 -- select with aliases

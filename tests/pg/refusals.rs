@@ -184,3 +184,55 @@ fn an_order_by_token_runs_and_is_counted() {
     assert_eq!(first.len(), 3);
     assert_eq!(client.rows("SELECT email FROM people ORDER BY email"), first, "arbitrary, but stable");
 }
+
+#[test]
+fn an_update_of_too_many_people_is_refused_before_it_locks_them_all() {
+    let pg = Postgres::with(&Options { log_all: true, ..Options::default() });
+    make_tables(&pg);
+    let mut setup = Setup::new(&pg);
+    setup.fields.push_str("\n[limits]\nsubjects_per_statement = 3\n");
+    let gateway = Gateway::with(setup);
+    let mut client = Raw::connect(gateway.port(), "app");
+    for n in 1..=5 {
+        client.rows(&format!("INSERT INTO people (email, first_name) VALUES ('p{n}@x.example', 'P{n}')"));
+    }
+    let error = client.fails("UPDATE people SET last_name = 'All' WHERE first_name IS NOT NULL");
+    assert_eq!(error.sqlstate(), "0A000");
+    assert!(error.line().contains("more than 3 subjects"), "{error:?}");
+    assert!(pg.log().contains("FOR UPDATE LIMIT 4"), "one row more than may be written is looked for");
+    assert_eq!(client.query("UPDATE people SET last_name = 'Three' WHERE id <= 3 OR id > 90")[0].command(), "UPDATE 3");
+    // One person may have any number of rows.
+    let mut direct = Raw::connect(pg.port(), "app");
+    direct.rows("INSERT INTO comments (author_id) SELECT 1 + n % 2 FROM generate_series(1, 10050) n");
+    let answers = client.query("UPDATE comments SET body = 'x' WHERE likes = 0");
+    assert_eq!(answers[0].command(), "UPDATE 10050", "{:?}", answers[0]);
+    direct.rows("INSERT INTO comments (author_id) SELECT n FROM generate_series(1, 5) n");
+    let error = client.fails("UPDATE comments SET body = 'y' WHERE likes = 0");
+    assert!(error.line().contains("more than 3 subjects"), "{error:?}");
+    assert!(pg.log().contains("SELECT DISTINCT"), "their subjects are counted first");
+}
+
+#[test]
+fn an_address_that_somebody_held_before_needs_the_subject_where_rows_are_merged() {
+    let world = World::new();
+    let mut client = world.through();
+    client.rows("INSERT INTO people (email, first_name) VALUES ('e@x.example', 'Ana')");
+    client.rows("DELETE FROM people");
+    client.rows("INSERT INTO people (email, first_name) VALUES ('e@x.example', 'Bea')");
+    for sql in [
+        "SELECT email FROM people UNION SELECT email FROM logins",
+        "SELECT email, count(*) FROM people GROUP BY email",
+    ] {
+        let error = client.fails(sql);
+        assert_eq!(error.sqlstate(), "0A000", "{sql}");
+        let hint = error.fields()[&'H'].clone();
+        assert!(hint.contains("subject column to the select list"), "{hint}");
+        assert!(hint.contains("docs/errors.md#shared-token"), "{hint}");
+        assert!(!error.line().contains("e@x.example"));
+    }
+    let seen = client.rows("SELECT id, email FROM people UNION SELECT id, email FROM logins");
+    assert_eq!(seen, [row(["2", "e@x.example"])]);
+    let seen = client.rows("SELECT id, email, count(*) FROM people GROUP BY id, email");
+    assert_eq!(seen, [row(["2", "e@x.example", "1"])]);
+    assert_eq!(client.rows("SELECT email FROM people"), [row(["e@x.example"])]);
+}

@@ -1,6 +1,7 @@
 //! Errors that the gateway itself reports, in Postgres's form. They name constructs, columns and
 //! types, never a value.
 
+use crate::fault::{Fault as _, sqlstate};
 use crate::pg::refusal::Refusal;
 use crate::pg::value::ValueError;
 use crate::pg::wire::WireError;
@@ -72,28 +73,22 @@ impl Failure {
     }
 
     pub(crate) fn protect(error: &ProtectError) -> Self {
-        let (code, anchor, hint) = match error {
+        let (anchor, hint) = match error {
             ProtectError::Unavailable(_) => (
-                "58030",
                 "keystore-unavailable",
                 "nothing was sent on; look at the gateway's log and /readyz, then try again",
             ),
-            ProtectError::DiskFull => (
-                "53100",
-                "keystore-full",
-                "nothing was sent on; make room on the keystore's disk, then try again",
-            ),
+            ProtectError::DiskFull => {
+                ("keystore-full", "nothing was sent on; make room on the keystore's disk, then try again")
+            }
             ProtectError::ErasedSubject => (
-                "0A000",
                 "erased-subject",
                 "use another id, or set after_erasure = \"new\" for the class in paravent.toml",
             ),
-            ProtectError::Identifier(_) => {
-                ("22023", "identifier", "shorten it, or protect the field by \"encrypt\"")
-            }
-            ProtectError::Value(_) => ("22001", "value", "store a value of this size outside the database"),
+            ProtectError::Identifier(_) => ("identifier", "shorten it, or protect the field by \"encrypt\""),
+            ProtectError::Value(_) => ("value", "store a value of this size outside the database"),
         };
-        Self::new(code, anchor, format!("paravent: {error}"), hint)
+        Self::new(error.sqlstate(), anchor, format!("paravent: {error}"), hint)
     }
 
     pub(crate) fn open(fault: OpenFault, field: &str) -> Self {
@@ -123,10 +118,12 @@ impl Failure {
             }
             OpenFault::Shared => (
                 "shared-token",
-                "select the table's subject column as well, so that the row's person is known",
+                "add the table's subject column to the select list (and to GROUP BY), so that the row's person is known",
             ),
         };
-        Self::new("XX001", anchor, format!("paravent: field {field}: {fault}"), hint)
+        // Nothing is wrong with what is stored where only the statement doesn't tell whose it is.
+        let code = if fault == OpenFault::Shared { sqlstate::REFUSED } else { sqlstate::NOT_AUTHENTIC };
+        Self::new(code, anchor, format!("paravent: field {field}: {fault}"), hint)
     }
 
     pub(crate) fn malformed(error: &WireError) -> Self {

@@ -277,6 +277,10 @@ struct Cell<'a> {
 }
 
 fn fault(why: OpenFault, field: &Field) -> RowError {
+    if why == OpenFault::Shared {
+        // The statement doesn't tell whose row it is: a refusal, nothing to be audited.
+        return RowError::Failure(Failure::open(why, &field.name));
+    }
     tracing::warn!(target: "audit", event = "fault", field = %field.name, fault = %why);
     metrics::counter!(crate::telemetry::metrics::AUDIT_EVENTS, "event" => "fault").increment(1);
     RowError::Failure(Failure::open(why, &field.name))

@@ -14,6 +14,9 @@ use crate::pg::wire::bind;
 use crate::policy::model::{Declared, Field, Protect};
 use crate::protect::{Item, Owner};
 
+/// Rows that an UPDATE's lookup locks before their subjects are counted.
+const ROWS: usize = 10_000;
+
 impl From<Failure> for HiddenError {
     fn from(failure: Failure) -> Self {
         Self::Server(failure.response())
@@ -196,7 +199,8 @@ impl Session {
             .collect();
         // The lookup needs the statement's implicit transaction to stay open, so that its locks hold.
         self.pipeline = true;
-        let rows = self.hidden(&lookup.sql, &params).await?;
+        let limit = usize::try_from(self.shared.limits.subjects_per_statement).unwrap_or(usize::MAX);
+        let rows = self.locked(lookup, &params, limit).await?;
         let mut found: Vec<String> = Vec::new();
         let mut seen = hashbrown::HashSet::new();
         for row in rows {
@@ -206,18 +210,39 @@ impl Session {
                 found.push(id);
             }
         }
-        let limit = self.shared.limits.subjects_per_statement;
-        if found.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
-            self.shared.metrics.refused("too-many-subjects");
-            return Err(Failure::new(
-                "0A000",
-                "too-many-subjects",
-                format!("paravent: the UPDATE writes protected values of more than {limit} subjects"),
-                "narrow its WHERE, or raise limits.subjects_per_statement",
-            )
-            .into());
+        if found.len() > limit { Err(self.too_many(limit)) } else { Ok(found) }
+    }
+
+    /// The rows that a lookup finds, without locking all of a table before it is refused.
+    async fn locked(
+        &mut self,
+        lookup: &Lookup,
+        params: &[HiddenParam],
+        limit: usize,
+    ) -> Result<Vec<Vec<Option<String>>>, HiddenError> {
+        let most = limit.saturating_add(1);
+        // Where one subject may have many rows, so many of them say nothing yet.
+        let bound = if lookup.unique { most } else { most.max(ROWS) };
+        let rows = self.hidden(&format!("{} LIMIT {bound}", lookup.sql), params).await?;
+        if lookup.unique || rows.len() < bound {
+            return Ok(rows);
         }
-        Ok(found)
+        let subjects = self.hidden(&format!("{} LIMIT {most}", lookup.distinct), params).await?;
+        if subjects.len() > limit {
+            return Err(self.too_many(limit));
+        }
+        self.hidden(&lookup.sql, params).await
+    }
+
+    fn too_many(&self, limit: usize) -> HiddenError {
+        self.shared.metrics.refused("too-many-subjects");
+        let failure = Failure::new(
+            "0A000",
+            "too-many-subjects",
+            format!("paravent: the UPDATE writes protected values of more than {limit} subjects"),
+            "narrow its WHERE, or raise limits.subjects_per_statement",
+        );
+        HiddenError::Server(failure.response())
     }
 
     /// Whose each row is.

@@ -74,6 +74,10 @@ pub(super) struct KeepDraft {
 pub(super) struct LookupDraft {
     /// `SELECT subject FROM table`.
     pub(super) head: String,
+    /// `SELECT DISTINCT subject FROM table`.
+    pub(super) distinct: String,
+    /// No two rows have one subject.
+    pub(super) unique: bool,
     /// The statement's own condition.
     pub(super) condition: Option<Range<usize>>,
 }
@@ -238,13 +242,12 @@ impl<'s> Planner<'s> {
                 }
                 None => String::new(),
             };
-            let sql = if condition.is_empty() {
-                format!("{} FOR UPDATE", draft.head)
-            } else {
-                // The line break ends a comment at the condition's end.
-                format!("{} WHERE {condition}\nFOR UPDATE", draft.head)
-            };
-            write.lookup = Some(lookup(sql, numbers.params.len()));
+            // The line break ends a comment at the condition's end.
+            let tail = if condition.is_empty() { " ".into() } else { format!(" WHERE {condition}\n") };
+            let sql = format!("{}{tail}FOR UPDATE", draft.head);
+            let distinct = format!("{}{tail}", draft.distinct);
+            let uses = uses(&sql, numbers.params.len());
+            write.lookup = Some(Lookup { sql, distinct, unique: draft.unique, uses });
         }
         let keep = match self.keep.take().filter(|_| write.is_some()) {
             Some(draft) => {
@@ -275,16 +278,17 @@ impl<'s> Planner<'s> {
     }
 }
 
-fn lookup(sql: String, params: usize) -> Lookup {
+/// Which parameters a text uses.
+fn uses(sql: &str, params: usize) -> Vec<bool> {
     let mut uses = vec![false; params];
-    for token in Tokens::new(&sql).all() {
+    for token in Tokens::new(sql).all() {
         if let Kind::Param(n) = token.kind
             && let Some(used) = usize::from(n).checked_sub(1).and_then(|i| uses.get_mut(i))
         {
             *used = true;
         }
     }
-    Lookup { sql, uses }
+    uses
 }
 
 /// Upstream parameters and the number of each use.

@@ -9,7 +9,7 @@ use super::{ddl, types};
 use crate::pg::plan::Shown;
 use crate::policy::model::Declared;
 use pg_raw_parse::list::NodeList;
-use pg_raw_parse::raw::SubLinkType;
+use pg_raw_parse::raw::{A_Expr_Kind, SubLinkType};
 use pg_raw_parse::{Node, nodes};
 
 impl FieldFlow {
@@ -36,6 +36,9 @@ impl<'s> Planner<'s> {
             | Node::SQLValueFunction(_)
             | Node::CurrentOfExpr(_) => {}
             Node::ParamRef(p) => self.plain_param(p.number),
+            Node::A_Expr(e) if e.kind == A_Expr_Kind::AEXPR_NULLIF && is_null(e.rexpr()) => {
+                return self.nullif(e.lexpr(), env);
+            }
             Node::A_Expr(e) => self.a_expr(e, env)?,
             Node::BoolExpr(b) => self.plain_list(b.args(), env, "a boolean operator")?,
             Node::NullTest(t) => match t.arg() {
@@ -93,6 +96,24 @@ impl<'s> Planner<'s> {
             other => return Err(refuse::unknown(&kind_name(other)).into()),
         }
         Ok(Flow::Plain(None))
+    }
+
+    /// `NULLIF(x, NULL)` is x: a varchar as text, since it is compared.
+    fn nullif(&mut self, node: Node<'_>, env: &Env<'_>) -> Step<Flow> {
+        Ok(match self.expr(node, env)? {
+            Flow::Field(mut f) => {
+                f.at = None;
+                f.not_null = false;
+                if f.shown.oid == types::VARCHAR {
+                    f.shown = Shown { oid: types::TEXT, len: -1, typmod: -1 };
+                    if f.stored_oid == types::VARCHAR {
+                        f.stored_oid = types::TEXT;
+                    }
+                }
+                Flow::Field(f)
+            }
+            _ => Flow::Plain(None),
+        })
     }
 
     /// An expression from which nothing protected may flow; `what` is done to it.
@@ -263,10 +284,10 @@ impl<'s> Planner<'s> {
 /// field of one relation instance, stored alike, or NULL.
 fn chosen(flows: Vec<Flow>, what: &str) -> Step<Flow> {
     let mut field: Option<Box<FieldFlow>> = None;
-    let mut other = false;
+    let (mut other, mut null) = (false, false);
     for flow in flows {
         match flow {
-            Flow::Null => {}
+            Flow::Null => null = true,
             Flow::Plain(_) => other = true,
             Flow::Field(f) => match &field {
                 Some(first)
@@ -286,10 +307,18 @@ fn chosen(flows: Vec<Flow>, what: &str) -> Step<Flow> {
         Some(mut f) => {
             f.at = None;
             f.not_null = false;
+            if null {
+                // A NULL has no length or precision, and so has not what is chosen from it and others.
+                f.shown.typmod = -1;
+            }
             Ok(Flow::Field(f))
         }
         None => Ok(Flow::Plain(None)),
     }
+}
+
+fn is_null(node: Node<'_>) -> bool {
+    matches!(node, Node::A_Const(c) if c.isnull)
 }
 
 /// The kind of a node, for a refusal: the name only, never its content.

@@ -262,13 +262,16 @@ impl<'s> Planner<'s> {
         });
         let only = if var.inh { "" } else { "ONLY " };
         let alias = var.alias().and_then(|a| a.aliasname()).map(|a| format!(" AS {}", quote(a)));
-        let head = format!(
-            "SELECT {} FROM {only}{}.{}{}",
+        let from = format!(
+            "{} FROM {only}{}.{}{}",
             self.rels[target.rel].column_sql(target.subject).unwrap_or_default(),
             quote(&target.relation.schema),
             quote(&target.relation.name),
             alias.unwrap_or_default()
         );
+        let (head, distinct) = (format!("SELECT {from}"), format!("SELECT DISTINCT {from}"));
+        let column = &target.table.subject.column;
+        let unique = target.relation.unique.iter().any(|u| matches!(&u[..], [one] if one == column));
         let test = |lead: &str| {
             vec![
                 Piece::Text(format!("{lead}{subject} = ANY(")),
@@ -288,7 +291,7 @@ impl<'s> Planner<'s> {
             }
         }
         // The parentheses are not the lookup's.
-        self.lookup = Some(LookupDraft { head, condition });
+        self.lookup = Some(LookupDraft { head, distinct, unique, condition });
         Ok(Whose::Found(subjects))
     }
 
