@@ -114,8 +114,12 @@ async fn opened(
         out.clear();
         match open(door, field, stored, row, &mut out) {
             Outcome::Opened(kind) => {
-                let settings =
-                    Settings { date_style: "ISO, YMD".into(), time_zone: "UTC".into(), bytea_escape: false };
+                let settings = Settings {
+                    date_style: "ISO, YMD".into(),
+                    time_zone: "UTC".into(),
+                    bytea_escape: false,
+                    charset: None,
+                };
                 let mut text = Vec::new();
                 value::encode(kind, &out, field.ty, Format::Text, false, &settings, &mut text)
                     .map_err(|error| format!("column {}: {error}", placed.column))?;

@@ -1,6 +1,9 @@
 //! What can't be protected is refused by name, inside the session, with the way out.
 
-use crate::support::{World, raw, row, tags};
+use crate::support::gateway::Setup;
+use crate::support::postgres::Options;
+use crate::support::world::make_tables;
+use crate::support::{Gateway, Postgres, Raw, World, raw, row, tags};
 
 /// Statements that must be refused, and a word that the message must hold.
 const REFUSED: &[(&str, &str)] = &[
@@ -200,7 +203,10 @@ fn an_update_of_too_many_people_is_refused_before_it_locks_them_all() {
     assert_eq!(error.sqlstate(), "0A000");
     assert!(error.line().contains("more than 3 subjects"), "{error:?}");
     assert!(pg.log().contains("FOR UPDATE LIMIT 4"), "one row more than may be written is looked for");
-    assert_eq!(client.query("UPDATE people SET last_name = 'Three' WHERE id <= 3 OR id > 90")[0].command(), "UPDATE 3");
+    assert_eq!(
+        client.query("UPDATE people SET last_name = 'Three' WHERE id <= 3 OR id > 90")[0].command(),
+        "UPDATE 3"
+    );
     // One person may have any number of rows.
     let mut direct = Raw::connect(pg.port(), "app");
     direct.rows("INSERT INTO comments (author_id) SELECT 1 + n % 2 FROM generate_series(1, 10050) n");
