@@ -193,11 +193,24 @@ impl<'s> Planner<'s> {
             _ => "EXCEPT",
         };
         let compares = name != "UNION ALL";
+        let open = left.open || right.open;
+        let plain = |cols: &[RelCol]| cols.iter().map(|c| plain_at(&c.flow)).collect::<Vec<_>>();
+        let subjects: Vec<_> = plain(&left.cols).into_iter().zip(plain(&right.cols)).collect();
+        let mut shown = Vec::new();
         let mut cols = Vec::with_capacity(left.cols.len());
         for (i, l) in left.cols.into_iter().enumerate() {
             let r = right.cols.get(i).map_or(Flow::Null, |c| c.flow.clone());
+            let mut subject = None;
             let flow = match (l.flow, r) {
                 (Flow::Field(mut a), Flow::Field(b)) if a.field == b.field && alike(&a, &b) => {
+                    // Both branches show their rows' subjects in one place: so does the whole.
+                    let of = |s: &(Option<At>, Option<At>)| {
+                        s.0.is_some() && s.1.is_some() && *s == (a.subject, b.subject)
+                    };
+                    if (&a.class, a.subject_oid) == (&b.class, b.subject_oid) && !open {
+                        subject = subjects.iter().position(of);
+                        shown.extend(subject);
+                    }
                     if compares && !a.token {
                         return Err(operator(name, false, &a.label).into());
                     }
@@ -219,7 +232,7 @@ impl<'s> Planner<'s> {
             let flow = match flow {
                 Flow::Field(mut f) => {
                     f.at = None;
-                    f.subject = None;
+                    f.subject = subject.and_then(|i| subjects[i].0);
                     f.when = f.when.map(|_| None);
                     f.not_null = false;
                     Flow::Field(f)
@@ -228,7 +241,10 @@ impl<'s> Planner<'s> {
             };
             cols.push(RelCol { flow, ..l });
         }
-        let selected = Selected { cols, open: left.open || right.open, hideable: false };
+        for i in shown {
+            cols[i].flow = Flow::Plain(subjects[i].0);
+        }
+        let selected = Selected { cols, open, hideable: false };
         self.order_by(s, &selected.cols, env)?;
         Ok(selected)
     }

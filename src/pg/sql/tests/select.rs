@@ -349,3 +349,21 @@ fn refuses_what_nests_too_deeply_and_does_not_overflow() {
     let sql = format!("SELECT id FROM people WHERE {}1=1{}", "NOT (".repeat(3000), ")".repeat(3000));
     assert_eq!(world().refusal(&sql).anchor, "too-deep");
 }
+
+#[test]
+fn a_set_operation_whose_branches_show_the_subject_in_one_place_keeps_it() {
+    let world = world();
+    for (sql, subject) in [
+        ("SELECT id, email FROM people UNION SELECT person_id, email FROM contacts", Some(0)),
+        ("SELECT email, id FROM people UNION ALL SELECT email, person_id FROM contacts EXCEPT SELECT email, id FROM people", Some(1)),
+        ("SELECT u.email, u.n FROM (SELECT id AS n, email FROM people INTERSECT SELECT id, email FROM people) u", Some(1)),
+        ("SELECT email FROM people UNION SELECT email FROM contacts", None),
+        ("SELECT id, email FROM people UNION SELECT id, email FROM contacts", None),
+        ("SELECT id, email FROM people UNION SELECT NULL, email FROM contacts", None),
+        ("SELECT id, id AS i, email FROM people UNION SELECT 1, person_id, email FROM contacts", Some(1)),
+    ] {
+        let plan = world.run(sql);
+        let output = plan.outputs.iter().find(|o| o.field == EMAIL).unwrap();
+        assert_eq!(output.subject, subject, "{sql}");
+    }
+}
