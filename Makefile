@@ -22,7 +22,7 @@ test: deps
 	$(CARGO) test --locked
 
 bench: deps deps-bench
-	$(CARGO) bench --locked --bench envelope --bench sql_plan --bench keystore
+	$(CARGO) bench --locked --bench envelope --bench sql_plan --bench keystore --bench audit
 	$(CARGO) bench --locked --bench relay
 	$(CARGO) bench --locked --bench http_relay
 

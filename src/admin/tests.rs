@@ -581,6 +581,72 @@ async fn tls_serves_those_who_trust_its_certificate_and_no_clear_request() {
     assert!(clear.send(Method::GET, PERSON).await.is_err());
 }
 
+/// A status line over TLS, with a client's certificate or none; none where the handshake fails.
+async fn with_certificate(port: &str, roots: &str, shown: Option<(&str, &str)>) -> Option<u16> {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let mut store = rustls::RootCertStore::empty();
+    store.add(der(roots)).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.unwrap().with_root_certificates(store);
+    let config = match shown {
+        Some((cert, key)) => {
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            config.with_client_auth_cert(vec![der(cert)], key).unwrap()
+        }
+        None => config.with_no_client_auth(),
+    };
+    let stream = tokio::net::TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = connector.connect(name, stream).await.ok()?;
+    let request = format!("GET {PERSON} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.ok()?;
+    String::from_utf8(bytes).unwrap().split(' ').nth(1)?.parse().ok()
+}
+
+#[tokio::test]
+async fn a_client_certificate_has_the_role_of_its_line_and_none_without_one() {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+    let dir = tempfile::tempdir().unwrap();
+    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "an authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let root = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    let issue = |name: &str| {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &issuer).unwrap(), key.serialize_pem())
+    };
+    let (server, known, stranger) = (issue("localhost"), issue("known"), issue("stranger"));
+    let write = |name: &str, text: &str| {
+        std::fs::write(dir.path().join(name), text).unwrap();
+        dir.path().join(name)
+    };
+    let tls = TlsFiles {
+        cert: write("cert.pem", &server.0.pem()),
+        key: write("key.pem", &server.1),
+        client_ca: Some(write("ca.pem", &root)),
+    };
+    let running = Running::start(Some(tls), |_| Listen::parse("127.0.0.1:0", "".as_ref()).unwrap()).await;
+    let port = running.address.rsplit_once(':').unwrap().1;
+    running.tokens().add_certificate("known", Role::Auditor, known.0.der()).unwrap();
+    let shown = |identity: &(rcgen::Certificate, String)| (identity.0.pem(), identity.1.clone());
+    let (known, stranger) = (shown(&known), shown(&stranger));
+    assert_eq!(with_certificate(port, &root, Some((&known.0, &known.1))).await, Some(200));
+    assert_eq!(with_certificate(port, &root, Some((&stranger.0, &stranger.1))).await, Some(401));
+    assert_eq!(with_certificate(port, &root, None).await, None);
+    let events = running.memory.events.lock().clone();
+    assert_eq!((events[0].principal.as_str(), events[0].role), ("known", Some(Role::Auditor)));
+}
+
 #[tokio::test]
 async fn a_stopped_server_ends_although_a_client_keeps_its_connection() {
     let running = Running::local().await;

@@ -17,7 +17,7 @@ use super::route::{Match, Routes};
 use super::shield::{Ended, Shield, Whose};
 use super::sources::Sources;
 use crate::config::HttpListener;
-use crate::protect::{Door, sealed_body_len};
+use crate::protect::{Door, Peer, sealed_body_len};
 use bytes::Bytes;
 use http::{Method, Uri, header, request, response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -53,6 +53,8 @@ struct Inner {
     verifier: Option<Verifier>,
     /// What units are kept under.
     place: Arc<str>,
+    /// As the audit log names this listener.
+    via: Arc<str>,
 }
 
 /// What was decided about a request, and what its answer needs.
@@ -73,6 +75,7 @@ impl Gate {
             plans: routes.iter().map(|route| Arc::new(Plan::new(route))).collect(),
             verifier: config.jwt.as_ref().map(Verifier::new).transpose()?,
             place: Door::outside(&config.listen.to_string()).into(),
+            via: format!("http {}", config.listen).into(),
             door,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -101,7 +104,9 @@ impl Gate {
             Match::Spelling => return Err(Problem::path()),
             Match::Route(number, params) => (inner.plans.get(number).ok_or_else(Problem::internal)?, params),
         };
-        let shield = Shield::new(inner.door.clone(), Arc::clone(&inner.place));
+        // What this exchange opens goes on record under its listener.
+        let peer = Peer { user: "http", via: &inner.via, ..Peer::default() };
+        let shield = Shield::new(inner.door.witnessed(&peer), Arc::clone(&inner.place));
         let sources = Sources::read(plan, &params, head, inner.verifier.as_ref())?;
         let owners = sources.owners(plan, false);
         head::seal(plan, &params, head, &shield, &owners).await?;
