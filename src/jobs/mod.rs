@@ -7,6 +7,7 @@ mod backup;
 mod error;
 mod finals;
 mod job;
+mod replace;
 mod rotate;
 mod schedule;
 mod sweep;
@@ -193,6 +194,9 @@ impl Jobs {
         self.on_schedule().await;
         if let Err(error) = self.sweeps().await {
             tracing::warn!(%error, "sweeps wait");
+        }
+        if let Err(error) = self.replacements().await {
+            tracing::warn!(%error, "shared identifiers wait to be replaced");
         }
         self.go_on().await;
         if let Err(error) = self.finals().await {

@@ -5,7 +5,8 @@ use super::{Caches, Keyring, KeyringError};
 use crate::ids::{KeyId, Subject};
 use crate::keys::{Binding, Purpose, SubjectSecret, UserKey};
 use crate::keystore::model::{
-    Bind, Bound, Erase, Erased, Held, Hold, HolderName, NewSecret, Scope, Settle, UnitId, UnsettledRow, Write,
+    Bind, Bound, Erase, Erased, Held, Hold, HolderName, LedgerHead, NewSecret, Scope, Settle, UnitId,
+    UnsettledRow, Write,
 };
 use crate::keystore::{Keystore, StoreError};
 use std::sync::Arc;
@@ -198,6 +199,33 @@ impl Keyring {
             caches.lookups.purge(&LookupRef { domain, hmac });
         }
         Ok(erased)
+    }
+
+    /// Gives those who shared a token with somebody erased a fresh one, durably, and makes every cache forget what led to
+    /// the old one.
+    ///
+    /// # Errors
+    /// As [`Keystore::replace`].
+    pub async fn replace(&self, domain: &str, old: &str, new: &str) -> Result<(), KeyringError> {
+        let hmacs = self.inner.store.replace(domain, old, new).await?;
+        let caches = &self.inner.caches;
+        for hmac in &hmacs {
+            caches.lookups.purge(&LookupRef { domain, hmac });
+        }
+        for token in [old, new] {
+            caches.tokens.purge(&TokenRef { domain, token });
+        }
+        Ok(())
+    }
+
+    /// Destroys a token that was replaced.
+    ///
+    /// # Errors
+    /// As [`Keystore::retire`].
+    pub async fn retire(&self, domain: &str, old: &str, ledger: LedgerHead) -> Result<(), KeyringError> {
+        self.inner.store.retire(domain, old, ledger).await?;
+        self.inner.caches.tokens.purge(&TokenRef { domain, token: old });
+        Ok(())
     }
 
     /// The store, for what needs no key.

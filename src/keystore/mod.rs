@@ -21,7 +21,7 @@ use rotation::{Dependent, Dependents, GenerationState, Rewrap, TokenLookups, Unl
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use sweep::{SealedSubject, SweepRow};
+use sweep::{Replacement, SealedSubject, SweepRow};
 
 /// What a keystore call gives: boxed, so that the trait is object-safe.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -169,7 +169,22 @@ pub trait Keystore: Send + Sync + 'static {
     /// The receipt is final: forgets what was left to do.
     fn end_sweep(&self, receipt: &str) -> Answer<'_, ()>;
 
+    /// What takes a token's place, once [`Keystore::replace`] has said so.
+    fn replacement(&self, domain: &str, old: &str) -> Answer<'_, Option<Replacement>>;
+
+    /// Gives the holders of a token that lost one a fresh token: from now on their identifier leads to `new`. The old one
+    /// still stands for it, until [`Keystore::retire`]. The HMACs that led to it.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] for a new token that isn't; [`StoreError::Changed`] while a holder's transaction is open, or
+    /// there is none left.
+    fn replace(&self, domain: &str, old: &str, new: &str) -> Answer<'_, Vec<[u8; 32]>>;
+
+    /// Destroys a token that was replaced, and fences it.
+    fn retire(&self, domain: &str, old: &str, ledger: LedgerHead) -> Answer<'_, ()>;
+
     /// Fences stand-ins: key ids and tokens (with their domains) that never named anything, and read as erased.
+    /// A token that somebody holds is left alone.
     fn fence(
         &self,
         keys: Vec<KeyId>,

@@ -40,3 +40,12 @@ pub struct SweepRow {
     /// Domain and token of what lives on, because another subject holds it too.
     pub shared: Vec<(Box<str>, Box<str>)>,
 }
+
+/// A token that takes another's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// What its holders have from now on.
+    pub new: Box<str>,
+    /// Databases that the old one was written to.
+    pub databases: Vec<Box<str>>,
+}

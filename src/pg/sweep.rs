@@ -11,8 +11,9 @@ use super::recovery::{envelope_head, literal, quoted};
 use crate::config::Upstream;
 use crate::ids::KeyId;
 use crate::policy::model::{Placed, Protect, Table};
-use crate::protect::places::{Answer, DomainToken, Erased, Fence, Places, Swept};
+use crate::protect::places::{Answer, DomainToken, Erased, Fence, Places, Replaced, Swept};
 use crate::protect::{Door, armour};
+use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -28,6 +29,17 @@ pub struct Sweeper {
     connector: Connector,
     door: Door,
     tables: Vec<Table>,
+    /// Database and replaced token, and how far it is there.
+    replaced: Mutex<HashMap<(Box<str>, Box<str>), Stage>>,
+}
+
+/// How far a replaced token has come in one database.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Seen once. What was on its way to the server then has arrived at the next pass.
+    Seen,
+    /// Transactions from this id on began after it.
+    Before(u64),
 }
 
 /// Why a place was not swept.
@@ -65,7 +77,7 @@ impl Sweeper {
     /// TLS files that can't be read.
     pub fn new(upstream: Upstream, door: Door, number: usize) -> io::Result<Self> {
         let tables = door.policy().postgres.get(number).cloned().unwrap_or_default();
-        Ok(Self { connector: Connector::new(upstream)?, door, tables })
+        Ok(Self { connector: Connector::new(upstream)?, door, tables, replaced: Mutex::default() })
     }
 
     async fn run(&self, erased: &[Erased], fence: &dyn Fence) -> Result<Vec<Swept>, String> {
@@ -260,7 +272,102 @@ fn subjects<'a>(column: &Column<'_>, erased: &'a [Erased]) -> HashMap<&'a str, u
     subjects
 }
 
+impl Sweeper {
+    async fn replace_everywhere(&self, replaced: &Replaced, fence: &dyn Fence) -> Result<bool, String> {
+        let own: Box<str> = self.connector.database().into();
+        let databases: BTreeSet<Box<str>> = replaced.databases.iter().cloned().chain([own]).collect();
+        let mut over = true;
+        for database in databases {
+            let client = self.connector.own_login(&database).await.map_err(|e| e.to_string())?;
+            rows(&client, PATIENCE).await.map_err(|e| e.to_string())?;
+            let mut changed = false;
+            for table in &self.tables {
+                for column in columns(&client, table, &self.door).await.map_err(|e| e.to_string())? {
+                    let done = self.replace_in(&client, &column, replaced, fence).await;
+                    changed |= done.map_err(|(Stop::Later(why) | Stop::Missed(why))| {
+                        format!("{database} {}.{}.{}: {why}", table.schema, table.name, column.placed.column)
+                    })?;
+                }
+            }
+            let over_here = self.is_over(&client, &database, &replaced.old, changed).await;
+            over &= over_here.map_err(|e| e.to_string())?;
+        }
+        Ok(over)
+    }
+
+    /// Whether any row had it.
+    async fn replace_in(
+        &self,
+        client: &Client,
+        column: &Column<'_>,
+        replaced: &Replaced,
+        fence: &dyn Fence,
+    ) -> Result<bool, Stop> {
+        match &self.door.policy().field(column.placed.field).protect {
+            Protect::Pseudonym { domain, .. } if **domain == *replaced.domain => {}
+            _ => return Ok(false),
+        }
+        let old = replaced.old.to_string();
+        let here = column.any_of(&[&old]);
+        let holders = replaced.holders.iter().filter(|holder| holder.class == column.table.subject.class);
+        let ids: Vec<String> = holders.map(|holder| literal(&holder.id)).collect();
+        let (mut changed, mut idle) = (false, 0);
+        while !ids.is_empty() {
+            let test = format!("{here} AND {} = ANY(ARRAY[{}]::text[])", column.whose(), ids.join(", "));
+            let found = column.find(client, &test).await?;
+            if found.is_empty() {
+                break;
+            }
+            changed = true;
+            let new = vec![Some(replaced.new.to_string()); found.len()];
+            let done = column.replace(client, &found, &new).await?;
+            idle = if done.is_empty() { idle + 1 } else { 0 };
+            if idle > 5 {
+                return Err(Stop::Missed(format!("{} rows stay as they are when they are updated", found.len())));
+            }
+        }
+        // What is left is nobody's any more.
+        let mut counts = [0];
+        self.overwrite(client, column, &here, fence, |_| Some(0), &mut counts).await?;
+        Ok(changed || counts[0] > 0)
+    }
+
+    /// As recovery does: once a pass found nothing, and every transaction that began before it has ended.
+    async fn is_over(&self, client: &Client, database: &str, old: &str, changed: bool) -> io::Result<bool> {
+        let (xmin, xmax) = horizon(client).await?;
+        let mut replaced = self.replaced.lock();
+        let key = (Box::from(database), Box::from(old));
+        match replaced.get(&key).copied() {
+            None => drop(replaced.insert(key, Stage::Seen)),
+            Some(Stage::Seen) => drop(replaced.insert(key, Stage::Before(xmax))),
+            Some(Stage::Before(end)) => return Ok(!changed && xmin >= end),
+        }
+        Ok(false)
+    }
+}
+
+/// The oldest transaction that still runs, and the next one to begin.
+async fn horizon(client: &Client) -> io::Result<(u64, u64)> {
+    let horizon = rows(
+        client,
+        "SELECT pg_catalog.pg_snapshot_xmin(s)::text, pg_catalog.pg_snapshot_xmax(s)::text \
+         FROM pg_catalog.pg_current_snapshot() AS s",
+    )
+    .await?;
+    let number = |i: usize| horizon.first()?.get(i)?.as_ref()?.parse::<u64>().ok();
+    let both = number(0).zip(number(1));
+    both.ok_or_else(|| io::Error::other("the transaction horizon could not be read"))
+}
+
 impl Places for Sweeper {
+    fn replace<'a>(
+        &'a self,
+        replaced: &'a Replaced,
+        fence: &'a dyn Fence,
+    ) -> Answer<'a, Result<bool, String>> {
+        Box::pin(self.replace_everywhere(replaced, fence))
+    }
+
     fn overwrite<'a>(
         &'a self,
         erased: &'a [Erased],

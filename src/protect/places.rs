@@ -43,6 +43,21 @@ pub trait Fence: Send + Sync {
     fn fence(&self, keys: Vec<KeyId>, tokens: Vec<DomainToken>) -> Answer<'_, Result<(), String>>;
 }
 
+/// A token that is replaced in the rows of those who still hold it, and taken out of all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// Pseudonym domain.
+    pub domain: Box<str>,
+    /// The token that is there.
+    pub old: Box<str>,
+    /// The token that takes its place.
+    pub new: Box<str>,
+    /// Who holds it.
+    pub holders: Vec<Subject>,
+    /// Databases that it was written to, as far as the keystore knows.
+    pub databases: Vec<Box<str>>,
+}
+
 /// Places of one kind.
 pub trait Places: Send + Sync + 'static {
     /// Overwrites what is left of erasures; an answer for each, in their order.
@@ -54,6 +69,16 @@ pub trait Places: Send + Sync + 'static {
         erased: &'a [Erased],
         fence: &'a dyn Fence,
     ) -> Answer<'a, Result<Vec<Swept>, String>>;
+
+    /// Replaces a token. True once no row has it, and no transaction that may still write it is left: asked again until then.
+    ///
+    /// # Errors
+    /// The places can't be reached, or changed.
+    fn replace<'a>(
+        &'a self,
+        replaced: &'a Replaced,
+        fence: &'a dyn Fence,
+    ) -> Answer<'a, Result<bool, String>>;
 }
 
 impl Door {
@@ -77,6 +102,12 @@ impl Door {
     /// Whether a stored text has the shape of the field's tokens.
     pub fn is_token(&self, field: FieldId, text: &str) -> bool {
         self.pseudonym(field).is_some_and(|pseudonym| Token::parse(pseudonym.kind, text).is_ok())
+    }
+
+    /// A token of a domain's shape that was never issued; none for a domain of no field.
+    pub fn fresh_token(&self, domain: &str) -> Option<Box<str>> {
+        let mut dead = self.policy().fields.iter().filter_map(|field| self.dead_token(field.id).ok());
+        dead.find(|(of, _)| **of == *domain).map(|(_, token)| token)
     }
 
     /// A token of a field's shape that was never issued, with its domain.

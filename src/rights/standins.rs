@@ -11,6 +11,18 @@ impl Fence for Rights {
 }
 
 impl Rights {
+    /// Destroys a token that its holders no longer have: in the ledger first, as every destruction.
+    ///
+    /// # Errors
+    /// [`RightsError`].
+    pub async fn retire(&self, domain: &str, old: &str) -> Result<(), RightsError> {
+        let inner = &self.inner;
+        let _turn = inner.turn.lock().await;
+        let what = What::Standins { keys: Vec::new(), tokens: vec![(domain.to_owned(), old.to_owned())] };
+        let head = inner.append(inner.now(), what).await?;
+        Ok(inner.keyring.retire(domain, old, head).await?)
+    }
+
     async fn stand_ins(&self, keys: Vec<KeyId>, tokens: Vec<DomainToken>) -> Result<(), RightsError> {
         let inner = &self.inner;
         let _turn = inner.turn.lock().await;

@@ -241,3 +241,34 @@ fn a_rotation_without_a_place_for_backups_says_what_it_waits_for() {
     eventually("it ends", || (world.gateway.admin().get(&path).json()["state"] == "done").then_some(()));
     assert_eq!(world.through().rows("SELECT first_name FROM people"), [row(["Ana"])]);
 }
+
+#[test]
+fn who_shared_an_address_with_somebody_erased_gets_a_fresh_token_and_is_found_by_it() {
+    let pg = Postgres::start();
+    make_tables(&pg);
+    let mut superuser = Raw::connect_as(pg.port(), &[("user", "postgres"), ("database", "app")]);
+    superuser.rows("GRANT UPDATE ON people, comments, logins TO paravent");
+    superuser.rows("ALTER TABLE people DROP CONSTRAINT people_email_key");
+    let mut setup = Setup::new(&pg);
+    setup.log = "info".to_owned();
+    setup.keys = "rotate_every = \"1s\"\nbackup = \"backups\"\n".to_owned();
+    let gateway = Gateway::with(setup);
+    let mut client = Raw::connect(gateway.port(), "app");
+    client.rows("INSERT INTO people (email, first_name) VALUES ('both@x.example', 'Ana')");
+    client.rows("INSERT INTO people (email, first_name) VALUES ('both@x.example', 'Bea')");
+    let before = superuser.rows("SELECT email FROM people ORDER BY id");
+    assert_eq!(before[0], before[1], "one identifier, one token");
+    let receipt = gateway.admin().erase(1);
+    assert_eq!(receipt["tokens_living_on"], 1);
+    all(&gateway, "final", 1);
+    let after = superuser.rows("SELECT email FROM people ORDER BY id");
+    assert!(after[0] != before[0] && after[1] != before[0] && after[0] != after[1], "{before:?} {after:?}");
+    let receipt = receipts(&gateway.home.path("paravent.keystore")).remove(0);
+    assert_eq!(receipt["tokens_living_on"], 0);
+    assert_eq!(receipt["tokens_destroyed"], 1);
+    let seen = client.rows("SELECT email, first_name FROM people ORDER BY id");
+    assert_eq!(seen, [row(["", "NULL"]), row(["both@x.example", "Bea"])]);
+    assert_eq!(client.rows("SELECT id FROM people WHERE email = 'both@x.example'"), [row(["2"])]);
+    client.rows("INSERT INTO people (email) VALUES ('both@x.example')");
+    assert_eq!(client.rows("SELECT id FROM people WHERE email = 'both@x.example' ORDER BY id").len(), 2);
+}

@@ -7,7 +7,7 @@ use paravent::keystore::model::{
     Looked, SecretRow, Settle, TokenFound, UnsettledRow, Write,
 };
 use paravent::keystore::rotation::{Dependent, Dependents, Rewrap, TokenLookups, Unlooked};
-use paravent::keystore::sweep::{SealedSubject, SweepRow};
+use paravent::keystore::sweep::{Replacement, SealedSubject, SweepRow};
 use paravent::keystore::{Answer, Done, Keystore, StoreError};
 use paravent::rights::Disk;
 use paravent::roots::{RootError, RootInfo, RootProvider, RootWrapped};
@@ -130,6 +130,7 @@ impl Keystore for Store {
         receipt(id: &str) -> Option<Box<str>>;
         receipts() -> Vec<Box<str>>;
         restricted() -> Vec<Subject>;
+        replacement(domain: &str, old: &str) -> Option<Replacement>;
         ledger_head() -> Option<LedgerHead>;
     }
     delegate! { change:
@@ -147,6 +148,8 @@ impl Keystore for Store {
         bind(bind: Bind) -> ();
         erase(erase: Erase) -> Erased;
         restrict(subject: &Subject, on: bool) -> bool;
+        replace(domain: &str, old: &str, new: &str) -> Vec<[u8; 32]>;
+        retire(domain: &str, old: &str, ledger: LedgerHead) -> ();
         set_sweep(receipt: &str, subject: Option<SealedSubject>) -> ();
         end_sweep(receipt: &str) -> ();
         fence(keys: Vec<KeyId>, tokens: Vec<(Box<str>, Box<str>)>, ledger: Option<LedgerHead>) -> ();

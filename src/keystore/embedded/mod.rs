@@ -10,6 +10,7 @@ mod fail;
 mod open;
 mod outcome;
 mod read;
+mod replace;
 mod restrict;
 mod rotate;
 mod rows;
@@ -21,7 +22,7 @@ use super::model::{
     Settle, TokenFound, UnsettledRow, Write,
 };
 use super::rotation::{Dependent, Dependents, GenerationState, Rewrap, TokenLookups, Unlooked};
-use super::sweep::{SealedSubject, SweepRow};
+use super::sweep::{Replacement, SealedSubject, SweepRow};
 use super::{Answer, Done, Keystore, StoreError};
 use crate::ids::{Generation, KeyId, Subject};
 use fail::{Fail, Op};
@@ -332,6 +333,21 @@ impl Keystore for Embedded {
     fn end_sweep(&self, receipt: &str) -> Answer<'_, ()> {
         let receipt = receipt.to_owned();
         self.change(Needs::default(), move |conn| sweep::end_sweep(conn, &receipt))
+    }
+
+    fn replacement(&self, domain: &str, old: &str) -> Answer<'_, Option<Replacement>> {
+        self.read(|conn| replace::replacement(conn, domain, old))
+    }
+
+    fn replace(&self, domain: &str, old: &str, new: &str) -> Answer<'_, Vec<[u8; 32]>> {
+        let (domain, old, new) = (domain.to_owned(), old.to_owned(), new.to_owned());
+        self.change(Needs::default(), move |conn| replace::replace(conn, &domain, &old, &new))
+    }
+
+    fn retire(&self, domain: &str, old: &str, ledger: LedgerHead) -> Answer<'_, ()> {
+        let (domain, old) = (domain.to_owned(), old.to_owned());
+        let needs = Needs { checkpoint: true, patience: false };
+        self.change(needs, move |conn| replace::retire(conn, &domain, &old, &ledger))
     }
 
     fn fence(

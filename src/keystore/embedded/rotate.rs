@@ -128,7 +128,8 @@ pub(super) fn unlooked(
          JOIN holders h ON h.number = (SELECT number FROM holders o WHERE o.domain = t.domain \
          AND o.token = t.token ORDER BY o.unit = x'' DESC, o.number DESC LIMIT 1) \
          WHERE t.domain = ?1 AND t.token > ?2 AND NOT EXISTS (SELECT 1 FROM lookups l \
-         WHERE l.domain = ?1 AND l.token = t.token AND l.generation = ?3) ORDER BY t.token LIMIT ?4",
+         WHERE l.domain = ?1 AND l.token = t.token AND l.generation = ?3) AND NOT EXISTS (SELECT 1 \
+         FROM replacements r WHERE r.domain = ?1 AND r.old = t.token) ORDER BY t.token LIMIT ?4",
     )?;
     let rows = statement.query_map(params![domain, after, generation.0, limit], |row| {
         let subject = super::rows::subject(row, 1)?;

@@ -126,3 +126,11 @@ CREATE TABLE jobs (
     id       TEXT NOT NULL UNIQUE,
     document TEXT NOT NULL
 );
+
+-- A token that lost a holder to an erasure, and the one that its other holders have instead.
+CREATE TABLE replacements (
+    domain TEXT NOT NULL,
+    old    TEXT NOT NULL,
+    new    TEXT NOT NULL,
+    PRIMARY KEY (domain, old)
+) WITHOUT ROWID;

@@ -113,7 +113,8 @@ pub(super) fn fence(
     }
     for (domain, token) in tokens {
         conn.prepare_cached(
-            "INSERT OR IGNORE INTO fenced_tokens (domain, token, receipt) VALUES (?, ?, '')",
+            "INSERT OR IGNORE INTO fenced_tokens (domain, token, receipt) SELECT ?1, ?2, '' \
+             WHERE NOT EXISTS (SELECT 1 FROM tokens WHERE domain = ?1 AND token = ?2)",
         )?
         .execute([domain, token])?;
     }
