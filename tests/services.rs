@@ -7,6 +7,8 @@ mod support;
 
 #[path = "services/ask.rs"]
 mod ask;
+#[path = "services/both.rs"]
+mod both;
 #[path = "services/gateway.rs"]
 mod gateway;
 #[path = "services/json_server.rs"]

@@ -106,6 +106,7 @@ impl Answering {
             Encoder::new(coding),
             None,
         );
+        let pump = if types == Types::Lines { pump.at_once() } else { pump };
         let pumped = pump.start().await?;
         head::rewritten(&mut head.headers, pumped.length.map(|n| n as u64));
         truthful(&mut head.headers);

@@ -261,7 +261,8 @@ impl Opening {
                 }
                 _ => return Err(Problem::open(crate::protect::OpenFault::InClear, &field.name)),
             };
-            let whose = whose(edit, place, &self.plan, &self.owners, &mut last)?;
+            let whose = whose(edit, place, &self.plan, &self.owners, &mut last)
+                .map_err(|_| Problem::answer("a subject's id in it is not in its canonical spelling"))?;
             found.push((number, stored, digits, place, whose));
         }
         let mut replacements: Vec<Option<Vec<u8>>> = vec![None; count];

@@ -36,4 +36,5 @@ mod timer;
 mod value;
 mod watch;
 
+pub use json::replace;
 pub use server::{Gateway, Prepared, Reload, serve};

@@ -66,6 +66,7 @@ pub(super) struct Pump {
     sent: Option<Shield>,
     trailers: Option<HeaderMap>,
     state: State,
+    ahead: usize,
 }
 
 #[derive(PartialEq, Eq)]
@@ -83,14 +84,20 @@ pub(super) struct Pumped {
 
 impl Pump {
     pub(super) fn new(input: Input, stage: Stage, encoder: Encoder, sent: Option<Shield>) -> Self {
-        Self { input, stage, encoder, sent, trailers: None, state: State::Open }
+        Self { input, stage, encoder, sent, trailers: None, state: State::Open, ahead: AHEAD }
+    }
+
+    /// Nothing is waited for once something can go on: lines that come one by one.
+    pub(super) fn at_once(mut self) -> Self {
+        self.ahead = 1;
+        self
     }
 
     /// Reads ahead, so that most bodies are decided before anything goes on; the rest follows as it is read.
     pub(super) async fn start(mut self) -> Result<Pumped, Problem> {
         let mut ahead: VecDeque<Bytes> = VecDeque::new();
         let mut length = 0;
-        while length < AHEAD {
+        while length < self.ahead {
             match self.data().await.map_err(refusal)? {
                 Some(data) => {
                     length += data.len();

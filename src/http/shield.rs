@@ -220,7 +220,8 @@ impl Shield {
 
     /// Binds rows to their subjects; durable when it returns.
     pub(super) async fn bind(&self, rows: &[(u32, Subject)]) -> Result<(), Problem> {
-        let Some(mut unit) = self.work.lock().unit.take() else { return Ok(()) };
+        // It is still being written to: the service answered before it had it all.
+        let Some(mut unit) = self.work.lock().unit.take() else { return Err(Problem::unbound()) };
         let done = unit.bind(rows).await;
         self.put(unit);
         done.map_err(|e| Problem::protect(&e))

@@ -89,13 +89,13 @@ impl Routes<'_> {
     fn place(&mut self, frame: &Frame<'_>, raw: &RawPlace, problems: &mut Problems) -> Option<RoutePlace> {
         let path = frame.path;
         let spot = spot(&raw.at, frame, problems)?;
-        let field = self.field(frame, &raw.field, problems)?;
         let (own, class) = match raw.subjects.is_empty() {
             true => (&frame.route.subjects, frame.route.class.as_ref()),
             false => (&raw.subjects, raw.class.as_ref().or(frame.route.class.as_ref())),
         };
         let base = if let Spot::Json(pointer) = &spot { Some(pointer) } else { None };
         let owner = self.owner(frame, own, class, base, problems);
+        let field = self.field(frame, &raw.field, problems)?;
         let known = &self.fields[usize::from(field.0)];
         let token = matches!(known.protect, Protect::Pseudonym { .. });
         let shown = &raw.at.value;
@@ -238,8 +238,8 @@ impl Routes<'_> {
                 tree.push((pointer, true));
             }
             for source in &place.owner.sources {
-                if let RouteSubject::Json(pointer) = source
-                    && !tree.iter().any(|(other, _)| *other == pointer)
+                if let RouteSubject::Json(pointer) | RouteSubject::Response(pointer) = source
+                    && !tree.iter().any(|(other, leaf)| !leaf && *other == pointer)
                 {
                     tree.push((pointer, false));
                 }
@@ -487,11 +487,12 @@ fn subject(
             Some(RouteSubject::Response(pointer))
         }
         "json" => {
+            let (root, name) = name.strip_prefix('#').map_or((false, name), |name| (true, name));
             let pointer = pointer(&At { at: *at, value: name.to_owned() }, frame, problems)?;
             if pointer.0.is_empty() {
                 return problems.none(*at, format!("route \"{}\": json: is a member of the body, as in json:/id", frame.path));
             }
-            within(pointer, base, *at, frame, problems).map(RouteSubject::Json)
+            within(pointer, root, base, *at, frame, problems).map(RouteSubject::Json)
         }
         other => {
             let hint = match suggest(other, SOURCES) {
@@ -503,17 +504,23 @@ fn subject(
     }
 }
 
-/// Where a subject's pointer leads from the value at `base`. A value outside JSON has left before the body is read.
+/// Where a subject's pointer leads from the value at `base`; `root`: from the root, whatever item it stands in. A value outside JSON has left before the body is read.
 fn within(
     pointer: Pointer,
+    root: bool,
     base: Option<&Pointer>,
     at: usize,
     frame: &Frame<'_>,
     problems: &mut Problems,
 ) -> Option<Pointer> {
     let base = base?;
-    if pointer.stars() == 0 {
-        let mut steps = base.item().to_vec();
+    if pointer.stars() == 0 && !root {
+        // A value that is an item itself stands in what holds the array.
+        let around = match base.0.split_last() {
+            Some((Step::Each, around)) => Pointer(around.to_vec()),
+            _ => base.clone(),
+        };
+        let mut steps = around.item().to_vec();
         steps.extend(pointer.0);
         return Some(Pointer(steps));
     }

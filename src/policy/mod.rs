@@ -6,6 +6,8 @@
 pub mod compile;
 pub mod hash;
 mod http;
+#[cfg(test)]
+mod http_tests;
 pub mod model;
 mod pointer;
 pub mod raw;

@@ -284,6 +284,8 @@ fn launch(home: &Home) -> (Child, String, String) {
             Ok(line) => match line.split_whitespace().collect::<Vec<_>>()[..] {
                 ["listening", "postgres", at] => postgres = Some(at.to_owned()),
                 ["listening", "admin", at] => admin = Some(at.to_owned()),
+                // Its tests know where.
+                ["listening", "http", _] => {}
                 _ => panic!("only listening lines belong on standard output: {line}"),
             },
             Err(_) => {

@@ -88,6 +88,22 @@ impl Number {
         })
     }
 
+    /// Moves over what belongs to the number.
+    fn run(mut self, buf: &[u8], mut at: usize) -> (Self, usize) {
+        while let Some(&byte) = buf.get(at) {
+            if matches!(self, Self::Whole | Self::Fraction | Self::Exponent) && byte.is_ascii_digit() {
+                at += 1;
+                continue;
+            }
+            match self.next(byte) {
+                Some(next) => self = next,
+                None => break,
+            }
+            at += 1;
+        }
+        (self, at)
+    }
+
     fn complete(self) -> bool {
         matches!(self, Self::Zero | Self::Whole | Self::Fraction | Self::Exponent)
     }
@@ -206,14 +222,17 @@ impl Scanner {
                     }
                     None => return Ok(()),
                 },
-                State::InNumber(number) => match number.next(byte) {
-                    Some(next) => {
-                        at += 1;
-                        self.state = State::InNumber(next);
+                State::InNumber(number) => {
+                    let (number, end) = number.run(buf, at);
+                    at = end;
+                    self.state = State::InNumber(number);
+                    if end < buf.len() {
+                        if !number.complete() {
+                            return Err(Wrong::Syntax);
+                        }
+                        self.value_end(at, sink);
                     }
-                    None if number.complete() => self.value_end(at, sink),
-                    None => return Err(Wrong::Syntax),
-                },
+                }
                 State::InWord([]) => self.value_end(at, sink),
                 State::InWord([next, rest @ ..]) => {
                     if byte != *next {
@@ -225,22 +244,18 @@ impl Scanner {
                         self.value_end(at, sink);
                     }
                 }
+                State::Name | State::NameOrEnd if byte == b'"' => at = self.name(buf, at)?,
+                State::Value | State::ItemOrEnd if byte > b' ' && byte != b']' => {
+                    at = self.value(buf, at, sink)?;
+                }
                 _ => {
                     match byte {
                         b' ' | b'\t' | b'\r' => {}
                         b'\n' if !self.settings.lines => {}
-                        b'\n' => self.line(sink)?,
-                        b'"' if matches!(self.state, State::Name | State::NameOrEnd) => {
-                            self.name = at;
-                            self.escaped = false;
-                            self.state = State::InName;
-                        }
+                        b'\n' => self.line()?,
                         b':' if self.state == State::Colon => self.state = State::Value,
                         b',' if self.state == State::Next => self.comma(),
                         b'}' | b']' => self.close(byte == b']', at + 1, sink)?,
-                        _ if matches!(self.state, State::Value | State::ItemOrEnd) => {
-                            self.open(byte, at, sink)?;
-                        }
                         _ => return Err(Wrong::Syntax),
                     }
                     at += 1;
@@ -263,7 +278,7 @@ impl Scanner {
                 if !self.settings.lines {
                     return Ok(());
                 }
-                self.line(sink)
+                self.line()
             }
             // No body at all, or nothing after the last line.
             State::Value if self.stack.is_empty() && !self.begun => Ok(()),
@@ -272,7 +287,7 @@ impl Scanner {
     }
 
     /// A line has ended: it holds a whole document, or nothing.
-    fn line(&mut self, _sink: &mut impl Sink) -> Result<(), Wrong> {
+    fn line(&mut self) -> Result<(), Wrong> {
         match self.state {
             State::Done => {
                 self.state = State::Value;
@@ -283,6 +298,42 @@ impl Scanner {
             State::Value if self.stack.is_empty() && !self.begun => Ok(()),
             _ => Err(Wrong::Syntax),
         }
+    }
+
+    /// A member's name begins; gives where reading goes on. Most names are whole, without escapes, and followed by a colon.
+    fn name(&mut self, buf: &[u8], at: usize) -> Result<usize, Wrong> {
+        self.name = at;
+        self.escaped = false;
+        let end = at + 1 + plain(&buf[at + 1..]);
+        if buf.get(end) != Some(&b'"') {
+            self.state = State::InName;
+            return Ok(at + 1);
+        }
+        self.member(&buf[at..=end])?;
+        if buf.get(end + 1) == Some(&b':') {
+            self.state = State::Value;
+            return Ok(end + 2);
+        }
+        self.state = State::Colon;
+        Ok(end + 1)
+    }
+
+    /// A value begins; gives where reading goes on. Most are whole.
+    fn value(&mut self, buf: &[u8], at: usize, sink: &mut impl Sink) -> Result<usize, Wrong> {
+        self.open(buf[at], at, sink)?;
+        let end = match self.state {
+            State::InString => {
+                let end = at + 1 + plain(&buf[at + 1..]);
+                if buf.get(end) != Some(&b'"') {
+                    return Ok(at + 1);
+                }
+                end + 1
+            }
+            State::InWord(rest) if buf[at + 1..].starts_with(rest) => at + 1 + rest.len(),
+            _ => return Ok(at + 1),
+        };
+        self.value_end(end, sink);
+        Ok(end)
     }
 
     /// Moves over a string's inside; gives the offset after its closing quote.

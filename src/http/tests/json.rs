@@ -215,3 +215,36 @@ async fn what_failed_leaves_nothing_and_what_is_unclear_stays_provisional() {
     world.erase("person", "6").await;
     assert_eq!(world.read("/people/6", &stored).await.unwrap(), r#"{"note":"[removed]","email":null}"#);
 }
+
+#[tokio::test]
+async fn lines_go_on_as_they_come() {
+    use http_body_util::BodyExt;
+    let world = World::new(PEOPLE).await;
+    let sent = world.get("/people").await;
+    let (lines, body) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
+    let stream = futures_util::stream::unfold(body, |mut body| async {
+        let line = body.recv().await?;
+        Some((Ok::<_, BodyError>(Frame::data(Bytes::from(line))), body))
+    });
+    let answer = Response::builder().header("content-type", "application/x-ndjson");
+    let (mut head, body) = answer.body(StreamBody::new(stream).boxed_unsync()).unwrap().into_parts();
+    lines.send(b"{\"id\":1,\"note\":null}\n".to_vec()).unwrap();
+    // The service says nothing more for now.
+    let mut body = sent.exchange.response(&mut head, body).await.unwrap();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(&first[..], b"{\"id\":1,\"note\":null}\n");
+    lines.send(b"{\"id\":2,\"note\":\"in clear\"}\n".to_vec()).unwrap();
+    assert!(
+        matches!(body.frame().await, Some(Err(BodyError::Refused(problem))) if problem.code == "in-clear")
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_spells_ids_otherwise_is_not_shown() {
+    let world = World::new(PEOPLE).await;
+    let sent = world.json(Method::POST, "/people", r#"{"id":1,"note":"one"}"#).await.unwrap();
+    let text = sent.text().replace("\"id\":1", "\"id\":\"01\"");
+    sent.exchange.json(200, "{}").await.unwrap();
+    let problem = world.read("/people", &text).await.unwrap_err();
+    assert_eq!((problem.status, problem.code), (StatusCode::BAD_GATEWAY, "answer"));
+}

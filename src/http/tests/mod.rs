@@ -4,6 +4,7 @@ mod bodies;
 mod creation;
 mod json;
 mod media;
+mod random;
 mod target;
 
 use super::exchange::{Body, BodyError, Exchange, Gate};

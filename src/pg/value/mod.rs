@@ -179,7 +179,8 @@ fn write(
     if kind == wanted || wanted == Kind::Text {
         return write_text(kind, canonical, as_text || kind != wanted, settings, out);
     }
-    if kind == Kind::Text {
+    if kind == Kind::Text || kind == Kind::Jsonb {
+        // A number or boolean that came through HTTP in another spelling than its type's own (`1e3`).
         let again = decode(canonical, Format::Text, 0, declared, settings)?;
         return write(wanted, again.bytes(), declared, format, as_text, settings, out);
     }
