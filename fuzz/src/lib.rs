@@ -58,7 +58,9 @@ pub fn statement(data: &[u8]) {
             let Verdict::Run(planned) = statement.verdict else { continue };
             let lookup = planned.write.as_ref().and_then(|w| w.lookup.as_ref());
             let keep = planned.keep.as_ref();
-            for text in [Some(&planned.sql), lookup.map(|l| &l.sql), keep.map(|k| &k.sql)].into_iter().flatten() {
+            for text in
+                [Some(&planned.sql), lookup.map(|l| &l.sql), keep.map(|k| &k.sql)].into_iter().flatten()
+            {
                 assert!(plan(text, &[], &scope(true)).is_ok(), "a rewritten text parses");
             }
         }
