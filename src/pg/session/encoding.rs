@@ -81,7 +81,7 @@ pub(super) fn is_words(oid: u32) -> bool {
 pub(super) fn charset(name: &str) -> Option<Option<Arc<Charset>>> {
     Some(match ClientEncoding::named(name)? {
         ClientEncoding::Utf8 => None,
-        ClientEncoding::Charset(charset) => Some(Arc::new(charset)),
+        ClientEncoding::Charset(charset) => Some(Arc::from(charset)),
     })
 }
 
@@ -120,7 +120,8 @@ impl Session {
     pub(super) async fn settle_encoding(&mut self) -> Result<(), End> {
         let foreign = self.settings.charset.is_some();
         let unknown = self.encoding_moves || (foreign && self.pipeline && !self.order.pure);
-        if !unknown && !(foreign && !self.expects.is_empty()) {
+        let due = foreign && !self.expects.is_empty();
+        if !unknown && !due {
             return Ok(());
         }
         if !self.expects.is_empty() {

@@ -21,7 +21,7 @@ pub enum ClientEncoding {
     /// UTF-8, or bytes that are taken as UTF-8 (`SQL_ASCII`).
     Utf8,
     /// Another one, that is converted.
-    Charset(Charset),
+    Charset(Box<Charset>),
 }
 
 /// Postgres's names, other spellings of them (`encnames.c`), and the tables.
@@ -90,7 +90,7 @@ impl ClientEncoding {
         let known = KNOWN
             .iter()
             .find(|(name, others, _)| plain.eq_ignore_ascii_case(name) || others.contains(&&*plain))?;
-        Some(Self::Charset(Charset::new(known.0, known.2)))
+        Some(Self::Charset(Box::new(Charset::new(known.0, known.2))))
     }
 }
 
@@ -223,7 +223,7 @@ mod tests {
 
     fn charset(name: &str) -> Charset {
         match ClientEncoding::named(name) {
-            Some(ClientEncoding::Charset(charset)) => charset,
+            Some(ClientEncoding::Charset(charset)) => *charset,
             other => panic!("{name}: {other:?}"),
         }
     }
