@@ -13,9 +13,9 @@ mod crash;
 mod erasure;
 #[path = "rights/last.rs"]
 mod last;
+#[path = "rights/openapi.rs"]
+mod openapi;
 #[path = "rights/receipts.rs"]
 mod receipts;
 #[path = "rights/records.rs"]
 mod records;
-#[path = "rights/openapi.rs"]
-mod openapi;

@@ -56,7 +56,8 @@ impl Gateway {
         let mut child = command.spawn().map_err(io_error("starting the gateway"))?;
         let stdout = child.stdout.take();
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut gateway = Self { child, home, postgres: nowhere, http: nowhere, admin: nowhere, token, operator };
+        let mut gateway =
+            Self { child, home, postgres: nowhere, http: nowhere, admin: nowhere, token, operator };
         let listening = stdout.map(listening).ok_or_else(|| gateway.did_not_start())?;
         match tokio::time::timeout(START, listening).await {
             Ok(Ok(bound)) => [gateway.postgres, gateway.http, gateway.admin] = bound,

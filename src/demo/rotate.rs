@@ -25,9 +25,13 @@ pub(super) async fn to_the_end(stage: &Stage, receipt: &str) -> Result<()> {
     job = until(stage, &path, |job| job["state"] == "done").await?;
     check(
         job["from"] == 1 && job["to"] == 2,
-        &format!("in {:.1} s: generation 2 is active, generation 1 is destroyed", begun.elapsed().as_secs_f64()),
+        &format!(
+            "in {:.1} s: generation 2 is active, generation 1 is destroyed",
+            begun.elapsed().as_secs_f64()
+        ),
     )?;
-    let keys = std::fs::read_to_string(stage.gateway.home().join("keys")).map_err(io_error("reading the keys"))?;
+    let keys =
+        std::fs::read_to_string(stage.gateway.home().join("keys")).map_err(io_error("reading the keys"))?;
     let left: Vec<&str> = keys.lines().filter_map(|line| line.split(' ').next()).collect();
     check(left == ["2"], "the key file holds the new root key only; the old line was overwritten")?;
     let path = format!("/v1/receipts/{receipt}");

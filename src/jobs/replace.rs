@@ -44,7 +44,9 @@ impl Jobs {
             }
         };
         let holders = match store.token(domain, &known.new).await? {
-            TokenFound::Live { holders, .. } => holders.into_iter().filter_map(|holder| holder.subject).collect(),
+            TokenFound::Live { holders, .. } => {
+                holders.into_iter().filter_map(|holder| holder.subject).collect()
+            }
             TokenFound::Fenced | TokenFound::Unknown => Vec::new(),
         };
         let replaced = Replaced {

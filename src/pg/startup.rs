@@ -213,8 +213,12 @@ fn refused_option(session: &startup::Session<'_>) -> Option<Failure> {
 
 /// Passes authentication through until the server is ready.
 async fn authenticate(mut io: Duplex, who: Who) -> Result<Ready, Refused> {
-    let mut settings =
-        Settings { date_style: "ISO, MDY".into(), time_zone: "UTC".into(), bytea_escape: false, charset: None };
+    let mut settings = Settings {
+        date_style: "ISO, MDY".into(),
+        time_zone: "UTC".into(),
+        bytea_escape: false,
+        charset: None,
+    };
     loop {
         while let Some((tag, frame)) = next_frame(&mut io.server) {
             match (tag, frame) {

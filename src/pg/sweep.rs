@@ -323,7 +323,10 @@ impl Sweeper {
             let done = column.replace(client, &found, &new).await?;
             idle = if done.is_empty() { idle + 1 } else { 0 };
             if idle > 5 {
-                return Err(Stop::Missed(format!("{} rows stay as they are when they are updated", found.len())));
+                return Err(Stop::Missed(format!(
+                    "{} rows stay as they are when they are updated",
+                    found.len()
+                )));
             }
         }
         // What is left is nobody's any more.

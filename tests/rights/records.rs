@@ -22,7 +22,9 @@ fn a_restricted_person_reads_as_an_error_never_as_null_until_released() {
     assert_eq!(ok(&admin.ask("POST", "/v1/subjects/person/1/restrict"))["state"], "restricted");
     for round in ["at once", "after a restart"] {
         let mut client = world.through();
-        for sql in [ALL, "SELECT first_name FROM people WHERE id = 1", "SELECT email FROM people WHERE id = 1"] {
+        for sql in
+            [ALL, "SELECT first_name FROM people WHERE id = 1", "SELECT email FROM people WHERE id = 1"]
+        {
             let answers = client.query(sql);
             let error = answers.iter().find(|m| m.tag == b'E').unwrap_or_else(|| panic!("{round}: {sql}"));
             let text = String::from_utf8_lossy(&error.body).into_owned();

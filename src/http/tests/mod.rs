@@ -3,6 +3,7 @@
 mod bodies;
 mod creation;
 mod json;
+mod jwt;
 mod media;
 mod random;
 mod target;

@@ -214,8 +214,12 @@ mod tests {
     use super::*;
 
     fn read(text: &str, time_zone: &str) -> Result<i64, ValueError> {
-        let settings =
-            Settings { date_style: "ISO, MDY".into(), time_zone: time_zone.into(), bytea_escape: false, charset: None };
+        let settings = Settings {
+            date_style: "ISO, MDY".into(),
+            time_zone: time_zone.into(),
+            bytea_escape: false,
+            charset: None,
+        };
         read_timestamptz(text.as_bytes(), &settings)
     }
 

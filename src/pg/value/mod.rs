@@ -26,8 +26,8 @@ mod text;
 mod uuid;
 mod zone;
 
-pub use charset::{Charset, ClientEncoding};
 pub use array::{array_oid, decode_array, element_oid, encode_array};
+pub use charset::{Charset, ClientEncoding};
 pub use source::shown_oid;
 
 use crate::clear::{Clear, Kind};

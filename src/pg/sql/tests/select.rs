@@ -355,8 +355,14 @@ fn a_set_operation_whose_branches_show_the_subject_in_one_place_keeps_it() {
     let world = world();
     for (sql, subject) in [
         ("SELECT id, email FROM people UNION SELECT person_id, email FROM contacts", Some(0)),
-        ("SELECT email, id FROM people UNION ALL SELECT email, person_id FROM contacts EXCEPT SELECT email, id FROM people", Some(1)),
-        ("SELECT u.email, u.n FROM (SELECT id AS n, email FROM people INTERSECT SELECT id, email FROM people) u", Some(1)),
+        (
+            "SELECT email, id FROM people UNION ALL SELECT email, person_id FROM contacts EXCEPT SELECT email, id FROM people",
+            Some(1),
+        ),
+        (
+            "SELECT u.email, u.n FROM (SELECT id AS n, email FROM people INTERSECT SELECT id, email FROM people) u",
+            Some(1),
+        ),
         ("SELECT email FROM people UNION SELECT email FROM contacts", None),
         ("SELECT id, email FROM people UNION SELECT id, email FROM contacts", None),
         ("SELECT id, email FROM people UNION SELECT NULL, email FROM contacts", None),
