@@ -171,8 +171,8 @@ fn job_error(error: JobError) -> BackendError {
 }
 
 /// A job's document is what the API answers with.
-fn job_view(job: jobs::Job) -> Result<Job, BackendError> {
-    serde_json::to_string(&job).and_then(|text| serde_json::from_str(&text)).map_err(unavailable)
+fn job_view(job: &jobs::Job) -> Result<Job, BackendError> {
+    serde_json::to_string(job).and_then(|text| serde_json::from_str(&text)).map_err(unavailable)
 }
 
 impl Backend for Office {
@@ -275,7 +275,7 @@ impl Backend for Office {
     }
 
     fn rotate(&self) -> Reply<'_, Job> {
-        Box::pin(async { self.jobs.rotate().await.map_err(job_error).and_then(job_view) })
+        Box::pin(async { self.jobs.rotate().await.map_err(job_error).and_then(|job| job_view(&job)) })
     }
 
     fn destroy(&self, generation: Generation) -> Reply<'_, bool> {
@@ -312,15 +312,15 @@ impl Backend for Office {
     fn jobs(&self) -> Reply<'_, Vec<Job>> {
         Box::pin(async {
             let documents = self.keyring.store().jobs(MOST_JOBS).await.map_err(unavailable)?;
-            let read = |document: &Box<str>| serde_json::from_str(document).map_err(unavailable);
-            documents.iter().map(read).collect()
+            let read = |document: Box<str>| serde_json::from_str(&document).map_err(unavailable);
+            documents.into_iter().map(read).collect()
         })
     }
 
     fn job<'a>(&'a self, id: &'a str) -> Reply<'a, Option<Job>> {
         Box::pin(async move {
             match self.jobs.job(id).await {
-                Ok(job) => job_view(job).map(Some),
+                Ok(job) => job_view(&job).map(Some),
                 Err(JobError::NotFound) => Ok(None),
                 Err(error) => Err(job_error(error)),
             }

@@ -144,7 +144,7 @@ fn goes_on_where_it_stopped_and_tells_a_run_that_did_not_stop_in_order() {
 fn only_one_may_write_it() {
     let house = House::new();
     let _audit = house.open();
-    let second = Audit::open(house.options(), house.key.clone(), house.known.clone());
+    let second = Audit::open(house.options(), house.key, house.known);
     assert!(matches!(second, Err(AuditError::Locked(_))));
 }
 

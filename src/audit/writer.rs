@@ -39,7 +39,7 @@ impl Writer {
             }
             let items = std::mem::take(&mut waiting.items);
             drop(waiting);
-            let written = self.write_all(items, closed);
+            let written = self.write_all(&items, closed);
             if closed || !written {
                 return;
             }
@@ -47,11 +47,11 @@ impl Writer {
     }
 
     /// Writes, however often it takes; false when the log is closed before that succeeded.
-    fn write_all(&mut self, items: Vec<Item>, closed: bool) -> bool {
+    fn write_all(&mut self, items: &[Item], closed: bool) -> bool {
         let (count, values) = (items.len() as u64, items.iter().map(size).sum::<usize>());
         let mut attempts = 0;
         loop {
-            let outcome = self.write(&items, closed);
+            let outcome = self.write(items, closed);
             let mut waiting = self.shared.waiting.lock();
             match outcome {
                 Ok(()) => {

@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(open(&secret, &swapped), Err(BodyOpenError::NotAuthentic));
         // The same body, sealed again under the same secret.
         let other = seal(&secret, &body(3 * CHUNK_LEN));
-        let mut spliced = sealed.clone();
+        let mut spliced = sealed;
         spliced[chunk(1)].copy_from_slice(&other[chunk(1)]);
         assert_eq!(open(&secret, &spliced), Err(BodyOpenError::NotAuthentic));
     }

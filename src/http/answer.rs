@@ -50,15 +50,14 @@ impl Answering {
         mut unbound: bool,
     ) -> Result<Body, Problem> {
         let located = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-        if let (true, Some(located)) = (self.plan.created_location, located) {
-            if let Some(id) = last_segment(located) {
-                self.sources.located(&self.plan, &id);
-                if unbound {
-                    let class = self.plan.owners.iter().find(|o| o.returned()).map(|o| o.class.clone());
-                    let subject = Subject::new(class.ok_or_else(Problem::internal)?, &*id);
-                    self.shield.bind(&[(0, subject)]).await?;
-                    unbound = false;
-                }
+        let created = located.filter(|_| self.plan.created_location).and_then(last_segment);
+        if let Some(id) = created {
+            self.sources.located(&self.plan, &id);
+            if unbound {
+                let class = self.plan.owners.iter().find(|o| o.returned()).map(|o| o.class.clone());
+                let subject = Subject::new(class.ok_or_else(Problem::internal)?, &*id);
+                self.shield.bind(&[(0, subject)]).await?;
+                unbound = false;
             }
         }
         let owners = self.sources.owners(&self.plan, true);

@@ -240,6 +240,7 @@ impl AsyncRead for Frames {
 }
 
 /// Encodes a body again.
+#[allow(clippy::large_enum_variant)] // there is one for a body
 pub(super) enum Encoder {
     Plain,
     Gzip(write::GzipEncoder<Vec<u8>>),

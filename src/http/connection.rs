@@ -59,7 +59,7 @@ pub(super) async fn serve(accepted: Accepted, context: Context, pool: Arc<Pool>)
         Ok(Ok(begun)) => run(begun, peer, context, pool).await,
         // A port scan, a health check, a certificate that doesn't hold: nothing was asked, nothing is answered.
         Ok(Err(error)) => {
-            tracing::debug!(error = %error.kind(), "a connection ended before its first request")
+            tracing::debug!(error = %error.kind(), "a connection ended before its first request");
         }
         Err(_) => tracing::debug!("a connection said nothing"),
     }

@@ -148,7 +148,7 @@ pub(super) async fn seal(
         let stored = stored_text(stored);
         match spot {
             Spot::Segment(position) => {
-                path = target::with_segment(plan, &path, position, &encode_segment(&stored))
+                path = target::with_segment(plan, &path, position, &encode_segment(&stored));
             }
             Spot::Pair(number) => {
                 if let Some(pair) = pairs.get_mut(number) {

@@ -63,17 +63,23 @@ pub struct Plan {
 
 /// A RowDescription as the server sent it first, and as the client sees it: mostly it comes again.
 #[derive(Debug, Default)]
-pub struct Described(OnceLock<(Box<[u8]>, Box<[u8]>)>);
+pub struct Described(OnceLock<Both>);
+
+#[derive(Debug)]
+struct Both {
+    server: Box<[u8]>,
+    client: Box<[u8]>,
+}
 
 impl Described {
     /// The client's form of this message, if it came before.
     pub fn shown(&self, server: &[u8]) -> Option<&[u8]> {
-        self.0.get().filter(|(known, _)| **known == *server).map(|(_, shown)| &**shown)
+        self.0.get().filter(|both| *both.server == *server).map(|both| &*both.client)
     }
 
     /// Keeps the client's form of the first one.
     pub fn keep(&self, server: &[u8], shown: &[u8]) {
-        self.0.get_or_init(|| (server.into(), shown.into()));
+        self.0.get_or_init(|| Both { server: server.into(), client: shown.into() });
     }
 }
 

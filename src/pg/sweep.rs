@@ -29,9 +29,12 @@ pub struct Sweeper {
     connector: Connector,
     door: Door,
     tables: Vec<Table>,
-    /// Database and replaced token, and how far it is there.
-    replaced: Mutex<HashMap<(Box<str>, Box<str>), Stage>>,
+    /// How far each is there.
+    replaced: Mutex<HashMap<ReplacedIn, Stage>>,
 }
+
+/// A database and a replaced token.
+type ReplacedIn = (Box<str>, Box<str>);
 
 /// How far a replaced token has come in one database.
 #[derive(Clone, Copy)]

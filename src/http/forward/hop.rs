@@ -28,10 +28,10 @@ const END_TO_END: [&str; 11] = [
 /// Takes every such field out. `false` where `Connection` is malformed, or names a field that is for everybody.
 pub(super) fn strip(headers: &mut HeaderMap) -> bool {
     join(headers);
-    if let Some(options) = headers.remove(header::CONNECTION) {
-        if !named(headers, &options) {
-            return false;
-        }
+    if let Some(options) = headers.remove(header::CONNECTION)
+        && !named(headers, &options)
+    {
+        return false;
     }
     for name in [
         &KEEP_ALIVE,

@@ -236,7 +236,7 @@ fn json() -> impl Strategy<Value = String> {
         prop_oneof![string, number, Just("true".to_owned()), Just("false".into()), Just("null".into())];
     leaf.prop_recursive(5, 40, 5, move |inner| {
         let space = space.clone();
-        let spaced = (space.clone(), inner.clone(), space.clone()).prop_map(|(a, v, b)| format!("{a}{v}{b}"));
+        let spaced = (space.clone(), inner, space.clone()).prop_map(|(a, v, b)| format!("{a}{v}{b}"));
         let member = (space.clone(), name.clone(), space, spaced.clone())
             .prop_map(|(a, n, b, v)| format!("{a}{n}{b}:{v}"));
         prop_oneof![

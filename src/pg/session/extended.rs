@@ -25,7 +25,7 @@ impl Session {
         let (control, ddl) = first_words(text);
         let name = message.name.to_vec();
         self.statements.remove(&name);
-        self.pass_parse(total, name, control, ddl)?;
+        self.pass_parse(total, &name, control, ddl)?;
         Ok(true)
     }
 
@@ -46,7 +46,7 @@ impl Session {
         }
         if !self.snapshot.filter.may_touch(text) {
             let (control, ddl) = first_words(text);
-            return self.pass_parse(total, name, control, ddl);
+            return self.pass_parse(total, &name, control, ddl);
         }
         let body = self.copy(total);
         let message = parse_msg::read(&body)?;
@@ -65,11 +65,11 @@ impl Session {
                 let (control, ddl) = (Control::of(text), is_ddl(text));
                 let made = self.made(text, &message.types).into();
                 self.statements.insert(&name, Prepared::Passed { made });
-                self.pass_parse(total, name, control, ddl)
+                self.pass_parse(total, &name, control, ddl)
             }
-            Ok(Decision::Refuse(failure)) => self.refuse_parse(name, *failure),
-            Ok(Decision::Run(plan)) => self.parse_plan(name, plan, self.made(text, &message.types).into()),
-            Ok(Decision::Script(script)) => self.parse_script(name, &script),
+            Ok(Decision::Refuse(failure)) => self.refuse_parse(&name, *failure),
+            Ok(Decision::Run(plan)) => self.parse_plan(&name, &plan, self.made(text, &message.types).into()),
+            Ok(Decision::Script(script)) => self.parse_script(&name, &script),
             Err(error) => self.failed_extended(error),
         }
     }
@@ -77,14 +77,14 @@ impl Session {
     fn pass_parse(
         &mut self,
         total: usize,
-        name: Vec<u8>,
+        name: &[u8],
         control: Option<Control>,
         ddl: bool,
     ) -> Result<(), End> {
         if let Some(control) = control {
-            self.statements.insert(&name, Prepared::Control(control));
+            self.statements.insert(name, Prepared::Control(control));
         } else if ddl {
-            self.statements.insert(&name, Prepared::Ddl);
+            self.statements.insert(name, Prepared::Ddl);
         }
         self.forward(total, What::Complete);
         Ok(())
@@ -92,9 +92,9 @@ impl Session {
 
     /// The name stands for the refusal from now on: a Bind that is already on its way, with values in
     /// clear, must not reach the server.
-    fn refuse_parse(&mut self, name: Vec<u8>, failure: Failure) -> Result<(), End> {
+    fn refuse_parse(&mut self, name: &[u8], failure: Failure) -> Result<(), End> {
         let response = failure.response();
-        self.statements.insert(&name, Prepared::Refused(failure.into()));
+        self.statements.insert(name, Prepared::Refused(failure.into()));
         self.refuse_extended(response)
     }
 

@@ -47,20 +47,20 @@ pub(super) struct Kept {
 
 impl Session {
     /// Parse of a planned statement.
-    pub(super) fn parse_plan(&mut self, name: Vec<u8>, plan: Arc<Plan>, made: Arc<Made>) -> Result<(), End> {
-        let run = Running::text(&plan, &made.declared);
-        self.send_parse(&name, &run, false)?;
-        self.statements.insert(&name, Prepared::Run { run, made });
+    pub(super) fn parse_plan(&mut self, name: &[u8], plan: &Arc<Plan>, made: Arc<Made>) -> Result<(), End> {
+        let run = Running::text(plan, &made.declared);
+        self.send_parse(name, &run, false)?;
+        self.statements.insert(name, Prepared::Run { run, made });
         Ok(())
     }
 
     /// Parse of what is not just run: it fails on the server in its own words, or has several statements.
-    pub(super) fn parse_script(&mut self, name: Vec<u8>, script: &[Planned]) -> Result<(), End> {
+    pub(super) fn parse_script(&mut self, name: &[u8], script: &[Planned]) -> Result<(), End> {
         match script {
             [Planned { verdict: Verdict::Fails(text), .. }] => {
                 let failure = Failure::internal("the statement was planned as one that fails");
                 let text = text.clone();
-                self.statements.insert(&name, Prepared::Refused(failure.into()));
+                self.statements.insert(name, Prepared::Refused(failure.into()));
                 self.send_failing(&text)
             }
             _ => {
@@ -71,7 +71,7 @@ impl Session {
                     "send each statement by itself",
                 );
                 let response = failure.response();
-                self.statements.insert(&name, Prepared::Refused(failure.into()));
+                self.statements.insert(name, Prepared::Refused(failure.into()));
                 self.refuse_extended(response)
             }
         }

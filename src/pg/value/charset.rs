@@ -17,6 +17,7 @@ pub struct Charset {
 
 /// What a `client_encoding` is here.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // there is one for a session
 pub enum ClientEncoding {
     /// UTF-8, or bytes that are taken as UTF-8 (`SQL_ASCII`).
     Utf8,

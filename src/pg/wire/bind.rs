@@ -95,7 +95,8 @@ pub fn names(body: &[u8]) -> Result<Names<'_>, WireError> {
 /// Reads no more than the result formats of a Bind body, passing over what comes before.
 pub fn read_results(body: &[u8]) -> Result<Formats<'_>, WireError> {
     let mut r = Reader::new(body, WHAT);
-    (r.cstr()?, r.cstr()?);
+    r.cstr()?;
+    r.cstr()?;
     let formats = Formats::read(&mut r)?;
     let count = usize::from(r.u16()?);
     if formats.len() > 1 && formats.len() != count {
