@@ -108,7 +108,7 @@ fn audit(c: &mut Criterion) {
     group
         .bench_function("a row of four fields, no log", |b| b.iter(|| read(&door, &envelopes, of, &mut out)));
     group.bench_function("a row of four fields, on record", |b| {
-        b.iter(|| read(&audited, &envelopes, of, &mut out))
+        b.iter(|| read(&audited, &envelopes, of, &mut out));
     });
     group.finish();
 }

@@ -173,9 +173,9 @@ fn a_client_that_breaks_off_leaves_no_whole_request() {
             let mut asked = service.next();
             asked.peer.until("hello");
             if reset {
-                client.reset()
+                client.reset();
             } else {
-                drop(client)
+                drop(client);
             }
             let rest = asked.peer.rest();
             assert!(!rest.contains("0\r\n\r\n"), "{framing}: {rest:?}");

@@ -156,9 +156,9 @@ fn a_body_that_breaks_off_never_looks_whole() {
             let head = client.head();
             client.until("h");
             if reset {
-                asked.peer.reset()
+                asked.peer.reset();
             } else {
-                drop(asked)
+                drop(asked);
             }
             let rest = client.rest();
             assert_eq!(status(&head), 200);

@@ -219,11 +219,10 @@ fn an_upsert_that_lands_on_the_erased_keeps_their_values() {
     // Another value, a row that is not there, and a row that is met by another key.
     for sql in [
         format!("INSERT INTO people {columns} VALUES (1, '', 'gone', 'Ana', '', '1900-01-01', 'no') {set}"),
-        format!(
-            "INSERT INTO people (id, email, login, first_name, last_name, hired, code) \
+        "INSERT INTO people (id, email, login, first_name, last_name, hired, code) \
              VALUES (9, '', 'gone', 'New', '', '1900-01-01', 10) \
              ON CONFLICT (code) DO UPDATE SET first_name = EXCLUDED.first_name"
-        ),
+            .to_owned(),
         format!("INSERT INTO people {columns} VALUES (1, '', 'gone', '', '', '1900-01-01', 'no')"),
     ] {
         refused(&client.fails(&sql));

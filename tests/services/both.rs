@@ -35,13 +35,13 @@ fn service(pg: &Postgres) -> u16 {
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             // A connection may come and go unused.
-            let _ = answer(stream, database);
+            let _ = answer(&stream, database);
         }
     });
     port
 }
 
-fn answer(stream: TcpStream, database: u16) -> std::io::Result<()> {
+fn answer(stream: &TcpStream, database: u16) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
     reader.read_line(&mut line)?;
