@@ -55,14 +55,28 @@ pub(super) async fn serve(accepted: Accepted, context: Context, pool: Arc<Pool>)
     };
     let Ok(plain) = plain else { return };
     let limit = context.config.timeouts.header;
-    match tokio::time::timeout(limit, begin(plain, context.tls.as_ref())).await {
-        Ok(Ok(begun)) => run(begun, peer, context, pool).await,
-        // A port scan, a health check, a certificate that doesn't hold: nothing was asked, nothing is answered.
-        Ok(Err(error)) => {
+    let begun = tokio::time::timeout(limit, begin(plain, context.tls.as_ref()));
+    match unless_drained(begun, &context.drain).await {
+        Some(Ok(Ok(begun))) => run(begun, peer, context, pool).await,
+        Some(Ok(Err(error))) => {
+            // A port scan, a health check, a certificate that doesn't hold: nothing was asked, nothing is answered.
             tracing::debug!(error = %error.kind(), "a connection ended before its first request");
         }
-        Err(_) => tracing::debug!("a connection said nothing"),
+        Some(Err(_)) => tracing::debug!("a connection said nothing"),
+        None => {}
     }
+}
+
+/// A connection that has not asked for anything is not waited for.
+async fn unless_drained<T>(work: impl Future<Output = T>, drain: &Arc<Drain>) -> Option<T> {
+    let _place = drain.join(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await);
+    let mut work = pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if drain.has_begun() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 async fn begin(plain: Plain, tls: Option<&TlsAcceptor>) -> io::Result<Begun> {

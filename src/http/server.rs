@@ -12,7 +12,6 @@ use crate::net::listen::{self, Accepted, Listener};
 use crate::net::tls;
 use crate::protect::Door;
 use metrics::Gauge;
-use parking_lot::RwLock;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,40 +28,38 @@ pub struct Gateway {
     pub address: String,
     /// Ends once the listener stopped and its connections are over.
     pub task: JoinHandle<()>,
-    /// Changes the policy of connections made from now on.
+    /// Changes the policy of requests from now on.
     pub reload: Reload,
 }
 
 /// Changes a running listener's policy.
 #[derive(Clone)]
 pub struct Reload {
-    forwarder: Arc<RwLock<Arc<Forwarder>>>,
+    forwarder: Arc<Forwarder>,
     config: Arc<HttpListener>,
-    pseudonym: String,
 }
 
-/// A policy that connections will see.
+/// A policy that requests will be decided by.
 pub struct Prepared {
-    slot: Arc<RwLock<Arc<Forwarder>>>,
-    forwarder: Forwarder,
+    forwarder: Arc<Forwarder>,
+    gate: Gate,
 }
 
 impl Reload {
-    /// Makes ready what connections need to see this door's policy.
+    /// Makes ready what requests need to be decided by this door's policy.
     ///
     /// # Errors
     /// A file that the policy names can't be read.
     pub fn prepare(&self, door: Door) -> io::Result<Prepared> {
         let gate = Gate::new(door, &self.config)?;
-        let forwarder = Forwarder::new(&self.config, gate, self.pseudonym.clone())?;
-        Ok(Prepared { slot: Arc::clone(&self.forwarder), forwarder })
+        Ok(Prepared { forwarder: Arc::clone(&self.forwarder), gate })
     }
 }
 
 impl Prepared {
-    /// Connections made from now on see it.
+    /// Requests from now on are decided by it, those of open connections too.
     pub fn apply(self) {
-        *self.slot.write() = Arc::new(self.forwarder);
+        self.forwarder.decide_by(self.gate);
     }
 }
 
@@ -96,11 +93,9 @@ impl Drop for Open {
 pub async fn serve(config: HttpListener, door: Door, drain: watch::Receiver<bool>) -> io::Result<Gateway> {
     let connector = Arc::new(Connector::new(&config.upstream)?);
     let tls = config.tls.as_ref().map(|files| tls::server(files, &[b"h2", b"http/1.1"])).transpose()?;
-    let pseudonym = pseudonym();
-    let forwarder = Forwarder::new(&config, Gate::new(door, &config)?, pseudonym.clone())?;
+    let forwarder = Forwarder::new(&config, Gate::new(door, &config)?, pseudonym())?;
     let (listener, address) = listen::bind(&config.listen).await?;
-    let reload =
-        Reload { forwarder: Arc::new(RwLock::new(Arc::new(forwarder))), config: Arc::new(config), pseudonym };
+    let reload = Reload { forwarder: Arc::new(forwarder), config: Arc::new(config) };
     let shared = Shared {
         reload: reload.clone(),
         tls: tls.map(Into::into),
@@ -200,7 +195,7 @@ impl Shared {
         let open = Open::new(&self.open);
         let limit = self.reload.config.limits.connections;
         Context {
-            forwarder: Arc::clone(&self.reload.forwarder.read()),
+            forwarder: Arc::clone(&self.reload.forwarder),
             config: Arc::clone(&self.reload.config),
             tls: self.tls.clone(),
             drain: Arc::clone(&self.drain),

@@ -15,8 +15,10 @@ fn a_request_that_had_begun_is_answered_and_idle_connections_end() {
     busy.send("POST /busy HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
     let mut asked = asked.peer.asked();
     asked.peer.exactly(5);
+    let mut silent = gateway.client();
     gateway.ask_to_end();
     assert!(idle.is_closed(), "it had nothing to wait for");
+    assert!(silent.is_closed(), "nor had one that never asked");
     busy.send("world");
     assert_eq!(asked.peer.exactly(5), b"world");
     asked.peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone");

@@ -123,6 +123,26 @@ async fn http_2_is_chosen_where_the_client_offers_it() {
     assert_eq!(answered.join().unwrap(), "GET /two HTTP/1.1");
 }
 
+/// Answers with what it saw: version, target, `Host`, length of the body.
+async fn serve<I>(io: I, two: bool)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(|request: Request<hyper::body::Incoming>| async move {
+        let said = format!("{:?} {} {:?}", request.version(), request.uri(), request.headers().get("host"));
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(format!("{said} {}", body.len())))))
+    });
+    // How it ends is the gateway's choice.
+    if two {
+        let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(io, service)
+            .await;
+    } else {
+        let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+    }
+}
+
 /// A service by TLS that answers with the protocol that it was spoken to in.
 async fn secure_service(authority: &Authority, alpn: &[&[u8]], client_ca: bool) -> u16 {
     let (cert, key) = chain(&authority.issue());
@@ -144,22 +164,7 @@ async fn secure_service(authority: &Authority, alpn: &[&[u8]], client_ca: bool) 
             let (tcp, _) = listener.accept().await.unwrap();
             let Ok(stream) = acceptor.accept(tcp).await else { continue };
             let two = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            let service = hyper::service::service_fn(|request: Request<hyper::body::Incoming>| async move {
-                let said =
-                    format!("{:?} {} {:?}", request.version(), request.uri(), request.headers().get("host"));
-                let body = request.into_body().collect().await.unwrap().to_bytes();
-                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(format!("{said} {}", body.len())))))
-            });
-            let io = TokioIo::new(stream);
-            tokio::spawn(async move {
-                if two {
-                    let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                        .serve_connection(io, service)
-                        .await;
-                } else {
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
-                }
-            });
+            tokio::spawn(serve(TokioIo::new(stream), two));
         }
     });
     port
@@ -194,6 +199,24 @@ async fn the_service_may_be_reached_by_tls_in_either_version_of_http() {
     let one = secure_service(&authority, &[b"http/1.1"], false).await;
     let gateway = to_service(one, &authority, "");
     assert_eq!(ask(&gateway), (200, "HTTP/1.1 /up?a=b Some(\"app.example\") 5".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_may_speak_http_2_in_clear() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (tcp, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve(TokioIo::new(tcp), true));
+        }
+    });
+    let gateway = Setup::new(format!("h2c://localhost:{port}")).start();
+    assert_eq!(ask(&gateway), (200, "HTTP/2.0 http://app.example/up?a=b None 5".to_owned()));
+    // HTTP/2 has no upgrades: the request goes on without its wish.
+    let mut client = gateway.client();
+    client.send("GET /ws HTTP/1.1\r\nHost: app.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(client.message().1, "HTTP/2.0 http://app.example/ws None 0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,6 +126,15 @@ fn a_directory_is_kept_sealed_and_read_in_clear() {
     client.send("POST", "/news", &json!({"title": "Hello"})).expect(201);
     assert_eq!(service.direct().get("/news/1").expect(200).json()["title"], "Hello");
 
+    let metrics = gateway.admin().get("/metrics").body;
+    for outcome in ["protected", "passed"] {
+        let counted = metrics.lines().find_map(|line| {
+            line.strip_prefix(&format!("paravent_http_requests_total{{outcome=\"{outcome}\"}} "))
+        });
+        assert!(counted.is_some_and(|n| n.parse::<u64>().unwrap() > 0), "{outcome}: {counted:?}");
+    }
+    assert_eq!(gateway.admin().get("/readyz").status, 200);
+
     client.delete("/people/2").expect(200);
     client.get("/people/2").expect(404);
 }

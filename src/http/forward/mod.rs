@@ -39,6 +39,7 @@ use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
+use parking_lot::RwLock;
 use request::Manner;
 use send::Arrived;
 use std::io;
@@ -46,11 +47,12 @@ use std::sync::Arc;
 use tunnel::Tunnel;
 use upload::{Inflow, Sent, Upload};
 
-/// What every request of a listener needs. Made once; a reload makes another.
+/// What every request of a listener needs.
 pub(super) struct Forwarder {
     manner: Manner,
     timeouts: HttpTimeouts,
-    gate: Gate,
+    /// Of the policy in force: each request asks for it, since a connection may live long.
+    gate: RwLock<Gate>,
     metrics: Metrics,
 }
 
@@ -70,7 +72,12 @@ impl Forwarder {
             pseudonym,
             body_bytes: config.wire.body_bytes,
         };
-        Ok(Self { manner, timeouts: config.timeouts, gate, metrics: Metrics::new() })
+        Ok(Self { manner, timeouts: config.timeouts, gate: RwLock::new(gate), metrics: Metrics::new() })
+    }
+
+    /// Requests from now on are decided by this.
+    pub(super) fn decide_by(&self, gate: Gate) {
+        *self.gate.write() = gate;
     }
 }
 
@@ -150,7 +157,8 @@ impl Client {
         let (mut head, body) = request.into_parts();
         let admitted = request::admit(&mut head, &forwarder.manner, &self.origin);
         let mut asked = admitted.map_err(|problem| Failure { problem, close: true })?;
-        let declared = forwarder.gate.declares(&head.method, &head.uri);
+        let gate = forwarder.gate.read().clone();
+        let declared = gate.declares(&head.method, &head.uri);
         if asked.upgrade && (declared || self.pool.only_two()) {
             // What goes through a tunnel can't be protected: the request goes on without it.
             request::withdraw_upgrade(&mut head, &mut asked);
@@ -158,7 +166,7 @@ impl Client {
         let client = if asked.upgrade { head.extensions.remove::<OnUpgrade>() } else { None };
         let upload = (!body.is_end_stream()).then(|| Upload::new(asked.expects && !declared));
         let (sent, exchange) = if declared {
-            let (sent, exchange) = self.declared(&mut head, body, upload.clone()).await?;
+            let (sent, exchange) = self.declared(&gate, &mut head, body, upload.clone()).await?;
             (sent, Some(exchange))
         } else if upload.is_none() {
             (Sent::Empty, None)
@@ -179,6 +187,7 @@ impl Client {
     /// A request of which a route may have a say.
     async fn declared(
         &self,
+        gate: &Gate,
         head: &mut Parts,
         body: Incoming,
         upload: Option<Arc<Upload>>,
@@ -186,7 +195,7 @@ impl Client {
         // The gateway reads the body itself, so that nothing remains to be asked first.
         head.headers.remove(header::EXPECT);
         let inflow = self.inflow(body, upload).boxed_unsync();
-        let (body, exchange) = self.forwarder.gate.request(head, inflow).await?;
+        let (body, exchange) = gate.request(head, inflow).await?;
         Ok((Sent::Declared(body), exchange))
     }
 
