@@ -5,11 +5,12 @@
 PROFILE ?= release
 CARGO   ?= cargo
 
-.PHONY: help demo test bench relay http-bench deps deps-bench fmt lint clean
+.PHONY: help demo test nightly bench relay http-bench deps deps-bench fmt lint clean
 
 help:
 	@echo 'make demo    the whole story on throwaway data, in about a minute after the build'
 	@echo 'make test    every test, against real servers'
+	@echo 'make nightly ten thousand random schedules of faults (make test runs 500)'
 	@echo 'make bench   criterion benches, then the relay benches against pgbouncer, nginx and haproxy'
 	@echo 'make deps    installs what the build and the tests need (Debian, Ubuntu)'
 	@echo 'make fmt     formats'
@@ -20,6 +21,10 @@ demo: deps
 
 test: deps
 	$(CARGO) test --locked
+
+# Ten thousand schedules with faults, in a release build: hours of a machine's night.
+nightly: deps
+	PARAVENT_SCHEDULES=10000 $(CARGO) test --locked --release --test schedules
 
 bench: deps deps-bench
 	$(CARGO) bench --locked --bench envelope --bench sql_plan --bench keystore --bench audit
