@@ -1,11 +1,17 @@
 //! Erasure, rotation and start-up on the disk that `TMPDIR` names. Prints figures: `cargo bench --bench rights [SUBJECTS]`
 //! (1,000,000 unless given).
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a bench stops at any fault, and prints")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench stops at any fault, and prints"
+)]
 
 use paravent::crypto::SigningKey;
 use paravent::ids::Subject;
-use paravent::keyring::{Keyring, Options};
+use paravent::keyring::{Keyring, KeyringError, Options};
 use paravent::keys::Purpose;
+use paravent::keystore::StoreError;
 use paravent::keystore::embedded::Embedded;
 use paravent::keystore::model::{Scope, Settle, UnitId};
 use paravent::rights::{Ledger, Rights};
@@ -36,8 +42,14 @@ fn person(n: u64) -> Subject {
 async fn fill(keyring: &Keyring, from: u64, count: u64) {
     let unit = UnitId(u128::from(from + 1).to_be_bytes());
     let fresh = |n| keyring.fresh(&Purpose::default(), Some(&person(n)), true).unwrap().row;
-    let secrets = (from..from + count).map(fresh).collect();
-    keyring.write(unit, &"bench".into(), secrets, Vec::new()).await.unwrap();
+    // As the door does: a rotation may begin between making a secret and writing it.
+    loop {
+        let secrets = (from..from + count).map(fresh).collect();
+        match keyring.write(unit, &"bench".into(), secrets, Vec::new()).await {
+            Err(KeyringError::Store(StoreError::Stale)) => {}
+            other => break drop(other.unwrap()),
+        }
+    }
     let (sender, done) = tokio::sync::oneshot::channel();
     let settle = Settle { unit, scope: Scope::All, committed: true };
     keyring.store().settle(settle, Box::new(move |outcome| drop(sender.send(outcome))));
