@@ -74,6 +74,6 @@ upstream = "http://127.0.0.1:PORT"
 
 [[http.routes]]
 path    = "/people/{document}"
-subject = "json:/id"
+subject = "json:/*/id"
 fields  = { "/*/last_name" = "last_name", "/*/first_name" = "first_name", "/*/phone" = "phone", "/*/address" = "address" }
 "#;
