@@ -46,7 +46,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rights", &["audit", "policy", "keyring", "keystore", "keys", "crypto", "protect", "telemetry"]),
     ("config", &["policy"]),
     ("jobs", &["crypto", "keyring", "keystore", "policy", "protect", "rights", "roots", "telemetry"]),
-    ("admin", &["audit", "config", "telemetry", "crypto", "policy", "rights"]),
+    ("admin", &["audit", "config", "telemetry", "crypto", "jobs", "policy", "rights"]),
     ("audit", &["crypto", "keys", "telemetry"]),
     ("coverage", &["config", "pg", "policy", "pseudonym"]),
     ("demo", &["admin", "config"]),

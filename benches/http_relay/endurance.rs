@@ -2,7 +2,8 @@
 
 use crate::documents::Size;
 use crate::gateway::Gateway;
-use crate::load::{memory, wrk};
+use crate::load::wrk;
+use crate::process::memory;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;

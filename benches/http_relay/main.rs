@@ -14,16 +14,21 @@
 
 mod documents;
 mod endurance;
+#[path = "../support/figures.rs"]
+mod figures;
 mod gateway;
 mod load;
 mod others;
+#[path = "../support/process.rs"]
+mod process;
 mod report;
 
 use clap::Parser;
 use documents::Size;
+use figures::Runs;
 use gateway::Gateway;
 use others::{Haproxy, Nginx};
-use report::{Cell, Report};
+use report::Cell;
 use std::os::unix::fs::PermissionsExt;
 
 /// The HTTP relay bench.
@@ -67,17 +72,17 @@ fn main() {
         load::Target { name: "gateway", port: gateway.port, pid: Some(gateway.pid()), path: "plain" },
         load::Target { name: "four fields", port: gateway.port, pid: Some(gateway.pid()), path: "people" },
     ];
-    let mut report = Report::default();
+    let mut runs = Runs::default();
     for round in 0..options.rounds {
         for size in [Size::Small, Size::Large] {
             for target in &targets {
                 eprintln!("round {} of {}: {size:?}, {}", round + 1, options.rounds, target.name);
                 let measured = load::run(target, size, options.connections, options.seconds);
-                report.add(Cell { size, target: target.name }, measured);
+                runs.add(Cell { size, target: target.name }, measured);
             }
         }
     }
-    println!("{}", report.markdown());
+    println!("{}", report::markdown(&runs));
     if options.endurance > 0 {
         println!("{}", endurance::many_connections(&gateway, options.endurance));
     }

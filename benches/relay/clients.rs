@@ -1,6 +1,6 @@
 //! pgbench and psql.
 
-use crate::cpu_seconds;
+use crate::process::cpu_seconds;
 use crate::proxies::{Gateway, Target};
 use crate::server::{ROLE, Server};
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ impl Bench {
     }
 
     pub(crate) fn run(&self, target: &Target, script: Script, protocol: Protocol, clients: u32) -> Measured {
-        let before = crate::process_of(target).map(cpu_seconds);
+        let before = target.pid.map(cpu_seconds);
         let mut command = Command::new(&self.pgbench);
         command.args(["-n", "-h", "127.0.0.1", "-U", ROLE, "-p", &target.port.to_string()]);
         command.args(["-j", "2", "-c", &clients.to_string(), "-T", &self.seconds.to_string()]);
@@ -67,7 +67,7 @@ impl Bench {
             String::from_utf8_lossy(&output.stderr)
         );
         let done: f64 = number_after(&text, "number of transactions actually processed: ");
-        let cpu = before.zip(crate::process_of(target)).map(|(b, pid)| (cpu_seconds(pid) - b) * 1e6 / done);
+        let cpu = before.zip(target.pid).map(|(b, pid)| (cpu_seconds(pid) - b) * 1e6 / done);
         Measured { tps: number_after(&text, "tps = "), cpu }
     }
 }

@@ -14,14 +14,19 @@
 #![allow(clippy::print_stderr, reason = "progress; the figures go to stdout")]
 
 mod clients;
+#[path = "../support/figures.rs"]
+mod figures;
+#[path = "../support/process.rs"]
+mod process;
 mod proxies;
 mod report;
 mod server;
 
 use clap::Parser;
 use clients::{Bench, Protocol, Script};
-use proxies::{Gateway, Pgbouncer, Target};
-use report::{Cell, Report};
+use figures::Runs;
+use proxies::{Gateway, Pgbouncer};
+use report::Cell;
 use server::Server;
 
 /// The relay bench.
@@ -62,19 +67,19 @@ fn main() {
 
     let bench = Bench::new(scratch.path(), &server, options.seconds, options.rows);
     let targets = [server.target(), pgbouncer.target(), gateway.target()];
-    let mut report = Report::default();
+    let mut runs = Runs::default();
     for round in 0..options.rounds {
         for (protocol, clients) in combinations(&options.clients) {
             eprintln!("round {} of {}: {protocol:?}, {clients} clients", round + 1, options.rounds);
             for script in [Script::Accounts, Script::Sealed] {
                 for target in &targets {
                     let measured = bench.run(target, script, protocol, clients);
-                    report.add(Cell { protocol, clients, script, target: target.name }, measured);
+                    runs.add(Cell { protocol, clients, script, target: target.name }, measured);
                 }
             }
         }
     }
-    println!("{}", report.markdown(&options.clients));
+    println!("{}", report::markdown(&runs, &options.clients));
     if !options.no_memory {
         // A process of its own: the high-water mark of this work and no other.
         let fresh = gateway.restart(&home);
@@ -84,20 +89,4 @@ fn main() {
 
 fn combinations(clients: &[u32]) -> impl Iterator<Item = (Protocol, u32)> {
     [Protocol::Simple, Protocol::Prepared].into_iter().flat_map(|p| clients.iter().map(move |c| (p, *c)))
-}
-
-/// CPU time (user and system) of a process so far, in seconds.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
-    // Fields count from 1; the second, in brackets, may hold spaces. 14 and 15: utime, stime.
-    let after: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: f64 = after[11].parse::<f64>().unwrap() + after[12].parse::<f64>().unwrap();
-    #[allow(clippy::cast_precision_loss, reason = "100")]
-    let per_second = rustix::param::clock_ticks_per_second() as f64;
-    ticks / per_second
-}
-
-/// What a proxy is measured by.
-fn process_of(target: &Target) -> Option<u32> {
-    target.pid
 }

@@ -122,9 +122,7 @@ impl Gateway {
 
     /// Most memory that the process ever held, in KiB (`VmHWM`).
     pub(crate) fn high_water(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        crate::process::memory(self.child.id(), "VmHWM:")
     }
 }
 

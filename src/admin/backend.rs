@@ -3,6 +3,7 @@
 use super::tokens::Role;
 use crate::audit::{Filter, Report};
 use crate::ids::{Generation, Subject};
+use crate::jobs::Job;
 use crate::rights::{AuditHead, Receipt};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
@@ -209,37 +210,6 @@ pub struct FindingView {
 pub struct Reloaded {
     /// Hash of the policy in force now.
     pub policy: String,
-}
-
-/// Work that goes on in the background.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Job {
-    /// Its id.
-    pub id: String,
-    /// What it does: `rotate`.
-    pub kind: String,
-    /// `queued`, `running`, `waiting` (for what `detail` says) or `done`.
-    pub state: String,
-    /// Of a rotation: `begin`, `secrets`, `lookups`, `backup`, `destroy`.
-    pub stage: String,
-    /// Of this stage: so many are done.
-    pub done: u64,
-    /// Of this stage: so many there are; 0 where it isn't counted.
-    pub total: u64,
-    /// The generation that is left.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub from: Option<u32>,
-    /// The generation that is active since.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub to: Option<u32>,
-    /// When it was asked for; RFC 3339, UTC.
-    pub begun: String,
-    /// When it was over; RFC 3339, UTC.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub ended: Option<String>,
-    /// What it waits for, or what went wrong at the last try.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
 }
 
 /// A generation.

@@ -2,7 +2,7 @@
 
 use crate::admin::backend::{
     Backend, BackendError, Backup, ClassView, Coverage, DatabaseCoverage, Erasure, Event, Export,
-    ExportMissing, ExportPlace, ExportSubject, FieldView, FindingView, Job, KeyView, PlaceView, PolicyView,
+    ExportMissing, ExportPlace, ExportSubject, FieldView, FindingView, KeyView, PlaceView, PolicyView,
     Reloaded, Reply, State,
 };
 use crate::audit::{self, Audit, Entry, Filter, Head, Report, event, stand_in};
@@ -10,7 +10,7 @@ use crate::clock::wall_text;
 use crate::config::Config;
 use crate::coverage;
 use crate::ids::{Generation, Subject};
-use crate::jobs::{self, JobError, Jobs};
+use crate::jobs::{self, Job, JobError, Jobs};
 use crate::keyring::Keyring;
 use crate::pg::export::Reader;
 use crate::pg::net::connect::Connector;
@@ -170,11 +170,6 @@ fn job_error(error: JobError) -> BackendError {
     }
 }
 
-/// A job's document is what the API answers with.
-fn job_view(job: &jobs::Job) -> Result<Job, BackendError> {
-    serde_json::to_string(job).and_then(|text| serde_json::from_str(&text)).map_err(unavailable)
-}
-
 impl Backend for Office {
     fn state<'a>(&'a self, subject: &'a Subject) -> Reply<'a, Option<State>> {
         Box::pin(self.subject_state(subject))
@@ -275,7 +270,7 @@ impl Backend for Office {
     }
 
     fn rotate(&self) -> Reply<'_, Job> {
-        Box::pin(async { self.jobs.rotate().await.map_err(job_error).and_then(|job| job_view(&job)) })
+        Box::pin(async { self.jobs.rotate().await.map_err(job_error) })
     }
 
     fn destroy(&self, generation: Generation) -> Reply<'_, bool> {
@@ -320,7 +315,7 @@ impl Backend for Office {
     fn job<'a>(&'a self, id: &'a str) -> Reply<'a, Option<Job>> {
         Box::pin(async move {
             match self.jobs.job(id).await {
-                Ok(job) => job_view(&job).map(Some),
+                Ok(job) => Ok(Some(job)),
                 Err(JobError::NotFound) => Ok(None),
                 Err(error) => Err(job_error(error)),
             }

@@ -169,7 +169,7 @@ async fn a_keystore_of_the_first_version_is_brought_up_to_date() {
     let path = folder.path().join("k");
     filled(&path).await;
     // What version 1 lacked, taken away.
-    let old = "DROP TABLE sweeps; DROP TABLE jobs; DROP TABLE replacements; DROP INDEX fenced_keys_receipt; DROP INDEX fenced_tokens_receipt; \
+    let old = "DROP TABLE sweeps; DROP TABLE jobs; DROP TABLE replacements; DROP TABLE restricted; DROP INDEX fenced_keys_receipt; DROP INDEX fenced_tokens_receipt; \
                DROP INDEX fenced_holders_receipt; DROP INDEX generations_active; PRAGMA user_version = 1;";
     rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
     let store = Embedded::open(&path).unwrap();

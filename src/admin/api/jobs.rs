@@ -2,9 +2,10 @@
 
 use super::{Handle, done};
 use crate::admin::access::Action;
-use crate::admin::backend::{Job, JobList};
+use crate::admin::backend::JobList;
 use crate::admin::guard::Caller;
 use crate::admin::problem::{Problem, Problems};
+use crate::jobs::Job;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;

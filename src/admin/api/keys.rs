@@ -3,10 +3,11 @@
 use super::body::Optional;
 use super::{Handle, done};
 use crate::admin::access::Action;
-use crate::admin::backend::{Backup, Ground, Job, KeyList, KeyView};
+use crate::admin::backend::{Backup, Ground, KeyList, KeyView};
 use crate::admin::guard::Caller;
 use crate::admin::problem::{Problem, Problems};
 use crate::ids::Generation;
+use crate::jobs::Job;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;

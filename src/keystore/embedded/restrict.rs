@@ -4,14 +4,6 @@ use super::fail::Op;
 use crate::ids::Subject;
 use rusqlite::{Connection, params};
 
-/// Made at each opening where it is not there: older files don't have it.
-pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS restricted (
-    realm TEXT NOT NULL,
-    class TEXT NOT NULL,
-    id    TEXT NOT NULL,
-    PRIMARY KEY (realm, class, id)
-) WITHOUT ROWID;";
-
 /// Restricts or releases; false where the subject has no secret.
 pub(super) fn restrict(conn: &Connection, subject: &Subject, on: bool) -> Op<bool> {
     let key = params![&*subject.realm, &*subject.class, &*subject.id];

@@ -70,6 +70,9 @@ pub(super) fn of(
     let mut clear = Vec::new();
     match door.reveal(placed.field, key.values, Row::Unknown, &mut clear) {
         Outcome::Opened(Kind::Text) => {
+            if door.lease().is_err() {
+                return Detail::Drop;
+            }
             let shown = format!("Key ({})=({}{}", key.columns, String::from_utf8_lossy(&clear), key.rest);
             match encoding::write(charset, shown.as_bytes()) {
                 Ok(shown) => Detail::Replace(shown.into_owned()),
