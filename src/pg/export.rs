@@ -2,7 +2,7 @@
 //!
 //! Read with the gateway's own login, which needs SELECT on the protected tables for it.
 
-use super::net::connect::{Connector, describe};
+use super::net::connect::{Connector, describe_without_data};
 use super::value::{self, Format, Settings};
 use crate::ids::Subject;
 use crate::policy::model::{Field, Placed, Protect, Table};
@@ -33,7 +33,10 @@ impl Reader {
     pub async fn open(connector: &Connector) -> Result<Self, String> {
         let database = connector.database().to_owned();
         let client = connector.own_login(&database).await.map_err(|error| error.to_string())?;
-        client.batch_execute("SET bytea_output = 'hex'").await.map_err(|error| describe(&error))?;
+        client
+            .batch_execute("SET bytea_output = 'hex'")
+            .await
+            .map_err(|error| describe_without_data(&error))?;
         Ok(Self { client, database })
     }
 
@@ -48,7 +51,8 @@ impl Reader {
     /// One line, without a value: the table can't be read, a value does not open, there are too many rows.
     pub async fn rows(&self, door: &Door, table: &Table, subject: &Subject) -> Result<Vec<Cells>, String> {
         let sql = query(table);
-        let rows = self.client.query(&sql, &[&&*subject.id]).await.map_err(|error| describe(&error))?;
+        let rows =
+            self.client.query(&sql, &[&&*subject.id]).await.map_err(|error| describe_without_data(&error))?;
         if rows.len() > MOST_ROWS {
             return Err(format!("there are more than {MOST_ROWS} rows"));
         }
@@ -56,7 +60,8 @@ impl Reader {
         for row in rows {
             let mut cells = Cells::new();
             for (at, placed) in table.columns.iter().enumerate() {
-                let stored: Option<String> = row.try_get(at).map_err(|error| describe(&error))?;
+                let stored: Option<String> =
+                    row.try_get(at).map_err(|error| describe_without_data(&error))?;
                 let value = match stored {
                     None => None,
                     Some(stored) => match opened(door, table, placed, &stored, subject).await? {

@@ -6,7 +6,7 @@
 //! something may lie in clear from before the column was protected.
 
 use super::catalog::rows;
-use super::net::connect::{Connector, describe};
+use super::net::connect::{Connector, describe_without_data};
 use super::recovery::{envelope_head, literal, quoted};
 use crate::config::Upstream;
 use crate::ids::KeyId;
@@ -504,7 +504,7 @@ const HEAD: usize = "pv1.".len() + 22;
 
 async fn asked(client: &Client, query: &str) -> Result<Vec<Vec<Option<String>>>, Stop> {
     let messages = client.simple_query(query).await.map_err(|error| {
-        let why = describe(&error);
+        let why = describe_without_data(&error);
         let class = error.code().map_or("", |code| code.code().get(..2).unwrap_or(""));
         match class {
             // The connection, resources, an operator's intervention, locks, serialisation.

@@ -119,6 +119,23 @@ fn a_place_that_the_gateway_may_not_change_is_told_in_the_receipt() {
     assert!(receipt["swept"].as_array().unwrap().is_empty());
 }
 
+#[test]
+fn what_the_database_says_about_a_row_stays_out_of_the_receipt_and_the_log() {
+    let world = World::new();
+    may_sweep(&world.pg);
+    world.people(&["Ana"]);
+    world.direct().rows(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'the row of Ana Lovelace stays'; END $$",
+    );
+    world.direct().rows("CREATE TRIGGER keep BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION keep()");
+    world.gateway.admin().erase(1);
+    all(&world.gateway, "swept", 1);
+    let receipt = receipts(&world.gateway.home.path("paravent.keystore")).remove(0).to_string();
+    assert!(receipt.contains("P0001") && !receipt.contains("Lovelace"), "{receipt}");
+    assert!(!String::from_utf8_lossy(&world.gateway.log()).contains("Lovelace"));
+}
+
 /// A gateway that rotates as soon as it can, with a place for backups.
 fn rotating(pg: &Postgres, every: &str) -> Gateway {
     make_tables(pg);

@@ -112,3 +112,17 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
         None => error.to_string(),
     }
 }
+
+/// The same for a statement that touches data: what the server says where that can only name things of the
+/// schema or the server's state, else its code alone. A message about data may quote it.
+pub fn describe_without_data(error: &tokio_postgres::Error) -> String {
+    match error.code().map(tokio_postgres::error::SqlState::code) {
+        Some(code) if !quotes_no_data(code) => format!("the database refused it ({code})"),
+        _ => describe(error),
+    }
+}
+
+/// Connection, log-in, unknown database, names and rights, resources, intervention, system (appendix A).
+fn quotes_no_data(code: &str) -> bool {
+    matches!(code.get(..2), Some("08" | "28" | "3D" | "42" | "53" | "57" | "58"))
+}
