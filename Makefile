@@ -27,7 +27,7 @@ nightly: deps
 	PARAVENT_SCHEDULES=10000 $(CARGO) test --locked --release --test schedules
 
 bench: deps deps-bench
-	$(CARGO) bench --locked --bench envelope --bench sql_plan --bench keystore --bench audit
+	$(CARGO) bench --locked --bench envelope --bench sql_plan --bench keystore --bench json_splice --bench audit --bench rights
 	$(CARGO) bench --locked --bench relay
 	$(CARGO) bench --locked --bench http_relay
 

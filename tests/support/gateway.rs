@@ -58,7 +58,7 @@ impl Setup {
     pub fn toml(&self) -> String {
         format!(
             "[keys]\nroot = \"file:keys\"\nstore = \"{}\"\nledger = \"file:paravent.ledger\"\n{}\n\
-             [admin]\nlisten = \"127.0.0.1:0\"\ntokens = \"file:admin.tokens\"\nrequests_per_second = 10000\n{}\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\ntokens = \"file:admin.tokens\"\nrequests_per_second = 100000\n{}\n\
              [[postgres]]\nlisten = \"{}\"\nupstream = \"{}\"\n{}\n{}",
             self.store, self.keys, self.fields, self.listen, self.upstream, self.postgres, self.tables
         )
