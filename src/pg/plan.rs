@@ -8,6 +8,7 @@
 use super::refusal::Refusal;
 use crate::clear::Clear;
 use crate::ids::FieldId;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 /// One statement of a text, decided.
@@ -53,6 +54,9 @@ pub struct Plan {
     pub modifies: bool,
     /// No protected literal lies in the text, so that the plan may be cached by it.
     pub cacheable: bool,
+    /// Constants of the client's text (their bytes, in order) by which nothing was decided: with others in
+    /// their place the plan is the same.
+    pub free: Vec<Range<usize>>,
     /// Where the text was changed, to turn error positions back.
     pub splices: Splices,
     /// How it runs where it writes an erased person's placeholders back, if it can.
@@ -84,6 +88,15 @@ impl Described {
 }
 
 impl Plan {
+    /// Whether it can go upstream as the simple Query that it came as: nothing is bound, nothing that it does
+    /// hangs on rows that must be seen first, and it is one statement to any grammar.
+    pub fn stays_simple(&self) -> bool {
+        self.params.is_empty()
+            && self.write.is_none()
+            && (!self.modifies || self.outputs.is_empty())
+            && !self.sql.trim_end().trim_end_matches(';').contains(';')
+    }
+
     /// Whether another plan of the same text sends, binds and shows the same.
     pub fn runs_like(&self, other: &Self) -> bool {
         let params =

@@ -240,3 +240,61 @@ fn extended_queries_in_text_answer_as_a_clear_copy_does() {
 fn extended_queries_in_binary_answer_as_a_clear_copy_does() {
     compare(Mode::Extended(1));
 }
+
+/// Plans are kept by the shape of a text: what was planned with one constant serves the next.
+#[test]
+fn texts_that_differ_in_their_constants_answer_as_a_clear_copy_does() {
+    let world = World::new();
+    let (mut clear, mut through) = (world.clear(), world.through());
+    let people = "INSERT INTO people (id, email, first_name, title, age) VALUES \
+        (1, 'a@x.example', 'Ana', 'Cheffe', 30), (22, 'b@x.example', 'Béa', 'it''s', 31), (333, 'c@x.example', NULL, NULL, 32)";
+    for client in [&mut clear, &mut through] {
+        assert_eq!(client.query(people)[0].command(), "INSERT 0 3");
+    }
+    let texts = [
+        (
+            "SELECT id, first_name, age FROM people WHERE id = ?",
+            &["1", "333", "22", "4", "99999999999", "'22'"][..],
+        ),
+        ("SELECT first_name FROM people WHERE id = ? ;", &["'x'", "22", "''", "'1'", "99999999999999999999"]),
+        (
+            "SELECT first_name FROM people WHERE title = ? ORDER BY id",
+            &["'Cheffe'", "'it''s'", "''", "'é'", "7"],
+        ),
+        ("SELECT age, email FROM people WHERE id IN (1, ?) AND id > 0 LIMIT 5", &["22", "333", "1", "'é'"]),
+        ("SELECT first_name FROM people ORDER BY id LIMIT ?", &["1", "2", "0", "'1'", "'é'"]),
+        ("SELECT first_name FROM people ORDER BY id OFFSET ?", &["1", "2", "-1", "9"]),
+        ("SELECT first_name, id FROM people WHERE id = 1 OR id < ? ORDER BY ?", &["2", "3"]),
+        ("SELECT ?, first_name, ? FROM people WHERE id = 1", &["7", "'seven'", "8"]),
+        ("SELECT first_name FROM people WHERE id / ? = 22", &["1", "0", "22"]),
+        ("SELECT first_name FROM people WHERE id = ?::integer", &["1", "'22'", "'x'"]),
+        ("DELETE FROM people WHERE id = ?", &["333", "4", "333"]),
+    ];
+    for round in 0..2 {
+        for (text, constants) in texts {
+            for constant in constants {
+                let sql = text.replace('?', constant);
+                let lines = |client: &mut Raw| {
+                    client.send(&raw::query(&sql));
+                    client.until_ready().iter().map(error_or_line).collect::<Vec<_>>()
+                };
+                assert_eq!(lines(&mut clear), lines(&mut through), "{sql} (round {round})");
+            }
+        }
+    }
+}
+
+/// With the position of an error.
+fn error_or_line(message: &Message) -> String {
+    let plain = Entry {
+        name: "",
+        sql: String::new(),
+        params: None,
+        unordered: false,
+        detail: false,
+        position: false,
+        value: false,
+        simple: true,
+    };
+    plain.line(message)
+}

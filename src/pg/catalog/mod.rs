@@ -2,16 +2,17 @@
 
 mod build;
 pub mod model;
+mod plans;
 pub mod queries;
 
 use crate::pg::net::connect::{Connector, describe};
-use crate::pg::plan::Plan;
 use crate::pg::sql::Filter;
 use crate::policy::model::Table;
 pub use build::{BuildError, Row};
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::HashMap;
 use model::Catalog;
 use parking_lot::{Mutex, RwLock};
+pub use plans::{PlanKey, Plans};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,8 +22,6 @@ use std::time::{Duration, Instant};
 const REFRESH: Duration = Duration::from_secs(3);
 /// How old the snapshot may be that a new connection begins with.
 const YOUNG: Duration = Duration::from_secs(1);
-/// Plans kept per database; all are dropped when the bound is met.
-const PLANS: usize = 4096;
 
 /// What plans are made from, at one moment.
 pub struct Snapshot {
@@ -31,32 +30,8 @@ pub struct Snapshot {
     /// Which texts can touch anything protected.
     pub filter: Filter,
     fingerprint: Vec<Vec<Row>>,
-    plans: Mutex<HashMap<PlanKey, Arc<Plan>>>,
-}
-
-/// A text with the parameter types that the client declared and its search path.
-#[derive(PartialEq, Eq, Hash, Clone)]
-pub struct PlanKey {
-    /// The exact text.
-    pub text: Box<str>,
-    /// OIDs declared in Parse.
-    pub declared: Box<[u32]>,
-    /// Schemas searched.
-    pub search_path: Arc<[Arc<str>]>,
-}
-
-/// The same without declared types, borrowed. Hashes as [`PlanKey`] does: field by field.
-#[derive(Hash)]
-struct TextKey<'a> {
-    text: &'a str,
-    declared: &'a [u32],
-    search_path: &'a [Arc<str>],
-}
-
-impl Equivalent<PlanKey> for TextKey<'_> {
-    fn equivalent(&self, key: &PlanKey) -> bool {
-        *self.text == *key.text && *self.declared == *key.declared && *self.search_path == *key.search_path
-    }
+    /// What was planned with it.
+    pub plans: Plans,
 }
 
 impl Snapshot {
@@ -67,26 +42,7 @@ impl Snapshot {
     pub fn new(answers: Vec<Vec<Row>>, tables: &[Table], version: u64) -> Result<Self, BuildError> {
         let catalog = build::build(version, &answers, tables)?;
         let filter = Filter::new(tables, &catalog);
-        Ok(Self { catalog, filter, fingerprint: answers, plans: Mutex::default() })
-    }
-
-    /// The plan of a text, if it was planned before.
-    pub fn cached(&self, key: &PlanKey) -> Option<Arc<Plan>> {
-        self.plans.lock().get(key).cloned()
-    }
-
-    /// The plan of a text without declared types, if it was planned before.
-    pub fn cached_text(&self, text: &str, search_path: &[Arc<str>]) -> Option<Arc<Plan>> {
-        self.plans.lock().get(&TextKey { text, declared: &[], search_path }).cloned()
-    }
-
-    /// Keeps a plan whose text holds no protected literal.
-    pub fn keep(&self, key: PlanKey, plan: &Arc<Plan>) {
-        let mut plans = self.plans.lock();
-        if plans.len() >= PLANS {
-            plans.clear();
-        }
-        plans.insert(key, Arc::clone(plan));
+        Ok(Self { catalog, filter, fingerprint: answers, plans: Plans::default() })
     }
 }
 

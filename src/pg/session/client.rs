@@ -9,6 +9,7 @@ use super::units::{Control, is_ddl};
 use super::{End, Session};
 use crate::pg::wire::frame::{self, HEADER};
 use crate::pg::wire::simple::{self, Status};
+use std::sync::Arc;
 
 /// Large object functions, the only ones that FunctionCall may name (`fmgroids.h`).
 const LARGE_OBJECT: [u32; 13] = [715, 764, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171];
@@ -224,13 +225,7 @@ impl Session {
             return Ok(false);
         }
         if self.snapshot.filter.may_touch(text) {
-            let Some(plan) = self.planned(text).filter(|plan| super::run::stays_simple(plan)) else {
-                return Ok(false);
-            };
-            self.forget_unnamed();
-            self.io.client.input.consume(total);
-            self.run_as_query(&plan)?;
-            return Ok(true);
+            return self.known_query_now(total);
         }
         let (control, ddl) = first_words(text);
         if control.is_some() {
@@ -238,6 +233,40 @@ impl Session {
         }
         self.forget_unnamed();
         self.passes_query(total, ddl);
+        Ok(true)
+    }
+
+    /// A simple Query that may touch something protected; true where its text, or one of its shape, was
+    /// planned before and runs as a simple Query.
+    fn known_query_now(&mut self, total: usize) -> Result<bool, End> {
+        if !self.decides_now() {
+            return Ok(false);
+        }
+        let Some(path) = &self.search_path.known else { return Ok(false) };
+        let text = simple::read_query(&self.io.client.input.bytes()[HEADER..total])?;
+        let Ok(text) = std::str::from_utf8(text) else { return Ok(false) };
+        let (plans, charset) = (&self.snapshot.plans, self.settings.charset.as_deref());
+        let output = &mut self.io.server.output;
+        let shaped = charset.is_none() && self.shape.read(text);
+        let plan = match plans.of_shape(&self.shape, path).filter(|_| shaped) {
+            Some(template) => {
+                let pieces = template.sql(text, self.shape.holes());
+                output.append_with(|out| simple::query_of(out, pieces))?;
+                Arc::clone(&template.plan)
+            }
+            None => {
+                let Some(plan) = plans.of_text(text, path).filter(|plan| plan.stays_simple()) else {
+                    return Ok(false);
+                };
+                let sql = encoding::write(charset, plan.sql.as_bytes());
+                let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
+                output.append_with(|out| simple::query(out, &sql))?;
+                plan
+            }
+        };
+        self.forget_unnamed();
+        self.io.client.input.consume(total);
+        self.runs_as_query(&plan);
         Ok(true)
     }
 

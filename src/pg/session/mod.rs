@@ -31,6 +31,7 @@ use aho_corasick::AhoCorasick;
 
 use super::catalog::{Database, Snapshot};
 use super::net::duplex::{Duplex, Ended, Read, Side};
+use super::sql::Shape;
 use super::value::Settings;
 use super::wire::simple::Status;
 use crate::config::Limits;
@@ -172,6 +173,9 @@ pub(crate) struct Session {
     /// What the error at hand lacks was fetched.
     asked: bool,
     scratch: rows::Scratch,
+    shape: Shape,
+    /// The last planned statement that went as a simple Query: often the next is alike.
+    last_query: Option<Arc<Running>>,
 }
 
 /// A row that can't be shown fails its transaction, as any error does. So nothing that could outlive
@@ -263,6 +267,8 @@ impl Session {
             batch: None,
             asked: false,
             scratch: rows::Scratch::default(),
+            shape: Shape::default(),
+            last_query: None,
         }
     }
 

@@ -39,7 +39,7 @@ impl Session {
         let search_path = self.search_path().await?;
         self.planned_path = search_path.clone();
         let key = PlanKey { text: text.into(), declared: declared.into(), search_path };
-        if let Some(plan) = self.snapshot.cached(&key) {
+        if let Some(plan) = self.snapshot.plans.of_key(&key) {
             if self.charset().is_some()
                 && let Err(failure) = self.check_plan(&plan)
             {
@@ -123,7 +123,7 @@ impl Session {
         {
             let plan = Arc::clone(plan);
             if plan.cacheable {
-                self.snapshot.keep(key, &plan);
+                self.snapshot.plans.keep(key, &plan);
             }
             return Ok(Decision::Run(plan));
         }
@@ -131,12 +131,9 @@ impl Session {
         Ok(Decision::Script(planned))
     }
 
-    /// The plan of a text that was decided before, where nothing must be asked for first.
-    pub(super) fn planned(&self, text: &[u8]) -> Option<Arc<Plan>> {
-        let text = std::str::from_utf8(text).ok()?;
-        let path = self.search_path.known.as_ref()?;
-        let current = self.status != Status::Failed && self.is_fresh();
-        if current { self.snapshot.cached_text(text, path) } else { None }
+    /// Whether a text that was decided before is decided so now, with nothing to be asked for first.
+    pub(super) fn decides_now(&self) -> bool {
+        self.search_path.known.is_some() && self.status != Status::Failed && self.is_fresh()
     }
 
     /// [`Session::still_holds`] and [`Session::same_path`], where nothing must be asked for: false does

@@ -354,7 +354,7 @@ impl Session {
 
     /// A simple Query of one planned statement.
     pub(super) async fn run_query(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
-        if stays_simple(plan) {
+        if plan.stays_simple() {
             return self.run_as_query(plan);
         }
         self.run_simple(plan).await?;
@@ -362,16 +362,25 @@ impl Session {
     }
 
     /// As a simple Query upstream too: one message instead of six.
-    pub(super) fn run_as_query(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
+    fn run_as_query(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
+        let sql = encoding::write(self.settings.charset.as_deref(), plan.sql.as_bytes());
+        let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
+        self.io.server.output.append_with(|out| simple::query(out, &sql))?;
+        self.runs_as_query(plan);
+        Ok(())
+    }
+
+    /// The same, once its text was sent.
+    pub(super) fn runs_as_query(&mut self, plan: &Arc<Plan>) {
         self.begin_pipeline();
         self.shared.metrics.protected.increment(1);
         if plan.sorts_by_token {
             self.shared.metrics.sorted_by_token.increment(1);
         }
-        let sql = encoding::write(self.settings.charset.as_deref(), plan.sql.as_bytes());
-        let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
-        self.io.server.output.append_with(|out| simple::query(out, &sql))?;
-        let run = Running::text(plan, &Arc::default());
+        let run = match &self.last_query {
+            Some(last) if Arc::ptr_eq(&last.plan, plan) => Arc::clone(last),
+            _ => Arc::clone(self.last_query.insert(Running::text(plan, &Arc::default()))),
+        };
         let mut expect = Expect::of(&run, What::Query, Show::Rewrite).simple(true);
         if !self.units.is_empty() {
             expect = expect.with(Context { units: self.units.take(), ..Context::default() });
@@ -382,7 +391,6 @@ impl Session {
         }
         self.order.ends = self.expects.sent();
         self.after_sync();
-        Ok(())
     }
 
     async fn run_simple(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
@@ -502,16 +510,6 @@ fn stored_oid(plan: &Plan, column: u16) -> u32 {
         None => plan.outputs.iter().find(|o| o.column == column).map(|o| o.stored_oid),
     };
     oid.unwrap_or(25)
-}
-
-/// Whether a plan can go upstream as the simple Query that it came as: nothing is bound, nothing that it
-/// does hangs on rows that must be seen first, and it is one statement to any grammar.
-pub(super) fn stays_simple(plan: &Plan) -> bool {
-    let text = plan.sql.trim_end().trim_end_matches(';');
-    plan.params.is_empty()
-        && plan.write.is_none()
-        && (!plan.modifies || plan.outputs.is_empty())
-        && !text.contains(';')
 }
 
 /// The body of a Bind without parameters.

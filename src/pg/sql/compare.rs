@@ -271,6 +271,7 @@ impl<'s> Planner<'s> {
                 if let What::Param(n) = v.what {
                     self.plain_param(i32::from(n));
                 }
+                self.free_constant(&v);
                 Ok(())
             }
             Side::Other(node) => self.plain(node, env, what),

@@ -7,6 +7,7 @@ use super::mention::Mentions;
 use super::names::Rel;
 use super::refuse;
 use super::types;
+use super::value::{Value, What};
 use crate::clear::Clear;
 use crate::pg::plan::{
     Action, ClientParam, Described, Keep, Lookup, Output, Param, Plan, Source, Verdict, Write,
@@ -113,6 +114,8 @@ pub(super) struct Planner<'s> {
     pub(super) sorts_by_token: bool,
     /// A literal stands in a protected place of the text.
     pub(super) literals: bool,
+    /// Where constants begin by which nothing is decided, and where they end.
+    pub(super) free: BTreeMap<usize, usize>,
     pub(super) rows: Rows,
     pub(super) write: Option<Write>,
     pub(super) lookup: Option<LookupDraft>,
@@ -146,6 +149,7 @@ impl<'s> Planner<'s> {
             unknown: Vec::new(),
             sorts_by_token: false,
             literals: false,
+            free: BTreeMap::new(),
             rows: Rows::default(),
             write: None,
             lookup: None,
@@ -176,6 +180,13 @@ impl<'s> Planner<'s> {
     pub(super) fn use_value(&mut self, u: Use) -> usize {
         self.uses.push(u);
         self.uses.len() - 1
+    }
+
+    /// Marks a constant by which nothing is decided.
+    pub(super) fn free_constant(&mut self, value: &Value) {
+        if matches!(value.what, What::Literal(_)) && value.casts.is_empty() {
+            self.free.insert(value.range.start, value.range.end);
+        }
     }
 
     /// Marks a client parameter as used in an unprotected place.
@@ -272,6 +283,7 @@ impl<'s> Planner<'s> {
             swallow_rows: self.rows.swallow,
             sorts_by_token: self.sorts_by_token,
             modifies: self.modifies,
+            free: self.free.into_iter().map(|(start, end)| start..end).collect(),
             splices,
             described: Described::default(),
         })

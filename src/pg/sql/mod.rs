@@ -28,9 +28,10 @@ pub mod refuse;
 mod schema;
 mod select;
 mod settings;
+pub mod shape;
 mod statement;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod types;
 mod unnest;
 mod update;
@@ -39,6 +40,7 @@ mod values_from;
 mod when;
 
 pub use filter::Filter;
+pub use shape::Shape;
 
 /// What a text is planned against.
 #[derive(Debug, Clone, Copy)]

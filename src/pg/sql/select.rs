@@ -127,10 +127,18 @@ impl<'s> Planner<'s> {
             } else {
                 p.simple(s, &env)?
             };
-            p.plain(s.limit_offset(), &env, "OFFSET")?;
-            p.plain(s.limit_count(), &env, "LIMIT")?;
+            p.bound(s.limit_offset(), &env, "OFFSET")?;
+            p.bound(s.limit_count(), &env, "LIMIT")?;
             Ok(selected)
         })
+    }
+
+    /// LIMIT or OFFSET.
+    fn bound(&mut self, node: Node<'_>, env: &Env<'_>, what: &str) -> Step<()> {
+        if let (Node::A_Const(_), Ok(Some(value))) = (node, self.value(node)) {
+            self.free_constant(&value);
+        }
+        self.plain(node, env, what)
     }
 
     /// The level that a WITH clause opens.

@@ -181,11 +181,19 @@ pub fn execute(out: &mut Vec<u8>, portal: &[u8], rows: i32) -> Result<(), WireEr
 
 /// Appends Query (`Q`). A zero byte in the text is an error: it would cut the statement short.
 pub fn query(out: &mut Vec<u8>, text: &[u8]) -> Result<(), WireError> {
-    if memchr::memchr(0, text).is_some() {
-        return Err(WireError::Malformed("Query", "zero byte in a string"));
-    }
+    query_of(out, std::iter::once(text))
+}
+
+/// The same, of a text in pieces.
+pub fn query_of<'a>(out: &mut Vec<u8>, pieces: impl Iterator<Item = &'a [u8]>) -> Result<(), WireError> {
     let begun = frame::begin(out, b'Q');
-    frame::cstr(out, text);
+    for piece in pieces {
+        if memchr::memchr(0, piece).is_some() {
+            return Err(WireError::Malformed("Query", "zero byte in a string"));
+        }
+        out.extend_from_slice(piece);
+    }
+    out.push(0);
     frame::finish(out, begun)
 }
 

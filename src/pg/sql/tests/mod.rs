@@ -8,4 +8,4 @@ mod select;
 mod update;
 mod world;
 
-pub(in crate::pg::sql) use world::world;
+pub(in crate::pg) use world::{World, world};

@@ -12,19 +12,19 @@ use crate::policy::model::{
 use std::sync::Arc;
 
 /// What statements are planned against.
-pub(in crate::pg::sql) struct World {
-    pub(in crate::pg::sql) policy: Policy,
-    pub(in crate::pg::sql) tables: Vec<Table>,
-    pub(in crate::pg::sql) catalog: Catalog,
+pub(in crate::pg) struct World {
+    pub(in crate::pg) policy: Policy,
+    pub(in crate::pg) tables: Vec<Table>,
+    pub(in crate::pg) catalog: Catalog,
     search_path: Vec<Arc<str>>,
-    pub(in crate::pg::sql) refreshed: bool,
+    pub(in crate::pg) refreshed: bool,
 }
 
 /// Fields by name, to read in tests.
-pub(in crate::pg::sql) const LAST: FieldId = FieldId(0);
-pub(in crate::pg::sql) const BIRTH: FieldId = FieldId(1);
-pub(in crate::pg::sql) const EMAIL: FieldId = FieldId(2);
-pub(in crate::pg::sql) const REPR: FieldId = FieldId(5);
+pub(in crate::pg) const LAST: FieldId = FieldId(0);
+pub(in crate::pg) const BIRTH: FieldId = FieldId(1);
+pub(in crate::pg) const EMAIL: FieldId = FieldId(2);
+pub(in crate::pg) const REPR: FieldId = FieldId(5);
 
 fn column(name: &str, attnum: i16, spec: &str) -> Column {
     let mut c = Column {
@@ -146,7 +146,7 @@ fn table(name: &str, subject: &str, columns: &[(&str, u16)]) -> Table {
 }
 
 /// The world of these tests.
-pub(in crate::pg::sql) fn world() -> World {
+pub(in crate::pg) fn world() -> World {
     let token = |domain: &str, kind| Protect::Pseudonym { domain: domain.into(), kind, normalise: false };
     let policy = Policy {
         fields: vec![
@@ -189,7 +189,7 @@ pub(in crate::pg::sql) fn world() -> World {
 
 impl World {
     /// Plans a text.
-    pub(in crate::pg::sql) fn script(&self, sql: &str, declared: &[u32]) -> Result<Vec<Planned>, Refusal> {
+    pub(in crate::pg) fn script(&self, sql: &str, declared: &[u32]) -> Result<Vec<Planned>, Refusal> {
         let scope = Scope {
             policy: &self.policy,
             tables: &self.tables,
@@ -202,14 +202,14 @@ impl World {
     }
 
     /// The verdict on a single statement.
-    pub(in crate::pg::sql) fn verdict(&self, sql: &str) -> Verdict {
+    pub(in crate::pg) fn verdict(&self, sql: &str) -> Verdict {
         let mut planned = self.script(sql, &[]).unwrap_or_else(|r| panic!("{sql}: {r:?}"));
         assert_eq!(planned.len(), 1, "{sql}");
         planned.remove(0).verdict
     }
 
     /// The plan of a single statement that runs.
-    pub(in crate::pg::sql) fn run(&self, sql: &str) -> Arc<Plan> {
+    pub(in crate::pg) fn run(&self, sql: &str) -> Arc<Plan> {
         match self.verdict(sql) {
             Verdict::Run(plan) => plan,
             other => panic!("{sql}: {other:?}"),
@@ -217,7 +217,7 @@ impl World {
     }
 
     /// The refusal of a single statement: its anchor and message.
-    pub(in crate::pg::sql) fn refusal(&self, sql: &str) -> Refusal {
+    pub(in crate::pg) fn refusal(&self, sql: &str) -> Refusal {
         match self.verdict(sql) {
             Verdict::Refuse(refusal) => refusal,
             Verdict::Run(plan) => panic!("{sql}: runs as {}", plan.sql),
