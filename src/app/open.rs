@@ -95,7 +95,7 @@ pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
     let audit = open_audit(config, &keyring, &key)?;
     rights.issuer().set_audit(audit.clone());
     let door = Door::new(keyring.clone(), config.policy.clone()).map_err(AppError::failed)?;
-    let door = door.audited(audit.clone());
+    let door = door.audited(audit.clone()).fencing(Arc::new(rights.clone()));
     let options =
         jobs::Options { rotate_every: *rotate_every, backups: backup.clone(), ..jobs::Options::default() };
     let jobs = Jobs::open(keyring.clone(), door.clone(), rights.clone(), roots.clone(), options).await;

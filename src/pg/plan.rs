@@ -216,6 +216,8 @@ pub enum Action {
 pub struct Write {
     /// Class of its subjects.
     pub class: Arc<str>,
+    /// It makes new rows.
+    pub inserts: bool,
     /// Whose each written row is. INSERT: one per VALUES row. UPDATE: exactly one.
     pub rows: Vec<RowSubject>,
     /// Subjects that the statement doesn't fix: looked up first, on the same connection.

@@ -1,5 +1,6 @@
 //! The door itself: opening, loading, and what units and lookups share.
 
+use super::places::Fence;
 use super::tally::{Event, Tally};
 use super::witness::{Peer, Principal, Witness};
 use super::{Memo, Missing, OpenFault, Outcome, ProtectError, Row};
@@ -19,6 +20,7 @@ pub struct Door {
     pub(super) inner: Arc<Inner>,
     access: Access,
     witness: Option<Arc<Witness>>,
+    fence: Option<Arc<dyn Fence>>,
 }
 
 /// What for.
@@ -60,7 +62,7 @@ impl Door {
                 .push(purpose.map_err(|e| ProtectError::Unavailable(format!("field {}: {e}", field.name)))?);
         }
         let inner = Arc::new(Inner { keyring, policy, purposes, tally: Tally::new() });
-        Ok(Self { inner, access: Access::Serve, witness: None })
+        Ok(Self { inner, access: Access::Serve, witness: None, fence: None })
     }
 
     /// The same door, whose openings are put on record. Those of a wire that doesn't say who opens
@@ -69,6 +71,16 @@ impl Door {
         let nobody = Principal { user: "-".into(), ..Principal::default() };
         let witness = Witness::new(audit, nobody, self.policy());
         Self { witness: Some(Arc::new(witness)), ..self.clone() }
+    }
+
+    /// The same door, which can make stand-ins for values of the erased ([`Door::stand_ins`]).
+    pub fn fencing(&self, fence: Arc<dyn Fence>) -> Self {
+        Self { fence: Some(fence), ..self.clone() }
+    }
+
+    /// What makes stand-ins known, if anything does.
+    pub(super) fn fence(&self) -> Option<&dyn Fence> {
+        self.fence.as_deref()
     }
 
     /// The same door for one connection or exchange: what it opens goes on record under its peer.

@@ -21,6 +21,30 @@ impl Door {
         Ok(self.timed(self.keyring().marked(subject)).await?)
     }
 
+    /// Stand-ins for values of somebody erased, one for each field: known to ledger and keystore when this
+    /// returns, and read as erased.
+    ///
+    /// # Errors
+    /// [`ProtectError::ErasedSubject`] for a door that makes none, [`ProtectError::Unavailable`].
+    pub async fn stand_ins(&self, fields: &[FieldId]) -> Result<Vec<Stored>, ProtectError> {
+        let fence = self.fence().ok_or(ProtectError::ErasedSubject)?;
+        let key = Self::dead_key();
+        let (mut keys, mut tokens) = (Vec::new(), Vec::new());
+        let mut stored = Vec::with_capacity(fields.len());
+        for field in fields {
+            stored.push(if self.pseudonym(*field).is_some() {
+                let (domain, token) = self.dead_token(*field)?;
+                tokens.push((domain, token.clone()));
+                Stored::Token(token)
+            } else {
+                keys = vec![key];
+                Stored::Envelope(self.dead_envelope(*field, key)?)
+            });
+        }
+        fence.fence(keys, tokens).await.map_err(ProtectError::Unavailable)?;
+        Ok(stored)
+    }
+
     /// What has the form of a stored value and is nobody's: an envelope of nothing under a key that is
     /// forgotten here, or an unissued token. It must not be stored.
     ///

@@ -16,6 +16,14 @@ const TABLE: &str = "CREATE TABLE people (
     code integer UNIQUE
 )";
 
+const LOG: &str = "CREATE TABLE log (
+    id integer PRIMARY KEY,
+    person integer,
+    name text NOT NULL,
+    login text NOT NULL UNIQUE,
+    hired bytea NOT NULL
+)";
+
 const FIELDS: &str = r#"
 [fields]
 email      = { protect = "pseudonym", kind = "email" }
@@ -27,7 +35,9 @@ hired      = { protect = "encrypt", type = "date", erased = "1900-01-01" }
 "#;
 
 const POLICY: &str = "[postgres.tables.people]\nsubject = \"id\"\n\
-    fields = [\"email\", \"login\", \"first_name\", \"last_name\", \"birth_date\", \"hired\"]\n";
+    fields = [\"email\", \"login\", \"first_name\", \"last_name\", \"birth_date\", \"hired\"]\n\
+    [postgres.tables.log]\nsubject = \"person\"\n\
+    fields = { name = \"first_name\", login = \"login\", hired = \"hired\" }\n";
 
 const SEEN: &str = "SELECT email, login, first_name, last_name, birth_date, hired FROM people WHERE id = ";
 const SAVE: &str = "UPDATE people SET email = '', login = 'gone', first_name = '', last_name = '', \
@@ -43,6 +53,7 @@ impl World {
     fn new() -> Self {
         let pg = Postgres::start();
         Raw::connect(pg.port(), "app").rows(TABLE);
+        Raw::connect(pg.port(), "app").rows(LOG);
         let mut setup = Setup::new(&pg);
         FIELDS.clone_into(&mut setup.fields);
         POLICY.clone_into(&mut setup.tables);
@@ -216,18 +227,58 @@ fn an_upsert_that_lands_on_the_erased_keeps_their_values() {
     assert_eq!(names, [row(["", "un"]), row(["", "again"]), row(["Cinq", "un"]), row(["Dora", "x"])]);
     assert_eq!([world.stored(1), world.stored(2)], before);
     assert_eq!(client.rows(&format!("{SEEN}1")), gone());
-    // Another value, a row that is not there, and a row that is met by another key.
+    // Another value, and a row that is met by another key.
     for sql in [
         format!("INSERT INTO people {columns} VALUES (1, '', 'gone', 'Ana', '', '1900-01-01', 'no') {set}"),
         "INSERT INTO people (id, email, login, first_name, last_name, hired, code) \
              VALUES (9, '', 'gone', 'New', '', '1900-01-01', 10) \
              ON CONFLICT (code) DO UPDATE SET first_name = EXCLUDED.first_name"
             .to_owned(),
-        format!("INSERT INTO people {columns} VALUES (1, '', 'gone', '', '', '1900-01-01', 'no')"),
     ] {
         refused(&client.fails(&sql));
     }
+    let again = format!("INSERT INTO people {columns} VALUES (1, '', 'gone', '', '', '1900-01-01', 'no')");
+    assert_eq!(client.fails(&again).sqlstate(), "23505", "as without the gateway");
     client.rows("DELETE FROM people WHERE id = 1");
-    refused(&client.fails(&format!("INSERT INTO people {columns} VALUES {} {set}", placeholders(1))));
-    assert_eq!(client.rows("SELECT id FROM people ORDER BY id"), [row(["2"]), row(["3"]), row(["4"])]);
+    for _ in 0..2 {
+        client.rows(&format!("INSERT INTO people {columns} VALUES {} {set}", placeholders(1)));
+        assert_eq!(client.rows(&format!("{SEEN}1")), gone());
+    }
+    let ids = client.rows("SELECT id FROM people ORDER BY id");
+    assert_eq!(ids, [row(["1"]), row(["2"]), row(["3"]), row(["4"])]);
+}
+
+#[test]
+fn a_new_row_that_shows_the_erased_as_they_are_shown_is_stored_with_stand_ins() {
+    let mut world = World::new();
+    let mut direct = Raw::connect(world.pg.port(), "app");
+    let mut client = world.through();
+    let insert = |id: i32, person: i32, name: &str, login: &str, hired: &str| {
+        format!("INSERT INTO log VALUES ({id}, {person}, '{name}', '{login}', '{hired}')")
+    };
+    for (id, person) in [(1, 1), (2, 2), (3, 1)] {
+        assert_eq!(client.query(&insert(id, person, "", "gone", "1900-01-01"))[0].command(), "INSERT 0 1");
+    }
+    let rows = "INSERT INTO log SELECT * FROM UNNEST('{4,5}'::integer[], '{2,3}'::integer[], '{\"\",\"Cleo\"}'::text[], '{gone,cleo}'::text[], '{1900-01-01,2020-02-03}'::date[])";
+    assert_eq!(client.query(rows)[0].command(), "INSERT 0 2");
+    let seen = client.rows("SELECT id, name, login, hired FROM log ORDER BY id");
+    let erased = |id: &str| row([id, "", "gone", "1900-01-01"]);
+    assert_eq!(
+        seen,
+        [erased("1"), erased("2"), erased("3"), erased("4"), row(["5", "Cleo", "cleo", "2020-02-03"])]
+    );
+    // What is stored is nobody's: no value, no key of theirs, and no two alike in a UNIQUE column.
+    let stored = direct.rows("SELECT name, login FROM log WHERE person < 3");
+    assert!(stored.iter().all(|r| r[0].as_ref().unwrap().starts_with("pv1.") && r[1].as_ref().unwrap().starts_with("psn_")));
+    // Still so after a restart, with what the ledger says alone.
+    world.gateway.restart();
+    assert_eq!(world.through().rows("SELECT id, name, login, hired FROM log WHERE id = 3"), [erased("3")]);
+    // Anything else about them is refused.
+    for other in [
+        insert(9, 1, "Ana", "gone", "1900-01-01"),
+        insert(9, 1, "", "ana", "1900-01-01"),
+        insert(9, 1, "", "gone", "1900-01-02"),
+    ] {
+        refused(&world.through().fails(&other));
+    }
 }

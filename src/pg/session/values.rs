@@ -4,7 +4,8 @@
 use super::encoding::{self, Words};
 use super::failure::Failure;
 use super::hidden::{HiddenError, HiddenParam};
-use super::params::{Bound, Client, array_literal, element, nobody, single};
+use super::keep::put;
+use super::params::{Bound, Client, array_literal, nobody};
 use super::{Session, subject};
 use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, Subject};
@@ -89,6 +90,7 @@ impl Session {
         if !kept.is_empty() {
             self.keep(plan, &kept, &mut work, &mut bound, &mut arrays)?;
         }
+        self.stand_in(plan, &whose, &mut work, &mut bound, &mut arrays).await?;
         self.shield(plan, &whose, &work, &mut bound, &mut arrays).await?;
         for (slot, array) in bound.iter_mut().zip(arrays) {
             if let Some(array) = array {
@@ -377,15 +379,7 @@ impl Session {
             })?
         };
         for (w, stored) in work.iter().zip(stored) {
-            let param = &plan.params[w.param];
-            match &mut arrays[w.param] {
-                None => bound[w.param] = single(stored, param.type_oid),
-                Some(array) => {
-                    if let Some(slot) = array.get_mut(w.row) {
-                        *slot = Some(element(stored, param.type_oid));
-                    }
-                }
-            }
+            put(plan, w, stored, bound, arrays);
         }
         Ok(())
     }

@@ -64,6 +64,7 @@ impl<'s> Planner<'s> {
             }
         }
         self.write = Some(Write {
+            inserts: true,
             class: Arc::clone(&target.table.subject.class),
             rows: draft.rows,
             lookup: None,

@@ -113,6 +113,7 @@ impl<'s> Planner<'s> {
                 Whose::Found(_) => RowSubject { subject: SubjectSource::Found, when: None },
             };
             self.write = Some(Write {
+                inserts: false,
                 class: Arc::clone(&target.table.subject.class),
                 rows: vec![subject],
                 lookup: None,

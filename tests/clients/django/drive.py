@@ -252,6 +252,10 @@ def erased():
     listed = page(client.get("/admin/auth/user/"))
     assert "Lefèvre" not in listed and "lefevre" not in listed and "amelie.chef" in listed
     page(client.get("/admin/"))
+    # The account that is left is deleted like any other; the admin's log names nobody.
+    submitted(client.post(f"/admin/auth/user/{row.pk}/delete/", {"post": "yes"}))
+    assert not User.objects.filter(pk=row.pk).exists()
+    assert log_labels(row.pk, DELETE) == [""], log_labels(row.pk, DELETE)
     return {"users": User.objects.count()}
 
 
