@@ -5,11 +5,12 @@
 PROFILE ?= release
 CARGO   ?= cargo
 
-.PHONY: help demo test nightly bench relay http-bench deps deps-bench fmt lint clean
+.PHONY: help demo test test-clients nightly bench relay http-bench deps deps-bench fmt lint clean
 
 help:
 	@echo 'make demo    the whole story on throwaway data, in about a minute after the build'
 	@echo 'make test    every test, against real servers'
+	@echo 'make test-clients   larger applications (npm fetches a gigabyte once): Directus'
 	@echo 'make nightly ten thousand random schedules of faults (make test runs 500)'
 	@echo 'make bench   criterion benches, then the relay benches against pgbouncer, nginx and haproxy'
 	@echo 'make deps    installs what the build and the tests need (Debian, Ubuntu)'
@@ -21,6 +22,10 @@ demo: deps
 
 test: deps
 	$(CARGO) test --locked
+
+# Larger applications behind the gateway. Nothing of them is compiled; the first run fetches them.
+test-clients: deps
+	$(CARGO) test --locked --test applications
 
 # Ten thousand schedules with faults, in a release build: hours of a machine's night.
 nightly: deps
@@ -51,6 +56,7 @@ fmt:
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test applications -- -D warnings
 
 clean:
 	$(CARGO) clean

@@ -11,8 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const LATER: &[&str] = &["guard", "cache", "rewrite", "cors", "protected_since", "retention"];
-const LATER_ROUTE: &[&str] =
-    &["answer", "request", "graphql", "content_types", "protected_since", "retention", "host"];
+const LATER_ROUTE: &[&str] = &["answer", "request", "content_types", "protected_since", "retention", "host"];
 
 /// One `[[http]]` section.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +200,8 @@ fn one_route(at: usize, table: &DeTable<'_>, problems: &mut Problems) -> RawRout
         body: section.string("body", problems),
         links: section.strings("links", problems),
         location: section.boolean("location", problems),
+        parameters: section.has("parameters").then(|| section.strings("parameters", problems)),
+        graphql: section.boolean("graphql", problems),
         bounds: bounds(&mut section, problems),
     };
     section.finish(LATER_ROUTE, problems);
@@ -219,6 +220,7 @@ fn fields(section: &mut Section<'_>, problems: &mut Problems) -> Vec<RawPlace> {
                 subjects: Vec::new(),
                 class: None,
                 find: false,
+                operators: Vec::new(),
             }),
             DeValue::Table(table) => {
                 let mut inner = Section::new(format!("{what}: \"{}\"", entry.key), entry.at, table);
@@ -226,8 +228,9 @@ fn fields(section: &mut Section<'_>, problems: &mut Problems) -> Vec<RawPlace> {
                 let subjects = inner.strings("subject", problems);
                 let class = inner.string("class", problems);
                 let find = inner.boolean("find", problems).is_some_and(|find| find.value);
-                inner.finish(&["prefix", "list"], problems);
-                Some(RawPlace { at: entry.name(), field: field?, subjects, class, find })
+                let operators = inner.strings("operators", problems);
+                inner.finish(&[], problems);
+                Some(RawPlace { at: entry.name(), field: field?, subjects, class, find, operators })
             }
             other => problems.none(
                 entry.at,

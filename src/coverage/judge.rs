@@ -166,7 +166,9 @@ fn token(
     found: &mut Vec<Finding>,
 ) {
     let (serves, target) = match kind {
-        TokenKind::Text | TokenKind::Email => (matches!(column.base.as_str(), "text" | "varchar"), "text"),
+        TokenKind::Text | TokenKind::Email | TokenKind::Mailbox => {
+            (matches!(column.base.as_str(), "text" | "varchar"), "text")
+        }
         TokenKind::Uuid => (column.base == "uuid", "uuid"),
         TokenKind::Integer => (column.base == "int8", "bigint"),
     };

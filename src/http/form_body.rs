@@ -1,6 +1,7 @@
 //! Urlencoded forms on their way in (WHATWG URL §5).
 
 use super::json_body::Owners;
+use super::names;
 use super::person;
 use super::plan::Plan;
 use super::problem::Problem;
@@ -46,7 +47,7 @@ impl FormBody {
         let mut writes = Vec::new();
         let mut protected = Vec::new();
         for (_, name, text) in &pairs {
-            let place = self.plan.form.iter().find(|(known, _)| **known == **name).map(|(_, place)| *place);
+            let place = names::place(&self.plan.form, name)?;
             let known = place.and_then(|place| self.plan.places.get(usize::from(place)));
             protected.push(known.is_some() && !text.is_empty());
             let (Some(known), false) = (known, text.is_empty()) else { continue };

@@ -5,9 +5,10 @@ use super::exchange::UNTRUE;
 use super::json_body::Owners;
 use super::plan::Plan;
 use super::problem::Problem;
+use super::query::Query;
 use super::range::Wanted;
 use super::shield::{Shield, Whose, Write, stored_text};
-use super::target::{self, decode_form_exact, encode_query, encode_segment};
+use super::target::{self, encode_segment};
 use super::value;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request};
@@ -74,8 +75,6 @@ impl Types {
 enum Spot {
     /// A parameter of the path.
     Segment(usize),
-    /// The query's pair of that number.
-    Pair(usize),
     /// A header's value of that number.
     Header(HeaderName, usize),
 }
@@ -88,7 +87,8 @@ pub(super) async fn seal(
     shield: &Shield,
     owners: &Owners,
 ) -> Result<(), Problem> {
-    if plan.segments.is_empty() && plan.query.is_empty() && plan.headers.is_empty() {
+    let query = head.uri.query().filter(|_| plan.reads_query());
+    if plan.segments.is_empty() && query.is_none() && plan.headers.is_empty() {
         return Ok(());
     }
     let mut spots = Vec::new();
@@ -113,27 +113,11 @@ pub(super) async fn seal(
         let text = percent_decode_str(raw).decode_utf8().map_err(|_| Problem::path())?;
         add(Spot::Segment(*position), *place, &text, true)?;
     }
-    let query = head.uri.query().map(str::to_owned);
-    for (number, pair) in query.as_deref().unwrap_or_default().split('&').enumerate() {
-        if plan.query.is_empty() {
-            break;
-        }
-        let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decode_form_exact(name)
-            .ok_or_else(|| Problem::form("an escape in the query names no character"))?;
-        let Some((_, place)) = plan.query.iter().find(|(known, _)| **known == *name) else { continue };
-        let text = decode_form_exact(text)
-            .ok_or_else(|| Problem::form("an escape in the query names no character"))?;
-        if !text.is_empty() {
-            add(Spot::Pair(number), *place, &text, true)?;
-        }
-    }
     // A request that stores nothing compares.
     let compared = matches!(head.method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
     for (name, place) in &plan.headers {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { return Err(Problem::internal()) };
-        let values: Vec<HeaderValue> = head.headers.get_all(&name).iter().cloned().collect();
-        for (number, value) in values.iter().enumerate() {
+        for (number, value) in head.headers.get_all(&name).iter().enumerate() {
             let text =
                 std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::form("a header is not UTF-8"))?;
             if !text.is_empty() {
@@ -141,20 +125,14 @@ pub(super) async fn seal(
             }
         }
     }
-    let stored = shield.seal(&writes).await?;
+    let query = query.map(|raw| Query::read(plan, raw, shield, owners, &mut writes)).transpose()?;
+    let mut stored = shield.seal(&writes).await?.into_iter();
     let mut path = head.uri.path().to_owned();
-    let mut pairs: Vec<String> = query.iter().flat_map(|q| q.split('&').map(str::to_owned)).collect();
-    for (spot, stored) in spots.into_iter().zip(stored) {
-        let stored = stored_text(stored);
+    for spot in spots {
+        let stored = stored_text(stored.next().ok_or_else(Problem::internal)?);
         match spot {
             Spot::Segment(position) => {
                 path = target::with_segment(plan, &path, position, &encode_segment(&stored));
-            }
-            Spot::Pair(number) => {
-                if let Some(pair) = pairs.get_mut(number) {
-                    let name = pair.split_once('=').map_or(pair.as_str(), |(name, _)| name);
-                    *pair = format!("{name}={}", encode_query(&stored));
-                }
             }
             Spot::Header(name, number) => {
                 let mut values: Vec<HeaderValue> = head.headers.get_all(&name).iter().cloned().collect();
@@ -168,8 +146,12 @@ pub(super) async fn seal(
             }
         }
     }
+    let query = match query {
+        Some(query) => Some(query.rewrite(&mut stored)?),
+        None => head.uri.query().map(str::to_owned),
+    };
     let target = match query {
-        Some(_) => format!("{path}?{}", pairs.join("&")),
+        Some(query) => format!("{path}?{query}"),
         None => path,
     };
     retarget(&mut head.uri, &target)

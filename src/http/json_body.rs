@@ -1,5 +1,7 @@
 //! JSON on its way through: requests sealed, answers opened.
 
+use super::compare::{self, Piece};
+use super::graphql;
 use super::json::scan::{Settings, Wrong};
 use super::json::splice::{Edit, Splicer, Stop, Told};
 use super::json::text;
@@ -113,36 +115,107 @@ impl Sealing {
 
     async fn go(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
         let mut writes = Vec::new();
-        // By edit: whether something replaces it, and whether it is a number.
-        let mut kinds: Vec<Option<bool>> = Vec::new();
+        let mut kinds: Vec<Kind> = Vec::new();
         let mut last = None;
         for (edit, raw) in self.splicer.edits() {
-            let place = edit.place.ok_or_else(Problem::internal)?;
+            let Some(place) = edit.place else {
+                operation(raw)?;
+                kinds.push(Kind::Kept);
+                continue;
+            };
             let known = self.plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
             let field = self.shield.field(known.field);
+            if !known.operators.is_empty() && raw.first() == Some(&b'{') {
+                kinds.push(Kind::Compared(comparison(raw, place, &self.plan, &self.shield, &mut writes)?));
+                continue;
+            }
             let Some(value) = value::from_json(raw, field).map_err(|e| Problem::value(&field.name, e))?
             else {
-                kinds.push(None);
+                kinds.push(Kind::Kept);
                 continue;
             };
             let whose = match known.find {
                 true => Whose::Nobody,
                 false => whose(edit, place, &self.plan, &self.owners, &mut last)?,
             };
-            kinds.push(Some(raw.first() != Some(&b'"')));
+            kinds.push(Kind::Replaced { number: raw.first() != Some(&b'"') });
             writes.push(Write { field: known.field, whose, find: known.find, value });
         }
         let mut stored = self.shield.seal(&writes).await?.into_iter();
         let mut replacements = Vec::with_capacity(kinds.len());
-        for kind in kinds {
+        for (kind, (_, raw)) in kinds.into_iter().zip(self.splicer.edits()) {
+            let mut next = |number| stored.next().map(|stored| stored_json(&stored, number));
             replacements.push(match kind {
-                None => None,
-                Some(number) => Some(stored_json(&stored.next().ok_or_else(Problem::internal)?, number)),
+                Kind::Kept => None,
+                Kind::Replaced { number } => Some(next(number).ok_or_else(Problem::internal)?),
+                Kind::Compared(pieces) => Some(compared(raw, &pieces, next).ok_or_else(Problem::internal)?),
             });
         }
         self.splicer.splice(&replacements, out);
         Ok(())
     }
+}
+
+/// What becomes of a value.
+enum Kind {
+    Kept,
+    Replaced {
+        number: bool,
+    },
+    /// It is a comparison, whose identifiers are replaced.
+    Compared(Vec<Piece>),
+}
+
+/// Checks a member that holds a GraphQL operation.
+fn operation(raw: &[u8]) -> Result<(), Problem> {
+    match raw.first() {
+        Some(b'n') => Ok(()),
+        Some(b'"') => {
+            let text = text::decode(raw).ok_or_else(Problem::operation)?;
+            if graphql::is_free_of_values(&text) { Ok(()) } else { Err(Problem::operation()) }
+        }
+        _ => Err(Problem::operation()),
+    }
+}
+
+/// Adds the identifiers of a comparison to what is looked up; gives where they stand.
+pub(super) fn comparison(
+    raw: &[u8],
+    place: u16,
+    plan: &Plan,
+    shield: &Shield,
+    writes: &mut Vec<Write>,
+) -> Result<Vec<Piece>, Problem> {
+    let known = plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
+    let field = shield.field(known.field);
+    let mut pieces = compare::pieces(raw, &known.operators)?;
+    let mut kept = Vec::with_capacity(pieces.len());
+    for (range, number) in pieces.drain(..) {
+        let own = raw.get(range.clone()).ok_or_else(Problem::internal)?;
+        let value = value::from_json(own, field).map_err(|e| Problem::value(&field.name, e))?;
+        if let Some(value) = value {
+            writes.push(Write { field: known.field, whose: Whose::Nobody, find: true, value });
+            kept.push((range, number));
+        }
+    }
+    Ok(kept)
+}
+
+/// A comparison with its identifiers replaced, each by the next one.
+pub(super) fn compared(
+    raw: &[u8],
+    pieces: &[Piece],
+    mut next: impl FnMut(bool) -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(raw.len() + 32 * pieces.len());
+    let mut from = 0;
+    for (range, number) in pieces {
+        out.extend_from_slice(raw.get(from..range.start)?);
+        out.extend(next(*number)?);
+        from = range.end;
+    }
+    out.extend_from_slice(raw.get(from..)?);
+    Some(out)
 }
 
 impl Opening {

@@ -6,10 +6,12 @@
 
 mod answer;
 mod coding;
+mod compare;
 mod connection;
 pub(crate) mod exchange;
 mod form_body;
 mod forward;
+mod graphql;
 mod head;
 mod io;
 mod json;
@@ -20,10 +22,12 @@ mod media;
 mod metrics;
 mod multipart;
 mod multipart_body;
+mod names;
 mod person;
 mod plan;
 pub(crate) mod problem;
 mod pump;
+mod query;
 mod range;
 mod route;
 mod server;

@@ -4,6 +4,7 @@ use super::form_body::of_controls;
 use super::json_body::Owners;
 use super::media::MediaSealing;
 use super::multipart::{Event, Head, Parser};
+use super::names;
 use super::plan::{Place, Plan};
 use super::problem::Problem;
 use super::shield::{Shield, Whose, Write, stored_text};
@@ -70,8 +71,7 @@ impl MultipartBody {
     fn begin(&mut self, head: Head) -> Result<(), Problem> {
         self.part = Part::Plain;
         let Some(name) = head.name else { return Err(malformed()) };
-        let place =
-            self.plan.form.iter().find(|(known, _)| **known == *name).map(|(_, place)| usize::from(*place));
+        let place = names::place(&self.plan.form, &name)?.map(usize::from);
         if let Some(place) = place {
             let known = self.place(place)?;
             let field = self.shield.field(known.field);

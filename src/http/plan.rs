@@ -3,7 +3,7 @@
 use super::json::splice::Layout;
 use super::json::tree::{Leaf, Tree};
 use crate::ids::FieldId;
-use crate::policy::model::{Pointer, Route, RouteOwner, RouteSubject, Segment, Spot};
+use crate::policy::model::{Pointer, Route, RouteOwner, RouteSubject, Segment, Spot, Step};
 use std::sync::Arc;
 
 /// A route, ready to be applied.
@@ -31,6 +31,12 @@ pub(super) struct Plan {
     pub(super) created_location: bool,
     pub(super) form: Vec<(Arc<str>, u16)>,
     pub(super) query: Vec<(Arc<str>, u16)>,
+    /// Query parameters that hold JSON, and what is declared in it.
+    pub(super) filters: Vec<(Arc<str>, Arc<Layout>)>,
+    /// Query parameters that may pass; all unless given.
+    pub(super) parameters: Option<Vec<Arc<str>>>,
+    /// Operations come as text, which must hold no values.
+    pub(super) graphql: bool,
     /// Which parameter of the path.
     pub(super) segments: Vec<(usize, u16)>,
     pub(super) headers: Vec<(Arc<str>, u16)>,
@@ -50,6 +56,8 @@ pub(super) struct Place {
     pub(super) owner: usize,
     /// Compared with, never stored.
     pub(super) find: bool,
+    /// How a comparison is written.
+    pub(super) operators: Vec<Arc<str>>,
 }
 
 impl Plan {
@@ -80,13 +88,19 @@ impl Plan {
         let places = route
             .places
             .iter()
-            .map(|place| Place { field: place.field, owner: number(&place.owner), find: place.find })
+            .map(|place| Place {
+                field: place.field,
+                owner: number(&place.owner),
+                find: place.find,
+                operators: place.operators.clone(),
+            })
             .collect();
         let body = route.body.as_ref().map(|body| (body.field, number(&body.owner)));
         let mut answer = Builder::default();
         let mut request = Builder::default();
         let (mut form, mut query, mut segments, mut headers) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut filters: Vec<(Arc<str>, Builder)> = Vec::new();
         let mut created_location = false;
         for (number, place) in route.places.iter().enumerate() {
             let number = u16::try_from(number).unwrap_or(u16::MAX);
@@ -100,6 +114,16 @@ impl Plan {
                 }
                 Spot::Form(name) => form.push((name.clone(), number)),
                 Spot::Query(name) => query.push((name.clone(), number)),
+                Spot::Filter(name, pointer) => {
+                    let at = match filters.iter().position(|(known, _)| known == name) {
+                        Some(at) => at,
+                        None => {
+                            filters.push((name.clone(), Builder::default()));
+                            filters.len() - 1
+                        }
+                    };
+                    filters[at].1.place(number, pointer, &place.owner, false);
+                }
                 Spot::Path(name) => {
                     let position = params.iter().position(|p| **p == **name);
                     segments.extend(position.map(|position| (position, number)));
@@ -108,7 +132,10 @@ impl Plan {
             }
         }
         for link in &route.links {
-            answer.tree.add(link, Leaf::Link);
+            answer.tree.add(link, Leaf::Text);
+        }
+        if route.graphql {
+            request.tree.add(&Pointer(vec![Step::Key("query".into())]), Leaf::Text);
         }
         let (mut created, mut created_many) = (None, false);
         for source in owners.iter().flat_map(|owner| &owner.sources) {
@@ -134,6 +161,9 @@ impl Plan {
             created_location,
             form,
             query,
+            filters: filters.into_iter().map(|(name, builder)| (name, builder.layout())).collect(),
+            parameters: route.parameters.clone(),
+            graphql: route.graphql,
             segments,
             headers,
             body,
@@ -142,6 +172,21 @@ impl Plan {
             depth: usize::from(route.depth),
             item_bytes: route.item_bytes as usize,
         }
+    }
+
+    /// Whether something of a query is looked at.
+    pub(super) fn reads_query(&self) -> bool {
+        !self.query.is_empty() || !self.filters.is_empty() || self.parameters.is_some() || self.graphql
+    }
+
+    /// Whether an undeclared query parameter may pass.
+    pub(super) fn lets_pass(&self, name: &str) -> bool {
+        let Some(listed) = &self.parameters else { return true };
+        let subject = |owner: &RouteOwner| {
+            owner.sources.iter().any(|source| matches!(source, RouteSubject::Query(own) if **own == *name))
+        };
+        let base = name.split('[').next().unwrap_or_default();
+        listed.iter().any(|known| **known == *base) || self.owners.iter().any(subject)
     }
 
     /// Whether a request's JSON body holds anything declared.

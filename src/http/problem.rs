@@ -306,6 +306,46 @@ impl Problem {
         )
     }
 
+    /// A parameter or control in another spelling than the declared one.
+    pub(super) fn spelling() -> Self {
+        Self::refused(
+            "body-spelling",
+            "A name is spelled in two ways",
+            "some services take the name of a parameter or control for one that the policy declares, others don't",
+            "spell it as the policy does, or declare that spelling too",
+        )
+    }
+
+    /// A query parameter that the route doesn't let pass.
+    pub(super) fn parameter() -> Self {
+        Self::refused(
+            "parameter",
+            "A query parameter is not declared",
+            "the route lists the parameters that may pass, and the request has another one",
+            "leave it out, or list it in the route's `parameters` if no personal value ever stands in it",
+        )
+    }
+
+    /// A comparison that isn't understood.
+    pub(super) fn comparison() -> Self {
+        Self::refused(
+            "comparison",
+            "The comparison is not understood",
+            "an identifier is compared in a way that the route's `operators` don't name",
+            "compare with one of the declared operators: a token can be told equal or not, nothing else",
+        )
+    }
+
+    /// A GraphQL operation with values in its text.
+    pub(super) fn operation() -> Self {
+        Self::refused(
+            "graphql-values",
+            "The operation's text holds values",
+            "strings and numbers in the text of a GraphQL operation can't be protected",
+            "send them as variables: query($email: String!) { people(email: $email) { id } }",
+        )
+    }
+
     /// An answer on a declared route that can't be read.
     pub(super) fn answer(detail: impl Into<String>) -> Self {
         Self::new(

@@ -135,13 +135,14 @@ fn pseudonym(field: &RawField, ty: Option<Declared>, problems: &mut Problems) ->
         Some(kind) => Some(match kind.value.as_str() {
             "text" => TokenKind::Text,
             "email" => TokenKind::Email,
+            "mailbox" => TokenKind::Mailbox,
             "uuid" => TokenKind::Uuid,
             "integer" => TokenKind::Integer,
             other => {
                 let hint = suggest_or(
                     other,
-                    &["text", "email", "uuid", "integer"],
-                    "; it is text, email, uuid or integer",
+                    &["text", "email", "mailbox", "uuid", "integer"],
+                    "; it is text, email, mailbox, uuid or integer",
                 );
                 return problems.none(kind.at, format!("field \"{name}\": unknown kind \"{other}\"{hint}"));
             }
@@ -169,14 +170,18 @@ fn pseudonym(field: &RawField, ty: Option<Declared>, problems: &mut Problems) ->
 fn shape(kind: Option<TokenKind>, ty: Option<Declared>) -> Result<(TokenKind, Declared), String> {
     Ok(match (kind, ty) {
         (None, None) => (TokenKind::Text, Declared::Text),
-        (Some(kind @ (TokenKind::Text | TokenKind::Email)), None) => (kind, Declared::Text),
+        (Some(kind @ (TokenKind::Text | TokenKind::Email | TokenKind::Mailbox)), None) => {
+            (kind, Declared::Text)
+        }
         (Some(TokenKind::Uuid), None) | (None | Some(TokenKind::Uuid), Some(Declared::Uuid)) => {
             (TokenKind::Uuid, Declared::Uuid)
         }
         (Some(TokenKind::Integer), None) | (None | Some(TokenKind::Integer), Some(Declared::Bigint)) => {
             (TokenKind::Integer, Declared::Bigint)
         }
-        (kind @ (None | Some(TokenKind::Text | TokenKind::Email)), Some(ty)) if ty.is_text() => {
+        (kind @ (None | Some(TokenKind::Text | TokenKind::Email | TokenKind::Mailbox)), Some(ty))
+            if ty.is_text() =>
+        {
             (kind.unwrap_or(TokenKind::Text), ty)
         }
         (None | Some(TokenKind::Integer), Some(Declared::Integer)) => {
@@ -187,7 +192,7 @@ fn shape(kind: Option<TokenKind>, ty: Option<Declared>) -> Result<(TokenKind, De
         }
         (Some(kind), Some(ty)) => {
             let fits = match kind {
-                TokenKind::Text | TokenKind::Email => "text or varchar",
+                TokenKind::Text | TokenKind::Email | TokenKind::Mailbox => "text or varchar",
                 TokenKind::Uuid => "uuid",
                 TokenKind::Integer => "bigint",
             };

@@ -73,11 +73,13 @@ fn route_fact(policy: &Policy, route: &Route) -> serde_json::Value {
                 Spot::Json(pointer) => format!("json:{pointer}"),
                 Spot::Form(name) => format!("form:{name}"),
                 Spot::Query(name) => format!("query:{name}"),
+                Spot::Filter(name, pointer) => format!("query:{name}#{pointer}"),
                 Spot::Path(name) => format!("path:{name}"),
                 Spot::Header(name) => format!("header:{name}"),
             };
-            serde_json::json!([spot, field_fact(policy, place.field), owner_fact(&place.owner), place.find])
-                .to_string()
+            let operators: Vec<&str> = place.operators.iter().map(|operator| &**operator).collect();
+            let (field, owner) = (field_fact(policy, place.field), owner_fact(&place.owner));
+            serde_json::json!([spot, field, owner, place.find, operators]).to_string()
         })
         .collect();
     places.sort();
@@ -87,6 +89,8 @@ fn route_fact(policy: &Policy, route: &Route) -> serde_json::Value {
         .map(|body| serde_json::json!([field_fact(policy, body.field), owner_fact(&body.owner)]));
     let mut links: Vec<String> = route.links.iter().map(ToString::to_string).collect();
     links.sort();
+    let parameters: Option<Vec<&str>> =
+        route.parameters.as_ref().map(|names| names.iter().map(|name| &**name).collect());
     serde_json::json!([
         &*route.path,
         methods,
@@ -94,6 +98,8 @@ fn route_fact(policy: &Policy, route: &Route) -> serde_json::Value {
         body,
         links,
         route.location,
+        parameters,
+        route.graphql,
         route.depth,
         route.item_bytes
     ])
@@ -154,6 +160,7 @@ impl TokenKind {
         match self {
             Self::Text => "text",
             Self::Email => "email",
+            Self::Mailbox => "mailbox",
             Self::Uuid => "uuid",
             Self::Integer => "integer",
         }

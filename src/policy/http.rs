@@ -81,6 +81,11 @@ impl Routes<'_> {
             body,
             links,
             location: raw.location.as_ref().is_some_and(|on| on.value),
+            parameters: raw
+                .parameters
+                .as_ref()
+                .map(|names| names.iter().map(|name| Arc::from(name.value.as_str())).collect()),
+            graphql: raw.graphql.as_ref().is_some_and(|on| on.value),
             depth: depth.unwrap_or(DEPTH),
             item_bytes: raw.bounds.item_bytes.or(section.bounds.item_bytes).unwrap_or(ITEM_BYTES),
         })
@@ -88,12 +93,14 @@ impl Routes<'_> {
 
     fn place(&mut self, frame: &Frame<'_>, raw: &RawPlace, problems: &mut Problems) -> Option<RoutePlace> {
         let path = frame.path;
-        let spot = spot(&raw.at, frame, problems)?;
+        let spot = spot(raw, frame, problems)?;
         let (own, class) = match raw.subjects.is_empty() {
             true => (&frame.route.subjects, frame.route.class.as_ref()),
             false => (&raw.subjects, raw.class.as_ref().or(frame.route.class.as_ref())),
         };
         let base = if let Spot::Json(pointer) = &spot { Some(pointer) } else { None };
+        // What is compared with is nobody's.
+        let own: &[_] = if raw.find { &[] } else { own };
         let owner = self.owner(frame, own, class, base, problems);
         let field = self.field(frame, &raw.field, problems)?;
         let known = &self.fields[usize::from(field.0)];
@@ -113,6 +120,13 @@ impl Routes<'_> {
                 );
             }
             Spot::Path(_) => (true, false),
+            Spot::Filter(..) if !token => {
+                return problems.none(
+                    raw.at.at,
+                    format!("route \"{path}\": a filter compares, and \"{}\" is encrypted: no two seals are equal", known.name),
+                );
+            }
+            Spot::Filter(..) => (true, false),
             Spot::Query(_) => (token, !token),
             Spot::Header(_) | Spot::Json(_) | Spot::Form(_) => (raw.find, !raw.find),
         };
@@ -124,7 +138,8 @@ impl Routes<'_> {
                 ),
             );
         }
-        Some(RoutePlace { spot, field, owner, find: compared })
+        let operators = operators(raw, &spot, compared, frame, problems)?;
+        Some(RoutePlace { spot, field, owner, find: compared, operators })
     }
 
     fn body(&mut self, frame: &Frame<'_>, raw: &At<String>, problems: &mut Problems) -> Option<RouteBody> {
@@ -232,10 +247,30 @@ impl Routes<'_> {
                 problems.add(at, format!("route \"{path}\": a place is declared twice"));
             }
         }
+        let operation = Pointer(vec![Step::Key("query".into())]);
         let mut tree: Vec<(&Pointer, bool)> = Vec::new();
+        if frame.route.graphql.as_ref().is_some_and(|on| on.value) {
+            tree.push((&operation, true));
+        }
+        let mut filters: Vec<(&str, Vec<(&Pointer, bool)>)> = Vec::new();
         for place in places {
-            if let Spot::Json(pointer) = &place.spot {
-                tree.push((pointer, true));
+            match &place.spot {
+                Spot::Json(pointer) => tree.push((pointer, true)),
+                Spot::Filter(name, pointer) => {
+                    match filters.iter_mut().find(|(known, _)| *known == &**name) {
+                        Some((_, all)) => all.push((pointer, true)),
+                        None => filters.push((name, vec![(pointer, true)])),
+                    }
+                }
+                Spot::Query(name)
+                    if places.iter().any(|p| matches!(&p.spot, Spot::Filter(other, _) if other == name)) =>
+                {
+                    problems.add(
+                        at,
+                        format!("route \"{path}\": \"query:{name}\" is a value and holds JSON (#) at once"),
+                    );
+                }
+                _ => {}
             }
             for source in &place.owner.sources {
                 if let RouteSubject::Json(pointer) | RouteSubject::Response(pointer) = source
@@ -249,6 +284,9 @@ impl Routes<'_> {
             tree.push((link, true));
         }
         check_tree(at, path, &tree, problems);
+        for (_, filter) in &filters {
+            check_tree(at, path, filter, problems);
+        }
         problems.0.len() == before
     }
 }
@@ -267,6 +305,12 @@ fn check_tree(at: usize, path: &str, tree: &[(&Pointer, bool)], problems: &mut P
             let number =
                 |step: &Step| matches!(step, Step::Key(name) if name.bytes().all(|b| b.is_ascii_digit()));
             let (x, y) = (&a.0[common], &b.0[common]);
+            if *x == Step::Deep || *y == Step::Deep {
+                problems.add(
+                    at,
+                    format!("route \"{path}\": \"{a}\" and \"{b}\": what lies beside ** lies within it"),
+                );
+            }
             if (*x == Step::Each && number(y)) || (*y == Step::Each && number(x)) {
                 problems.add(
                     at,
@@ -378,9 +422,62 @@ fn segments(path: &At<String>, problems: &mut Problems) -> Option<Vec<Segment>> 
 
 fn pointer(text: &At<String>, frame: &Frame<'_>, problems: &mut Problems) -> Option<Pointer> {
     match Pointer::parse(&text.value) {
+        Ok(pointer) if pointer.is_deep() => {
+            let told = "** stands in places that are compared with (find = true, or query:…#…)";
+            problems.none(text.at, format!("route \"{}\": \"{pointer}\": {told}", frame.path))
+        }
         Ok(pointer) => Some(pointer),
         Err(message) => problems.none(text.at, format!("route \"{}\": {message}", frame.path)),
     }
+}
+
+/// A pointer to what is compared with: `**` may come before its last member.
+fn deep(text: &str, at: usize, frame: &Frame<'_>, problems: &mut Problems) -> Option<Pointer> {
+    let parsed = Pointer::parse(text);
+    let pointer = match parsed {
+        Ok(pointer) => pointer,
+        Err(message) => return problems.none(at, format!("route \"{}\": {message}", frame.path)),
+    };
+    let Some((last, before)) = pointer.0.split_last() else {
+        return problems
+            .none(at, format!("route \"{}\": a filter is compared member by member: name one", frame.path));
+    };
+    let good = match before.iter().position(|step| *step == Step::Deep) {
+        Some(deep) => deep + 1 == before.len() && matches!(last, Step::Key(_)),
+        None => *last != Step::Deep,
+    };
+    if !good {
+        return problems.none(
+            at,
+            format!(
+                "route \"{}\": \"{pointer}\": ** comes right before the last member, as in /**/email",
+                frame.path
+            ),
+        );
+    }
+    Some(pointer)
+}
+
+/// How a comparison is written.
+fn operators(
+    raw: &RawPlace,
+    spot: &Spot,
+    compared: bool,
+    frame: &Frame<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<Arc<str>>> {
+    let written = matches!(spot, Spot::Query(_) | Spot::Filter(..) | Spot::Json(_));
+    if !(raw.operators.is_empty() || compared && written) {
+        let place = &raw.at.value;
+        return problems.none(
+            raw.at.at,
+            format!("route \"{}\": \"{place}\" has `operators`, and is not compared with", frame.path),
+        );
+    }
+    if let Some(empty) = raw.operators.iter().find(|operator| operator.value.is_empty()) {
+        return problems.none(empty.at, format!("route \"{}\": an operator is empty", frame.path));
+    }
+    Some(raw.operators.iter().map(|operator| Arc::from(operator.value.as_str())).collect())
 }
 
 /// The header's name in lower case.
@@ -429,10 +526,15 @@ fn param(name: &str, at: usize, frame: &Frame<'_>, problems: &mut Problems) -> O
     problems.none(at, format!("route \"{}\": its path has no segment {{{name}}}{hint}", frame.path))
 }
 
-fn spot(raw: &At<String>, frame: &Frame<'_>, problems: &mut Problems) -> Option<Spot> {
+fn spot(place: &RawPlace, frame: &Frame<'_>, problems: &mut Problems) -> Option<Spot> {
+    let raw = &place.at;
     let At { at, value: text } = raw;
+    let member = |text: &str, problems: &mut Problems| match place.find {
+        true if !text.is_empty() => deep(text, *at, frame, problems).map(Spot::Json),
+        _ => pointer(&At { at: *at, value: text.to_owned() }, frame, problems).map(Spot::Json),
+    };
     if text.is_empty() || text.starts_with('/') {
-        return pointer(raw, frame, problems).map(Spot::Json);
+        return member(text, problems);
     }
     let Some((kind, name)) = text.split_once(':') else {
         return problems.none(*at, format!("route \"{}\": \"{text}\" is no place: write \"/{text}\" for a JSON member, or query:, path:, header:, form:", frame.path));
@@ -445,9 +547,16 @@ fn spot(raw: &At<String>, frame: &Frame<'_>, problems: &mut Problems) -> Option<
         Some(Arc::from(name))
     };
     match kind {
-        "json" => pointer(&At { at: *at, value: name.to_owned() }, frame, problems).map(Spot::Json),
+        "json" => member(name, problems),
         "form" => plain(name, problems).map(Spot::Form),
-        "query" => plain(name, problems).map(Spot::Query),
+        "query" => match name.split_once('#') {
+            None => plain(name, problems).map(Spot::Query),
+            Some((name, _)) if name.is_empty() || name.contains(['[', ']']) => problems.none(
+                *at,
+                format!("route \"{}\": \"{text}\": the parameter's own name stands before #, as in query:filter#/email", frame.path),
+            ),
+            Some((name, pointer)) => Some(Spot::Filter(name.into(), deep(pointer, *at, frame, problems)?)),
+        },
         "path" => param(name, *at, frame, problems).map(Spot::Path),
         "header" => header(name, *at, frame, problems).map(Spot::Header),
         other => {

@@ -39,6 +39,26 @@ fn a_route_is_compiled_with_its_places_and_sources() {
 }
 
 #[test]
+fn a_filter_is_compiled_with_its_operators_and_counts_in_the_hash() {
+    let of = |operators: &str, rest: &str| {
+        compiled(&route(&format!(
+            "path = \"/p\"\n{rest}\nfields = {{ \"query:filter#/**/email\" = {{ field = \"email\", operators = [{operators}] }} }}"
+        )))
+    };
+    let policy = of("\"_eq\"", "parameters = []");
+    let route = &policy.http[0][0];
+    assert!(
+        matches!(&route.places[0].spot, Spot::Filter(name, pointer) if &**name == "filter" && pointer.to_string() == "/**/email")
+    );
+    assert!(route.places[0].find && *route.places[0].operators == ["_eq".into()]);
+    assert_eq!(route.parameters.as_deref(), Some(&[][..]));
+    let other = hash(&policy);
+    assert_ne!(other, hash(&of("\"_eq\", \"_in\"", "parameters = []")));
+    assert_ne!(other, hash(&of("\"_eq\"", "")));
+    assert_ne!(other, hash(&of("\"_eq\"", "parameters = []\ngraphql = true")));
+}
+
+#[test]
 fn a_subject_is_sought_from_the_item_or_from_the_root() {
     for (place, subject, found) in [
         ("/phones/*/number", "json:/id", "/phones/*/id"),
@@ -105,6 +125,14 @@ fn each_mistake_is_told_with_what_would_be_right() {
         ("path = \"/p/{id}\"\nsubject = \"path:id\"\nbody = \"name\"".into(), "type = \"bytea\""),
         ("path = \"/p/{id}\"\nbody = \"photo\"".into(), "`body` needs a `subject`"),
         ("path = \"/p/{id}\"\nsubject = \"path:id\"\nbody = \"photo\"\nfields = { \"/x\" = \"name\" }".into(), "the whole body"),
+        ("path = \"/p\"\nsubject = \"json:/id\"\nfields = { \"/**/name\" = \"name\" }".into(), "compared with (find = true"),
+        ("path = \"/p\"\nfields = { \"/**/a/b\" = { field = \"email\", find = true } }".into(), "right before the last member"),
+        ("path = \"/p\"\nfields = { \"query:f#/name\" = \"name\" }".into(), "a filter compares"),
+        ("path = \"/p\"\nfields = { \"query:f[x]#/name\" = \"email\" }".into(), "own name stands before #"),
+        ("path = \"/p\"\nfields = { \"query:f#/**/a\" = \"email\", \"query:f#/b\" = \"email\" }".into(), "lies within it"),
+        ("path = \"/p\"\nfields = { \"query:f#/a\" = \"email\", \"query:f\" = \"email\" }".into(), "holds JSON (#) at once"),
+        ("path = \"/p\"\nsubject = \"json:/id\"\nfields = { \"/name\" = { field = \"name\", operators = [\"_eq\"] } }".into(), "is not compared with"),
+        ("path = \"/p\"\ngraphql = true\nfields = { \"/query\" = { field = \"email\", find = true } }".into(), "one place"),
         (format!("path = \"/p\"\nclas = \"x\"\n{json}"), "did you mean \"class\"?"),
         (format!("path = \"/p\"\ndepth = 0\n{json}"), "from 1 to 10000"),
     ] {

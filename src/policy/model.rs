@@ -82,6 +82,8 @@ pub enum TokenKind {
     Text,
     /// `psn_…@p.invalid`: an e-mail column.
     Email,
+    /// `psn_…@p.example.com`: the same, where addresses are held against the list of top-level domains.
+    Mailbox,
     /// A random (version 4) UUID.
     Uuid,
     /// A positive 63-bit integer.
@@ -202,6 +204,10 @@ pub struct Route {
     pub links: Vec<Pointer>,
     /// Whether the address in an answer's `Location` is turned around.
     pub location: bool,
+    /// Query parameters that may pass undeclared; `None`: all.
+    pub parameters: Option<Vec<Arc<str>>>,
+    /// Requests are GraphQL: their operation's text (`query`) must hold no values.
+    pub graphql: bool,
     /// How deep JSON may nest.
     pub depth: u16,
     /// Bytes of JSON that are held until the person they are about is known.
@@ -230,6 +236,9 @@ pub struct RoutePlace {
     pub owner: RouteOwner,
     /// Compared with, never stored.
     pub find: bool,
+    /// How a comparison is written: members of an object that the value may be (`_eq`), or what a parameter begins
+    /// with (`eq.`).
+    pub operators: Vec<Arc<str>>,
 }
 
 /// A whole body as one field.
@@ -287,13 +296,15 @@ pub enum Spot {
     Form(Arc<str>),
     /// A query parameter.
     Query(Arc<str>),
+    /// A member of the JSON that a query parameter holds, however that is spelled (`filter={…}`, `filter[a][b]=…`).
+    Filter(Arc<str>, Pointer),
     /// A segment of the path.
     Path(Arc<str>),
     /// A header (lower case).
     Header(Arc<str>),
 }
 
-/// A JSON pointer (RFC 6901) with `*` for every item of an array.
+/// A JSON pointer (RFC 6901) with `*` for every item of an array, and `**` for any depth.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pointer(pub Vec<Step>);
 
@@ -304,4 +315,6 @@ pub enum Step {
     Key(Arc<str>),
     /// `*`: every item of an array.
     Each,
+    /// `**`: any number of members and items.
+    Deep,
 }

@@ -1,10 +1,10 @@
-//! JSON pointers as the policy writes them: RFC 6901, and `*` for every item of an array.
+//! JSON pointers as the policy writes them: RFC 6901, with `*` for every item of an array and `**` for any depth.
 
 use super::model::{Pointer, Step};
 use std::fmt;
 
 impl Pointer {
-    /// Reads a pointer. `*` alone is every item; a member of that name is written `~2`.
+    /// Reads a pointer. `*` alone is every item, `**` any depth; members of those names are written `~2` and `~2~2`.
     ///
     /// # Errors
     /// A sentence saying what is expected.
@@ -23,6 +23,11 @@ impl Pointer {
         self.0.iter().filter(|step| **step == Step::Each).count()
     }
 
+    /// Whether it reaches any depth.
+    pub fn is_deep(&self) -> bool {
+        self.0.contains(&Step::Deep)
+    }
+
     /// The steps up to and with its last `*`: the item that it stands in.
     pub fn item(&self) -> &[Step] {
         let end = self.0.iter().rposition(|step| *step == Step::Each).map_or(0, |at| at + 1);
@@ -31,8 +36,10 @@ impl Pointer {
 }
 
 fn step(text: &str, part: &str) -> Result<Step, String> {
-    if part == "*" {
-        return Ok(Step::Each);
+    match part {
+        "*" => return Ok(Step::Each),
+        "**" => return Ok(Step::Deep),
+        _ => {}
     }
     let mut name = String::with_capacity(part.len());
     let mut chars = part.chars();
@@ -60,7 +67,10 @@ impl fmt::Display for Pointer {
         for step in &self.0 {
             match step {
                 Step::Each => f.write_str("/*")?,
-                Step::Key(name) if &**name == "*" => f.write_str("/~2")?,
+                Step::Deep => f.write_str("/**")?,
+                Step::Key(name) if matches!(&**name, "*" | "**") => {
+                    write!(f, "/{}", name.replace('*', "~2"))?;
+                }
                 Step::Key(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1"))?,
             }
         }
@@ -74,7 +84,9 @@ mod tests {
 
     #[test]
     fn a_pointer_is_read_and_printed_as_it_was_written() {
-        for text in ["", "/", "/email", "/*/email", "/data/*/a~1b/~0", "/~2", "/a*b", "/0/x"] {
+        for text in
+            ["", "/", "/email", "/*/email", "/data/*/a~1b/~0", "/~2", "/~2~2", "/**/x", "/a*b", "/0/x"]
+        {
             assert_eq!(Pointer::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Pointer::parse("/a~1b/*").unwrap().0, [Step::Key("a/b".into()), Step::Each]);

@@ -147,6 +147,10 @@ pub struct RawRoute {
     pub links: Vec<At<String>>,
     /// `location`: whether that header's address is turned around.
     pub location: Option<At<bool>>,
+    /// `parameters`: query parameters that may pass; `None`: all.
+    pub parameters: Option<Vec<At<String>>>,
+    /// `graphql`: whether the operation's text must hold no values.
+    pub graphql: Option<At<bool>>,
     /// `depth` and `item_bytes`.
     pub bounds: RawBounds,
 }
@@ -164,4 +168,6 @@ pub struct RawPlace {
     pub class: Option<At<String>>,
     /// Compared with, never stored: an unknown identifier finds nobody.
     pub find: bool,
+    /// `operators`: how a comparison is written.
+    pub operators: Vec<At<String>>,
 }

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | text | `psn_` and 26 characters of `a–z2–7` | 130 |
 //! | email | `psn_`, the same 26 characters, `@p.invalid` (RFC 2606 §2: never delivered) | 130 |
+//! | mailbox | the same, `@p.example.com` (RFC 2606 §3) | 130 |
 //! | uuid | a version 4 UUID, lower case with hyphens (RFC 9562 §5.4) | 122 |
 //! | integer | decimal, 1 to 2^63 - 1 | 63 |
 //!

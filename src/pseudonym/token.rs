@@ -7,7 +7,10 @@ use std::fmt;
 use uuid::{Builder, Uuid, Variant, Version};
 
 const PREFIX: &str = "psn_";
+/// RFC 2606 §2: nothing is ever delivered there.
 const SUFFIX: &str = "@p.invalid";
+/// RFC 2606 §3: nor there, and it ends in a top-level domain that exists.
+const MAILBOX: &str = "@p.example.com";
 /// RFC 4648 §6 in lower case: no 0, 1, 8, 9 to be misread.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// 26 × 5 = 130 bits.
@@ -35,6 +38,7 @@ impl Token {
         let text = match kind {
             TokenKind::Text => body(String::from(PREFIX)),
             TokenKind::Email => body(String::from(PREFIX)) + SUFFIX,
+            TokenKind::Mailbox => body(String::from(PREFIX)) + MAILBOX,
             TokenKind::Uuid => Builder::from_random_bytes(random()).into_uuid().hyphenated().to_string(),
             TokenKind::Integer => positive().to_string(),
         };
@@ -45,9 +49,8 @@ impl Token {
     pub fn parse(kind: TokenKind, text: &str) -> Result<Self, TokenError> {
         let valid = match kind {
             TokenKind::Text => text.strip_prefix(PREFIX).is_some_and(is_body),
-            TokenKind::Email => {
-                text.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX)).is_some_and(is_body)
-            }
+            TokenKind::Email => is_address(text, SUFFIX),
+            TokenKind::Mailbox => is_address(text, MAILBOX),
             TokenKind::Uuid => is_uuid(text),
             TokenKind::Integer => is_positive(text),
         };
@@ -77,6 +80,7 @@ pub const fn max_token_len(kind: TokenKind) -> usize {
     match kind {
         TokenKind::Text => PREFIX.len() + RANDOM,
         TokenKind::Email => PREFIX.len() + RANDOM + SUFFIX.len(),
+        TokenKind::Mailbox => PREFIX.len() + RANDOM + MAILBOX.len(),
         TokenKind::Uuid => 36,
         TokenKind::Integer => 19,
     }
@@ -90,6 +94,10 @@ fn body(mut text: String) -> String {
 
 fn is_body(text: &str) -> bool {
     text.len() == RANDOM && text.bytes().all(|byte| ALPHABET.contains(&byte))
+}
+
+fn is_address(text: &str, suffix: &str) -> bool {
+    text.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(suffix)).is_some_and(is_body)
 }
 
 /// 1 to 2^63 - 1, each equally likely.
@@ -119,7 +127,8 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    const KINDS: [TokenKind; 4] = [TokenKind::Text, TokenKind::Email, TokenKind::Uuid, TokenKind::Integer];
+    const KINDS: [TokenKind; 5] =
+        [TokenKind::Text, TokenKind::Email, TokenKind::Mailbox, TokenKind::Uuid, TokenKind::Integer];
 
     fn accepts(kind: TokenKind, text: &str) -> bool {
         Token::parse(kind, text).is_ok()
@@ -170,6 +179,7 @@ mod tests {
         let body = "a".repeat(26);
         assert!(accepts(TokenKind::Text, &format!("psn_{body}")));
         assert!(accepts(TokenKind::Email, &format!("psn_{body}@p.invalid")));
+        assert!(accepts(TokenKind::Mailbox, &format!("psn_{body}@p.example.com")));
         for text in [
             String::new(),
             "psn_".into(),
@@ -183,9 +193,12 @@ mod tests {
             format!("psn_{body} "),
             format!("psn_{body}@P.invalid"),
             format!("psn_{body}@p.invalid."),
+            format!("psn_{body}@p.example.com."),
+            format!("psn_{body}@example.com"),
         ] {
             assert!(!accepts(TokenKind::Text, &text), "{text}");
             assert!(!accepts(TokenKind::Email, &text), "{text}");
+            assert!(!accepts(TokenKind::Mailbox, &text), "{text}");
         }
     }
 

@@ -59,7 +59,7 @@ struct Service {
 
 impl Service {
     fn start() -> Self {
-        let modules = modules("json-server", &["json-server@0.17.4"]);
+        let modules = modules("json-server", &[("json-server", "0.17.4")]);
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("db.json"), "{\"people\": [], \"news\": []}").unwrap();
         let port = free_port();

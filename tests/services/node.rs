@@ -6,19 +6,29 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
-/// A directory in which these packages (`name@version`) are installed.
-pub fn modules(name: &str, packages: &[&str]) -> PathBuf {
+/// A directory in which these packages (name, version) are installed.
+pub fn modules(name: &str, packages: &[(&str, &str)]) -> PathBuf {
+    install(name, &serde_json::json!({"private": true, "dependencies": dependencies(packages)}), &[])
+}
+
+/// Packages as a manifest names them.
+pub fn dependencies(packages: &[(&str, &str)]) -> serde_json::Value {
+    packages.iter().map(|(name, version)| ((*name).to_owned(), serde_json::Value::from(*version))).collect()
+}
+
+/// A directory in which what `manifest` (a package.json) asks for is installed, with more options for npm.
+pub fn install(name: &str, manifest: &serde_json::Value, options: &[&str]) -> PathBuf {
     static MAKING: Mutex<()> = Mutex::new(());
     let _one = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let digest = hex::encode(Sha256::digest(packages.join(" ")));
+    let digest = hex::encode(Sha256::digest(manifest.to_string()));
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", &digest[..16]));
     if kept.join("complete").exists() {
         return kept;
     }
     fs::create_dir_all(&kept).unwrap();
-    fs::write(kept.join("package.json"), "{\"private\": true}").unwrap();
+    fs::write(kept.join("package.json"), manifest.to_string()).unwrap();
     let mut npm = Command::new("npm");
-    npm.current_dir(&kept).args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).args(packages);
+    npm.current_dir(&kept).args(["install", "--no-audit", "--no-fund", "--loglevel=error"]).args(options);
     let out = npm.output().expect("npm is installed (`make deps`)");
     assert!(out.status.success(), "npm: {}", String::from_utf8_lossy(&out.stderr));
     fs::write(kept.join("complete"), "").unwrap();

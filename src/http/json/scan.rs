@@ -404,7 +404,7 @@ impl Scanner {
                     self.within = Some(self.stack.len());
                 }
             } else if known.inner() && self.settings.exact {
-                let fits = if array { known.each.is_some() || known.numbers } else { !known.keys.is_empty() };
+                let fits = if array { known.items() } else { known.members() };
                 if !fits {
                     return Err(Wrong::Shape);
                 }
@@ -500,11 +500,10 @@ impl Scanner {
         } else {
             raw.get(1..raw.len() - 1).unwrap_or_default()
         };
+        self.node = node.other;
         if escaped && name.is_empty() && raw.len() > 2 {
-            self.node = NONE;
             return Ok(());
         }
-        self.node = NONE;
         for (number, (key, child)) in node.keys.iter().enumerate() {
             if key.len() != name.len() {
                 continue;

@@ -30,7 +30,7 @@ pub(in crate::http) enum Told {
 pub(in crate::http) struct Edit {
     pub(in crate::http) start: usize,
     pub(in crate::http) end: usize,
-    /// A place, or an address that is turned around.
+    /// A place; none where a text is looked at.
     pub(in crate::http) place: Option<u16>,
     pub(in crate::http) told: Told,
     /// The number of the outermost item that it stands in, or of the line.
@@ -244,7 +244,7 @@ impl Sink for At<'_> {
                 let item = found.number();
                 found.edits.push(Edit { start, end, place: Some(place), told, item });
             }
-            Leaf::Link => {
+            Leaf::Text => {
                 if found.open == found.edits.len() {
                     found.open += 1;
                 }

@@ -15,12 +15,12 @@ pub(in crate::http) enum Leaf {
     Place(u16),
     /// The subject of that number.
     Subject(u16),
-    /// An address that is turned around.
-    Link,
+    /// A text that is looked at: an address that is turned around, an operation that must hold no values.
+    Text,
 }
 
 /// One step further.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::http) struct Node {
     /// Members, at most 64.
     pub(in crate::http) keys: Vec<(Box<str>, NodeId)>,
@@ -28,9 +28,17 @@ pub(in crate::http) struct Node {
     pub(in crate::http) each: Option<NodeId>,
     /// Whether a key is a number, and so names an item as well.
     pub(in crate::http) numbers: bool,
+    /// Where every other member and item leads.
+    pub(in crate::http) other: NodeId,
     pub(in crate::http) leaf: Option<Leaf>,
     /// An item: subjects that are told in it end with it.
     pub(in crate::http) scope: bool,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { keys: Vec::new(), each: None, numbers: false, other: NONE, leaf: None, scope: false }
+    }
 }
 
 /// A route's places in bodies of one direction.
@@ -61,6 +69,11 @@ impl Tree {
         let fresh = self.nodes.len() as NodeId;
         let node = &mut self.nodes[at as usize];
         match step {
+            // Whatever isn't its last member leads back to it.
+            Step::Deep => {
+                node.other = at;
+                return at;
+            }
             Step::Each => {
                 if let Some(there) = node.each {
                     return there;
@@ -83,6 +96,24 @@ impl Tree {
         self.nodes.get(id as usize)
     }
 
+    /// The leaf on the way of these keys, and how many of them lead there; none where nothing is declared.
+    pub(in crate::http) fn walk(&self, keys: &[&str]) -> Option<(Leaf, usize)> {
+        let mut at = self.node(Self::ROOT)?;
+        for (taken, key) in keys.iter().enumerate() {
+            if let Some(leaf) = at.leaf {
+                return Some((leaf, taken));
+            }
+            let named = at.keys.iter().find(|(known, _)| **known == **key).map(|(_, id)| *id);
+            let item = || match key.is_empty() {
+                true => at.each,
+                false => index(key).map(|number| at.item(number)),
+            };
+            let next = named.or_else(item).unwrap_or(at.other);
+            at = self.node(next)?;
+        }
+        at.leaf.map(|leaf| (leaf, keys.len()))
+    }
+
     /// Whether nothing is declared.
     pub(in crate::http) fn is_empty(&self) -> bool {
         self.nodes.len() == 1 && self.nodes[0].leaf.is_none()
@@ -96,14 +127,24 @@ impl Node {
             return each;
         }
         if !self.numbers {
-            return NONE;
+            return self.other;
         }
-        self.keys.iter().find(|(key, _)| index(key) == Some(number)).map_or(NONE, |(_, id)| *id)
+        self.keys.iter().find(|(key, _)| index(key) == Some(number)).map_or(self.other, |(_, id)| *id)
+    }
+
+    /// Whether items are declared.
+    pub(in crate::http) fn items(&self) -> bool {
+        self.each.is_some() || self.numbers || self.other != NONE
+    }
+
+    /// Whether members are declared.
+    pub(in crate::http) fn members(&self) -> bool {
+        !self.keys.is_empty() || self.other != NONE
     }
 
     /// Whether something is declared further in.
     pub(in crate::http) fn inner(&self) -> bool {
-        self.each.is_some() || !self.keys.is_empty()
+        self.items() || self.members()
     }
 }
 
@@ -128,6 +169,17 @@ mod tests {
         let members = &tree.node(item).unwrap().keys;
         assert_eq!(members.len(), 2);
         assert_eq!(tree.node(members[1].1).unwrap().leaf, Some(Leaf::Subject(0)));
+    }
+
+    #[test]
+    fn a_place_at_any_depth_is_found_on_every_way() {
+        let mut tree = Tree::default();
+        tree.add(&Pointer::parse("/**/email").unwrap(), Leaf::Place(0));
+        let found = Some((Leaf::Place(0), 1));
+        assert_eq!(tree.walk(&["email"]), found);
+        assert_eq!(tree.walk(&["email", "_eq"]), found);
+        assert_eq!(tree.walk(&["_or", "0", "author", "email", "_in", "1"]), Some((Leaf::Place(0), 4)));
+        assert_eq!(tree.walk(&["_or", "0", "name"]), None);
     }
 
     #[test]

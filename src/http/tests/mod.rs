@@ -6,6 +6,7 @@ mod json;
 mod jwt;
 mod media;
 mod random;
+mod search;
 mod target;
 
 use super::exchange::{Body, BodyError, Exchange, Gate};
