@@ -51,6 +51,7 @@ fn table(oid: u32, name: &str, columns: &[(&str, u32)], foreign: Vec<ForeignKey>
         typmod: -1,
         not_null: true,
         generated: i == 0,
+        computed: false,
     };
     Arc::new(Relation {
         oid,

@@ -5,6 +5,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "pg/copy.rs"]
+mod copy;
 #[path = "pg/differential.rs"]
 mod differential;
 #[path = "pg/encodings.rs"]

@@ -152,6 +152,7 @@ fn world() -> (Policy, Vec<Table>, Catalog) {
         typmod: -1,
         not_null,
         generated: name == "id",
+        computed: false,
     };
     let people = Relation {
         oid: 1,

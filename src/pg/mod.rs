@@ -1,6 +1,7 @@
 //! The Postgres gateway.
 
 pub mod catalog;
+pub mod copy;
 pub mod export;
 mod metrics;
 pub mod net;

@@ -5,6 +5,7 @@
 //! parameters that are needed in more than one form, follow after them. The session always runs a
 //! [`Plan`] through the extended protocol, also when it came as a simple Query.
 
+use super::copy;
 use super::refusal::Refusal;
 use crate::clear::Clear;
 use crate::ids::FieldId;
@@ -63,6 +64,66 @@ pub struct Plan {
     pub keep: Option<Keep>,
     /// What the session makes of its RowDescription.
     pub described: Described,
+    /// It is a COPY.
+    pub copy: Option<Box<Copy>>,
+}
+
+/// A COPY from or to the client. Rows that go out have the plan's columns ([`Plan::outputs`], hidden ones last).
+#[derive(Debug)]
+pub struct Copy {
+    /// How its data reads.
+    pub options: copy::Options,
+    /// The text in pieces, each with the value that follows it as a constant: COPY has no parameters, and in
+    /// [`Plan::sql`] NULL stands for each.
+    pub pieces: Vec<(String, Option<u16>)>,
+    /// The values, of actions that need no subject.
+    pub values: Vec<Param>,
+    /// COPY FROM: what is made of its rows.
+    pub from: Option<CopyFrom>,
+}
+
+/// What is made of the rows of a COPY FROM.
+#[derive(Debug)]
+pub struct CopyFrom {
+    /// Schema and name of the table.
+    pub table: (Arc<str>, Arc<str>),
+    /// Names of the columns that the client sends, in order.
+    pub columns: Vec<Arc<str>>,
+    /// Its protected columns, ascending.
+    pub fields: Vec<CopyField>,
+    /// Whose each row is.
+    pub subject: CopySubject,
+    /// Name of the subject's column.
+    pub subject_column: Arc<str>,
+    /// Type OID of the subject's column.
+    pub subject_oid: u32,
+    /// Class of the subjects.
+    pub class: Arc<str>,
+    /// Where the table's subject has a `when`: the column that it tests (none: NULL in every row), its type
+    /// OID, and what it must equal.
+    pub when: Option<(Option<u16>, u32, WhenTest)>,
+}
+
+/// A protected column of a COPY FROM.
+#[derive(Debug)]
+pub struct CopyField {
+    /// Its position in a row.
+    pub column: u16,
+    /// What it holds.
+    pub field: FieldId,
+    /// Type OID of the column as stored.
+    pub stored_oid: u32,
+}
+
+/// Where the subject's id is found in a COPY FROM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopySubject {
+    /// In that column of the row.
+    Column(u16),
+    /// The database makes it: ids are drawn beforehand, and sent as one more column.
+    Drawn,
+    /// Nowhere: NULL in every row.
+    Nobody,
 }
 
 /// A RowDescription as the server sent it first, and as the client sees it: mostly it comes again.
@@ -93,6 +154,7 @@ impl Plan {
     pub fn stays_simple(&self) -> bool {
         self.params.is_empty()
             && self.write.is_none()
+            && self.copy.is_none()
             && (!self.modifies || self.outputs.is_empty())
             && !self.sql.trim_end().trim_end_matches(';').contains(';')
     }
@@ -107,6 +169,8 @@ impl Plan {
             && self.hidden == other.hidden
             && self.visible == other.visible
             && self.swallow_rows == other.swallow_rows
+            && self.copy.is_none()
+            && other.copy.is_none()
             && params(self) == params(other)
     }
 }

@@ -61,6 +61,7 @@ fn relations(rows: &[Row]) -> Option<HashMap<u32, Relation>> {
                 typmod: number(row, 10)?,
                 not_null: yes(row, 11),
                 generated: yes(row, 12),
+                computed: yes(row, 13),
             });
         }
     }

@@ -1,6 +1,7 @@
 //! The catalog: what the planner knows of each database, and how it is kept current.
 
 mod build;
+mod draw;
 pub mod model;
 mod plans;
 pub mod queries;
@@ -9,6 +10,7 @@ use crate::pg::net::connect::{Connector, describe};
 use crate::pg::sql::Filter;
 use crate::policy::model::Table;
 pub use build::{BuildError, Row};
+pub use draw::Ids;
 use hashbrown::HashMap;
 use model::Catalog;
 use parking_lot::{Mutex, RwLock};

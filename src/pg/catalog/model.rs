@@ -74,6 +74,8 @@ pub struct Column {
     pub not_null: bool,
     /// Identity, or a default, or a generation expression.
     pub generated: bool,
+    /// A generation expression: it is never written, and COPY leaves it out.
+    pub computed: bool,
 }
 
 /// A foreign key.

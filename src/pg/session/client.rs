@@ -1,5 +1,6 @@
 //! Messages of the client, in order: relayed, planned, or refused.
 
+use super::copy_in::CopyMessage;
 use super::encoding;
 use super::expect::{Context, Show, What};
 use super::failure::Failure;
@@ -50,7 +51,11 @@ impl Session {
         if self.client_rest > 0 {
             let n = self.client_rest.min(input.len());
             self.client_rest -= n;
-            if self.dropping {
+            if self.feeding {
+                let full = self.copy_in.as_mut().is_some_and(|copy| copy.feed(&input[..n]));
+                self.io.client.input.consume(n);
+                return Ok(if full { Next::Later(b'd', 0) } else { Next::Done });
+            } else if self.dropping {
                 self.io.client.input.consume(n);
             } else {
                 self.io.server.output.take_from(&mut self.io.client.input, n);
@@ -61,6 +66,11 @@ impl Session {
             return Ok(Next::Nothing);
         };
         let (tag, total) = (header.tag, header.total());
+        if (self.copy_in.is_some() || self.copy_over)
+            && let Some(next) = self.copy_now(tag, total)?
+        {
+            return Ok(next);
+        }
         if self.skipping && !matches!(tag, b'S' | b'X' | b'd' | b'c' | b'f') {
             // The server would pass these over too; values in them must not reach it.
             self.pass_over(total);
@@ -102,6 +112,27 @@ impl Session {
         Ok(if done { Next::Done } else { Next::Later(tag, total) })
     }
 
+    /// A message while a COPY of a protected table runs, or just ran; `None` for what is no part of it.
+    fn copy_now(&mut self, tag: u8, total: usize) -> Result<Option<Next>, End> {
+        let next = match self.copy_message(tag)? {
+            CopyMessage::No => return Ok(None),
+            CopyMessage::Data => {
+                self.feed_copy(total);
+                Next::Done
+            }
+            CopyMessage::Drop => {
+                self.pass_over(total);
+                Next::Done
+            }
+            CopyMessage::End if self.io.client.input.len() < total => {
+                self.io.client.input.reserve(total);
+                Next::Nothing
+            }
+            CopyMessage::End => Next::Later(tag, total),
+        };
+        Ok(Some(next))
+    }
+
     /// Messages that never wait.
     fn relay_or_note(&mut self, tag: u8, total: usize, needs_whole: bool) -> Result<(), End> {
         match tag {
@@ -136,6 +167,9 @@ impl Session {
             b'P' => self.parse(total).await,
             b'B' => self.bind(total).await,
             b'E' => self.execute(total).await,
+            b'd' => self.copy_rows(false).await,
+            b'c' => self.copy_done(total).await,
+            b'f' => self.copy_fail(total).await,
             _ => self.sync(total).await,
         }
     }
@@ -153,11 +187,13 @@ impl Session {
     pub(super) fn pass_over(&mut self, total: usize) {
         self.client_rest = total;
         self.dropping = true;
+        self.feeding = false;
     }
 
     /// Relays a message of which the client's next bytes are the beginning.
     pub(super) fn relay_client(&mut self, total: usize) {
         self.dropping = false;
+        self.feeding = false;
         self.client_rest = total;
     }
 
@@ -373,7 +409,8 @@ impl Session {
     }
 
     /// A statement that fails stands for the refused one; its error is replaced by ours.
-    fn refuse_query_with(&mut self, response: Vec<u8>) -> Result<(), End> {
+    pub(super) fn refuse_query_with(&mut self, response: Vec<u8>) -> Result<(), End> {
+        self.copy_over = true;
         self.io.server.output.append_with(super::run::failing_query);
         let units = self.units.take();
         let response = encoding::spoken(self.charset(), response);
@@ -385,6 +422,7 @@ impl Session {
 
     /// Refuses at this point of a pipeline: the server skips what follows up to Sync, and so do we.
     pub(super) fn refuse_extended(&mut self, response: Vec<u8>) -> Result<(), End> {
+        self.copy_over = true;
         self.io.server.output.append_with(super::run::failing_parse)?;
         let response = encoding::spoken(self.charset(), response);
         let context = Context { refusal: Some(response), ..Context::default() };

@@ -125,6 +125,11 @@ impl Expects {
         self.queue.front_mut()
     }
 
+    /// The answer that is due for a statement, the last of them.
+    pub(super) fn of_run(&mut self, run: &Arc<Running>) -> Option<&mut Expect> {
+        self.queue.iter_mut().rev().find(|e| e.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, run)))
+    }
+
     pub(super) fn pop(&mut self) -> Option<Expect> {
         self.queue.pop_front()
     }

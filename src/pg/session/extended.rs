@@ -248,7 +248,8 @@ impl Session {
         let Some(portal) = self.portals.get_mut(name) else { return Ok(self.pass_execute_now(total)) };
         let Prepared::Run { run, .. } = &portal.prepared else { return Ok(false) };
         let run = Arc::clone(run);
-        if portal.kept.is_some() || run.holds_rows() || !self.is_in_order(!run.plan.modifies) {
+        let copies = run.plan.copy.is_some();
+        if portal.kept.is_some() || run.holds_rows() || copies || !self.is_in_order(!run.plan.modifies) {
             return Ok(false);
         }
         let made = self.portals.get_mut(name).and_then(|portal| portal.made.take());

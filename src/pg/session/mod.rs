@@ -7,6 +7,8 @@
 //! further messages stay in the buffer.
 
 mod client;
+mod copy_in;
+mod copy_out;
 mod detail;
 mod encoding;
 mod expect;
@@ -157,6 +159,14 @@ pub(crate) struct Session {
     client_rest: usize,
     /// They are dropped, not relayed.
     dropping: bool,
+    /// They are data of a COPY.
+    feeding: bool,
+    /// A COPY FROM into a protected table that waits for data.
+    copy_in: Option<Box<copy_in::CopyIn>>,
+    /// The last one ended, or was refused: data that still comes is not for the server.
+    copy_over: bool,
+    /// A COPY TO of a protected table that runs.
+    copy_out: Option<Box<copy_out::CopyOut>>,
     server_rest: usize,
     units: Units,
     /// How many statements have had values protected.
@@ -256,6 +266,10 @@ impl Session {
             poisoned: false,
             client_rest: 0,
             dropping: false,
+            feeding: false,
+            copy_in: None,
+            copy_over: false,
+            copy_out: None,
             server_rest: 0,
             units: Units::default(),
             writes: 0,

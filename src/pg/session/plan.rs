@@ -88,6 +88,16 @@ impl Session {
             self.shared.metrics.refused(failure.anchor);
             return Ok(Decision::Refuse(Box::new(failure)));
         }
+        let copies = |p: &Planned| matches!(&p.verdict, Verdict::Run(plan) if plan.copy.is_some());
+        if planned.len() > 1 && planned.iter().any(copies) {
+            self.shared.metrics.refused("copy");
+            return Ok(Decision::Refuse(Box::new(Failure::new(
+                "0A000",
+                "copy",
+                "paravent: COPY of a protected table in one Query with other statements",
+                "send the COPY by itself",
+            ))));
+        }
         let mut after_ddl = false;
         for statement in &planned {
             if after_ddl && matches!(statement.verdict, Verdict::Run(_)) {

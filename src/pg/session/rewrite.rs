@@ -126,7 +126,8 @@ pub(super) fn error_for(
 ) -> Result<(), WireError> {
     let code = error::code(body)?;
     if let Some(refusal) = expect.context.as_ref().and_then(|c| c.refusal.as_ref()) {
-        let ours = code == Some(b"42703");
+        let copies = expect.run.as_ref().is_some_and(|run| run.plan.copy.is_some());
+        let ours = code == Some(if copies { b"57014" } else { b"42703" });
         out.extend_from_slice(if ours { refusal } else { frame });
         return Ok(());
     }
@@ -134,7 +135,7 @@ pub(super) fn error_for(
         out.extend_from_slice(frame);
         return Ok(());
     };
-    let too_narrow = code == Some(b"22001") && plan.write.is_some();
+    let too_narrow = code == Some(b"22001") && (plan.write.is_some() || plan.copy.is_some());
     error::rewrite(out, b'E', body, |kind, value| match kind {
         field::POSITION => match std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()) {
             Some(position) => Change::Replace(plan.splices.original(position).to_string().into_bytes()),

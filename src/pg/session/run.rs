@@ -130,9 +130,15 @@ impl Session {
         };
         let param_formats: Vec<Format> =
             bound.iter().enumerate().map(|(i, b)| b.format(i, message)).collect();
-        let statement = match run.plan.keep.as_ref().filter(|_| keep) {
-            Some(keep) => self.parse_keeping(run, &keep.sql)?,
-            None => message.statement,
+        let text = match self.copy_text(&run.plan).await {
+            Ok(text) => text,
+            Err(HiddenError::End(end)) => return Err(end),
+            Err(error) => return self.failed_extended(error).map(|()| false),
+        };
+        let statement = match (run.plan.keep.as_ref().filter(|_| keep), text) {
+            (Some(keep), _) => self.parse_keeping(run, &keep.sql)?,
+            (None, Some(text)) => self.parse_keeping(run, &text)?,
+            (None, None) => message.statement,
         };
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
             let mut writer = bind::BindWriter::begin(out, message.portal, statement, &param_formats)?;
@@ -164,6 +170,11 @@ impl Session {
         self.in_order(!plan.modifies).await?;
         if self.skipping {
             return Ok(());
+        }
+        match self.begin_copy(run, false).await {
+            Ok(()) => {}
+            Err(HiddenError::End(end)) => return Err(end),
+            Err(error) => return self.failed_extended(error),
         }
         let made = match self.portals.get_mut(portal) {
             Some(portal) => portal.made.take(),
@@ -354,6 +365,9 @@ impl Session {
 
     /// A simple Query of one planned statement.
     pub(super) async fn run_query(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
+        if plan.copy.is_some() {
+            return self.run_copy(plan).await;
+        }
         if plan.stays_simple() {
             return self.run_as_query(plan);
         }

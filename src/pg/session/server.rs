@@ -159,6 +159,7 @@ impl Session {
     fn inspect(&mut self, tag: u8, total: usize) -> Result<bool, End> {
         match tag {
             b'D' => return self.data_row(total),
+            b'H' | b'd' | b'c' if self.copies() => return self.copy_to(tag, total),
             b'T' | b't' if self.rewrites() => {
                 let frame = &self.io.server.input.bytes()[..total];
                 if let Some(front) = self.expects.front() {
@@ -194,8 +195,14 @@ impl Session {
                         self.units.put_back(context.units.take());
                     }
                 }
-                let frame = self.io.server.input.bytes()[..total].to_vec();
-                self.io.client.output.push(&frame);
+                if let Some(copy) = &mut self.copy_in {
+                    copy.begin();
+                }
+                let run = self.expects.front().and_then(|e| e.run.as_ref());
+                let from = run.and_then(|r| r.plan.copy.as_ref()?.from.as_ref());
+                let columns = from.and_then(|from| u16::try_from(from.columns.len()).ok());
+                let frame = &self.io.server.input.bytes()[..total];
+                self.io.client.output.append_with(|out| super::copy_out::response(frame, columns, out));
             }
             _ => {
                 let frame = self.io.server.input.bytes()[..total].to_vec();
@@ -360,6 +367,8 @@ impl Session {
     /// An error: the client sees it, or the refusal that it stands for.
     fn error_response(&mut self, frame: &[u8], detail: &Detail) -> Result<(), End> {
         let body = &frame[HEADER..];
+        self.copy_out = None;
+        self.copy_failed();
         let Some(front) = self.expects.front_mut() else {
             self.io.client.output.push(frame);
             return Ok(());
@@ -379,6 +388,7 @@ impl Session {
             return Ok(());
         }
         self.skip();
+        self.copy_failed();
         Ok(())
     }
 

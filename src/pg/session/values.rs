@@ -108,7 +108,7 @@ impl Session {
     }
 
     /// Parameters that need no subject: relayed, or compared.
-    async fn without_subject(
+    pub(super) async fn without_subject(
         &self,
         index: usize,
         param: &Param,

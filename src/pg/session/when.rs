@@ -79,7 +79,7 @@ fn text(bytes: &[u8], format: Format, declared: u32, column: u32) -> Option<Stri
 }
 
 /// Whether two spellings are one value of a type; `None` where that can't be told.
-fn same(oid: u32, value: &str, other: &str) -> Option<bool> {
+pub(super) fn same(oid: u32, value: &str, other: &str) -> Option<bool> {
     match oid {
         INT2 | INT4 | INT8 => Some(value.parse::<i64>().ok()? == other.parse::<i64>().ok()?),
         UUID => Some(uuid::Uuid::try_parse(value).ok()? == uuid::Uuid::try_parse(other).ok()?),
@@ -102,7 +102,7 @@ fn boolean(text: &str) -> Option<bool> {
     (text == "0" || prefix("false", 1) || prefix("no", 1) || prefix("off", 2)).then_some(false)
 }
 
-fn spelling() -> Failure {
+pub(super) fn spelling() -> Failure {
     Failure::new(
         "0A000",
         "when",

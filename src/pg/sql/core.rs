@@ -10,7 +10,7 @@ use super::types;
 use super::value::{Value, What};
 use crate::clear::Clear;
 use crate::pg::plan::{
-    Action, ClientParam, Described, Keep, Lookup, Output, Param, Plan, Source, Verdict, Write,
+    Action, ClientParam, Copy, Described, Keep, Lookup, Output, Param, Plan, Source, Verdict, Write,
 };
 use crate::pg::refusal::Refusal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,6 +122,8 @@ pub(super) struct Planner<'s> {
     pub(super) keep: Option<KeepDraft>,
     /// It is an INSERT, UPDATE or DELETE.
     pub(super) modifies: bool,
+    /// It is a COPY.
+    pub(super) copy: Option<Box<Copy>>,
     /// Under EXPLAIN nothing is written, and rows are not the statement's.
     pub(super) explain: bool,
     depth: usize,
@@ -155,6 +157,7 @@ impl<'s> Planner<'s> {
             lookup: None,
             keep: None,
             modifies: false,
+            copy: None,
             explain: false,
             depth: 0,
         }
@@ -270,12 +273,18 @@ impl<'s> Planner<'s> {
             }
             None => None,
         };
+        let mut sql = sql;
+        let mut params = numbers.params;
+        if let Some(copy) = &mut self.copy {
+            sql = super::copy::without_parameters(&sql, copy, &mut params)?;
+        }
         Ok(Plan {
             sql,
             keep,
+            copy: self.copy,
             cacheable: !self.literals,
             client_params: numbers.client,
-            params: numbers.params,
+            params,
             write,
             outputs: self.rows.outputs,
             visible: self.rows.visible,

@@ -203,34 +203,6 @@ impl<'s> Planner<'s> {
         Ok(())
     }
 
-    fn copy(&mut self, c: &nodes::CopyStmt) -> Step<()> {
-        let name = c.relation().and_then(nodes::RangeVar::relname).unwrap_or("a query");
-        let refusal = || {
-            refuse::refusal(
-                "copy",
-                format!("COPY of {name}, which holds or reads protected columns"),
-                "Use INSERT (many rows at once, or UNNEST) and SELECT; COPY comes in a later version.",
-            )
-        };
-        match c.relation() {
-            Some(var) => {
-                if let Found::Relation(relation, _) = self.find(var.schemaname(), name)
-                    && relation.writes_protected
-                    && c.is_from
-                {
-                    return self.stop(super::insert::writes_on(name));
-                }
-                let protected = match self.find(var.schemaname(), name) {
-                    Found::Relation(relation, table) => table.is_some() || relation.touches_protected,
-                    Found::System => false,
-                    Found::Unknown(policy) => policy,
-                };
-                if protected { self.stop(refusal()) } else { Ok(()) }
-            }
-            None => Err(refusal().into()),
-        }
-    }
-
     /// The policy table that a name in DDL means.
     pub(super) fn policy_table_of(&self, var: &nodes::RangeVar) -> Option<&'s Table> {
         if var.relpersistence == b't'.cast_signed() {

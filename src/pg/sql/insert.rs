@@ -413,7 +413,7 @@ pub(super) fn write_action(field: &FieldFlow, row: u16) -> Action {
     }
 }
 
-fn when_expression(target: &Target<'_>) -> crate::pg::refusal::Refusal {
+pub(super) fn when_expression(target: &Target<'_>) -> crate::pg::refusal::Refusal {
     refuse::refusal(
         "when-expression",
         format!(

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 mod compare;
 mod conflict;
+mod copy;
 mod core;
 mod ddl;
 mod edit;
@@ -95,6 +96,11 @@ pub enum StatementKind {
     SetEncoding,
     /// Anything else.
     Other,
+}
+
+/// A string constant for a statement that can't have parameters. Its bytes are ours: tokens and arrays of them.
+pub fn constant(value: &[u8]) -> String {
+    edit::quote_text(&String::from_utf8_lossy(value))
 }
 
 /// Plans a text, which may hold several statements.

@@ -24,6 +24,11 @@ pub(super) struct Selected {
 impl<'s> Planner<'s> {
     /// A SELECT as the whole statement.
     pub(super) fn top_select(&mut self, s: &nodes::SelectStmt) -> Step<()> {
+        self.top_columns(s).map(drop)
+    }
+
+    /// The same; gives the names of its columns.
+    pub(super) fn top_columns(&mut self, s: &nodes::SelectStmt) -> Step<Vec<String>> {
         let selected = self.select(s, &Env::default())?;
         let from = s.target_list().first().and_then(|t| self.token_at(t.location).ok()).and_then(|at| {
             let depth = self.tokens.get(at)?.depth;
@@ -35,7 +40,7 @@ impl<'s> Planner<'s> {
             let end = self.bytes_of(from - 1).end;
             self.edit(end..end, vec![Piece::Text(format!(", {}", hidden.join(", ")))]);
         }
-        Ok(())
+        Ok(selected.cols.into_iter().map(|c| c.name).collect())
     }
 
     /// Records which result columns hold what; gives the hidden columns to add, as SQL.

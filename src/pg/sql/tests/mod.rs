@@ -1,5 +1,6 @@
 //! Tests of the planner as a whole, on a small world.
 
+mod copy;
 mod ddl;
 mod django;
 mod insert;

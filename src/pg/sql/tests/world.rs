@@ -34,6 +34,7 @@ fn column(name: &str, attnum: i16, spec: &str) -> Column {
         typmod: -1,
         not_null: spec.contains('!'),
         generated: spec.contains('g'),
+        computed: false,
     };
     (c.type_oid, c.typmod) = match spec.trim_end_matches(['!', 'g']) {
         "int4" => (23, -1),
