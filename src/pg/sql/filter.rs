@@ -1,5 +1,6 @@
 //! The fast test: most statements of most applications touch nothing protected, and aren't parsed at all.
 
+use super::lex::Tokens;
 use crate::pg::catalog::model::Catalog;
 use crate::policy::model::Table;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
@@ -8,6 +9,9 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 /// `SET client_encoding`.
 const WATCHED: [&str; 6] =
     ["u&", "\\", "standard_conforming_strings", "client_encoding", "bytea_output", "names"];
+
+/// Settings by which texts are read or values are shown.
+const SETTINGS: [&str; 3] = ["standard_conforming_strings", "client_encoding", "bytea_output"];
 
 /// Words of statements that may be about something protected without its name: ALTER SCHEMA … RENAME, and
 /// what runs or keeps a text, in which a name may be spelt in more ways than one.
@@ -88,10 +92,15 @@ fn contains_do(text: &[u8]) -> bool {
     text.windows(2).any(|w| w.eq_ignore_ascii_case(b"do"))
 }
 
-/// Whether a text that does not parse may name something protected.
-pub(super) fn may_name(sql: &str, tables: &[Table], catalog: &Catalog) -> bool {
-    // The server may read what this grammar does not.
-    Filter::new(tables, catalog).may_touch(sql.as_bytes())
+/// Whether a text that this grammar does not read may do what must not pass unread: run a text, or change
+/// how texts are read.
+pub(super) fn may_do_more(sql: &str) -> bool {
+    let lower = sql.to_ascii_lowercase();
+    let tokens = Tokens::new(&lower);
+    let sets_names = |i| tokens.is_word(i, "set") && tokens.is_word(i + 1, "names");
+    SETTINGS.iter().any(|s| lower.contains(s))
+        || (0..tokens.all().len()).any(sets_names)
+        || lower.as_bytes().split(|b| *b == b';').any(begins_with_do)
 }
 
 #[cfg(test)]

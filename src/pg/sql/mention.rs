@@ -54,12 +54,11 @@ impl<'s> Mentions<'s> {
 
     fn is(&self, tokens: &Tokens<'_>, index: usize) -> bool {
         let Some(token) = tokens.get(index) else { return false };
+        let named = |n: &str| self.names.contains(n) || self.functions.contains(&n.to_ascii_lowercase());
         if token.kind == Kind::UnicodeQuoted {
-            return true;
+            return unicode_name(tokens.text(token)).is_none_or(|name| named(&name));
         }
-        tokens
-            .name(token)
-            .is_some_and(|n| self.names.contains(&*n) || self.functions.contains(&*n.to_ascii_lowercase()))
+        tokens.name(token).is_some_and(|n| named(&n))
     }
 
     /// Whether an identifier in the span is one of the names.
@@ -72,8 +71,7 @@ impl<'s> Mentions<'s> {
         indices(tokens, span).filter(|&i| self.is(tokens, i)).any(|i| {
             let function = tokens.is_punct(i + 1, b'(')
                 && tokens.get(i).and_then(|t| tokens.name(t)).is_some_and(|n| self.functions.contains(&n));
-            let hidden = tokens.get(i).is_some_and(|t| t.kind == Kind::UnicodeQuoted);
-            function || hidden || relation_position(tokens, i)
+            function || relation_position(tokens, i)
         })
     }
 
@@ -96,7 +94,10 @@ impl<'s> Mentions<'s> {
         }
         let tokens = Tokens::new(text);
         let hides = |t: &Token| match t.kind {
-            Kind::UnicodeQuoted => true,
+            Kind::UnicodeQuoted => {
+                let text = tokens.text(t);
+                unicode_name(text).map_or_else(|| self.in_escapes(text), |name| self.in_text(&name))
+            }
             Kind::Str => self.in_string(tokens.text(t), depth),
             _ => false,
         };
@@ -114,9 +115,18 @@ impl<'s> Mentions<'s> {
     fn in_string(&self, literal: &str, depth: usize) -> bool {
         match decoded(literal) {
             Some(text) => self.in_code_at(&text, depth + 1),
-            // No string by the grammar: text that only looks like one, unless it may hide something.
-            None => self.in_text(literal) || literal.contains('\\') || literal.contains("&'"),
+            // No string by the grammar: text that only looks like one, unless it hides something all the same.
+            None => self.in_escapes(literal),
         }
+    }
+
+    /// Whether what is no string or name by the grammar mentions one, as it stands or however its escapes and
+    /// continuations may be read. Escapes of one's own choice (UESCAPE) could spell anything.
+    fn in_escapes(&self, text: &str) -> bool {
+        let joined = continued(text);
+        self.in_text(text)
+            || text.to_ascii_lowercase().contains("uescape")
+            || [unescaped(&joined, false), unescaped(&joined, true)].iter().any(|read| self.in_text(read))
     }
 
     /// Whether a string constant in the span mentions one.
@@ -153,6 +163,64 @@ fn decoded(literal: &str) -> Option<String> {
         Node::SelectStmt(s) => statement::constant(s.target_list().first()?.val()),
         _ => None,
     }
+}
+
+/// The name that a quoted identifier with Unicode escapes stands for.
+fn unicode_name(text: &str) -> Option<String> {
+    let parsed = pg_raw_parse::parse(&format!("SELECT 1 AS {}", without_comments(text))).ok()?;
+    let raw = parsed.iter().next()?;
+    match raw.stmt() {
+        Node::SelectStmt(s) => s.target_list().first()?.name().map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// A text whose strings are read on after a pause: `'a' 'b'` as `'ab'`.
+fn continued(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for part in text.split('\'') {
+        if !part.trim().is_empty() || out.is_empty() {
+            out.push_str(part);
+        }
+    }
+    out
+}
+
+/// A text with its escapes read as those of `E'…'`, or of `U&'…'`.
+fn unescaped(text: &str, unicode: bool) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let (skip, digits, radix) = match (unicode, after.first()) {
+            (true, Some(b'+')) => (1, 6, 16),
+            (true, _) => (0, 4, 16),
+            (false, Some(b'x' | b'X')) => (1, 2, 16),
+            (false, Some(b'u')) => (1, 4, 16),
+            (false, Some(b'U')) => (1, 8, 16),
+            (false, _) => (0, 3, 8),
+        };
+        let number = &after[skip.min(after.len())..];
+        let is_digit = |b: &&u8| char::from(**b).is_digit(radix);
+        let len = number.iter().take(digits).take_while(is_digit).count();
+        let code = std::str::from_utf8(&number[..len]).ok().and_then(|d| u32::from_str_radix(d, radix).ok());
+        match code {
+            // A byte of a character, or a whole one.
+            Some(code) if !unicode && digits < 4 => out.extend(u8::try_from(code & 0xff)),
+            Some(code) => {
+                let mut room = [0; 4];
+                let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+                out.extend_from_slice(c.encode_utf8(&mut room).as_bytes());
+            }
+            None => continue,
+        }
+        rest = &number[len..];
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// A string constant without the comments between its parts: the bindings' grammar does not read a string on

@@ -12,15 +12,16 @@ use std::ops::Range;
 
 /// See [`super::plan`].
 pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec<Planned>, Refusal> {
+    let names = Mentions::new(scope);
     let Ok(parsed) = pg_raw_parse::parse(sql) else {
-        return if filter::may_name(sql, scope.tables, scope.catalog) {
+        // The server may read what this grammar does not.
+        return if names.in_code(sql) || filter::may_do_more(sql) {
             Err(refuse::syntax())
         } else {
             Ok(vec![Planned { range: 0..sql.len(), verdict: Verdict::Pass, kind: StatementKind::Other }])
         };
     };
     let tokens = Tokens::new(sql);
-    let names = Mentions::new(scope);
     let mut planned = Vec::with_capacity(parsed.len());
     for raw in parsed.iter() {
         let start = usize::try_from(raw.stmt_location).unwrap_or(0);

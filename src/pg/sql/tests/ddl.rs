@@ -284,3 +284,46 @@ fn a_table_that_writes_a_protected_one_can_be_read_but_not_written() {
         "COPY copied TO STDOUT",
     ]);
 }
+
+#[test]
+fn a_text_that_this_grammar_does_not_read_passes_where_it_names_nothing_protected() {
+    let world = world();
+    for sql in [
+        "drop function ();",
+        "SELECT U&'wrong: \\061'",
+        "SELECT E'wrong: \\udb99xy'",
+        "CREATE OPERATOR => (leftarg = int8, procedure = factorial)",
+        "CREATE PUBLICATION p FOR TABLES IN SCHEMA foo, test.foo",
+        "CREATE TRIGGER t BEFORE INSERT OF a ON main_table FOR EACH ROW EXECUTE PROCEDURE f('x')",
+        "SELEC names FROM x",
+    ] {
+        let planned = world.script(sql, &[]).unwrap_or_else(|r| panic!("{sql}: {r:?}"));
+        assert!(matches!(planned[0].verdict, Verdict::Pass), "{sql}");
+    }
+    for sql in [
+        "SELEC 1 FROM people",
+        "SELEC 1 FROM U&\"peop\\006ce\"",
+        "SELEC 1 FROM U&\"pe\\006fple\\wrong\"",
+        "SELEC query_to_xml(E'select 1 from peop\\x6ce')",
+        "SELEC query_to_xml(E'select \\udb99 1 from peop\\154e')",
+        "SELEC query_to_xml(U&'wrong \\061 peop\\006ce')",
+        "SELEC query_to_xml(U&'wrong \\061 peop\\+00006ce')",
+        "SELEC query_to_xml(E'\\udb99 peo'\n  'ple')",
+        "SELEC U&'wrong: +0061' UESCAPE '+'",
+        "SELEC 1; SET NAMES 'latin1'",
+        "SELEC 1; SET client_encoding = 'latin1'",
+        "SELEC 1; do 'x'",
+        "ALTER SCHEMA public RENAM TO x",
+    ] {
+        assert_eq!(world.script(sql, &[]).unwrap_err().anchor, "syntax", "{sql}");
+    }
+    // An identifier with escapes is the name that it spells.
+    assert!(matches!(
+        world.verdict("SELECT U&\"real\\00A7_name\" FROM (SELECT 1) AS x(real_name)"),
+        Verdict::Pass
+    ));
+    assert!(matches!(
+        world.verdict("SELECT last_name FROM U&\"peop\\006ce\""),
+        Verdict::Run(_) | Verdict::Refuse(_)
+    ));
+}
