@@ -102,6 +102,7 @@ pub struct Gateway {
     health: admin::Health,
     door: Door,
     rights: Rights,
+    backends: pg::Backends,
     reloads: Vec<pg::Reload>,
     http_reloads: Vec<http::Reload>,
     stop: watch::Sender<bool>,
@@ -150,6 +151,7 @@ impl Gateway {
             health,
             door,
             rights,
+            backends: pg::Backends::default(),
             reloads: Vec::new(),
             http_reloads: Vec::new(),
             stop,
@@ -161,7 +163,7 @@ impl Gateway {
             current,
             asked,
         };
-        gateway.jobs.set_places(places(&gateway.config, &gateway.door)?);
+        gateway.jobs.set_places(places(&gateway.config, &gateway.door, &gateway.backends)?);
         gateway.listen_postgres(&stopped).await?;
         gateway.listen_http(&stopped).await?;
         gateway.listen_admin(office, metrics, stopped).await?;
@@ -173,7 +175,7 @@ impl Gateway {
         for config in self.config.postgres.clone() {
             trust::refuse(&config).await?;
             let what = format!("postgres {}", config.listen);
-            let listener = pg::serve(config, self.door.clone(), stopped.clone())
+            let listener = pg::serve(config, self.door.clone(), &self.backends, stopped.clone())
                 .await
                 .map_err(|error| AppError::listener(&what, &error))?;
             self.listening.push(("postgres", listener.address));
@@ -266,7 +268,7 @@ impl Gateway {
             reload.policy(door.clone());
         }
         self.health.set_policy(policy::hash(&new.policy));
-        if let Ok(places) = places(&new, &door) {
+        if let Ok(places) = places(&new, &door, &self.backends) {
             self.jobs.set_places(places);
         }
         self.jobs.set_door(door.clone());
@@ -305,12 +307,17 @@ impl Gateway {
     }
 }
 
-/// Every table of every listener.
-fn places(config: &Config, door: &Door) -> Result<Vec<Arc<dyn Places>>, AppError> {
+/// Every table of every listener, and every service.
+fn places(config: &Config, door: &Door, backends: &pg::Backends) -> Result<Vec<Arc<dyn Places>>, AppError> {
     let sweeper = |listener: &config::PostgresConfig| {
-        let made = pg::Sweeper::new(listener.upstream.clone(), door.clone(), listener.tables);
+        let made = pg::Sweeper::new(listener.upstream.clone(), door.clone(), listener.tables, backends);
         let sweeper = made.map_err(|error| AppError::listener("upstream", &error))?;
         Ok(Arc::new(sweeper) as Arc<dyn Places>)
     };
-    config.postgres.iter().map(sweeper).collect()
+    let mut places = config.postgres.iter().map(sweeper).collect::<Result<Vec<_>, _>>()?;
+    for listener in &config.http {
+        let name = listener.listen.to_string();
+        places.push(Arc::new(http::Services::new(name, door.policy().clone(), listener.routes)));
+    }
+    Ok(places)
 }

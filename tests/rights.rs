@@ -19,3 +19,5 @@ mod openapi;
 mod receipts;
 #[path = "rights/records.rs"]
 mod records;
+#[path = "rights/rekey.rs"]
+mod rekey;

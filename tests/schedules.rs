@@ -23,12 +23,13 @@ async fn run(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let mut world = World::new(&mut random).await;
     for _ in 0..random.random_range(6..22) {
-        match random.random_range(0..20) {
+        match random.random_range(0..21) {
             0..=8 => world.insert(&mut random).await,
             9..=11 => world.erase(&mut random).await,
             12..=13 => world.rotate().await,
             14..=15 => world.back_up().await,
             16 => world.restore(&mut random).await,
+            17 => world.rekey(&mut random).await,
             _ => world.kill(&mut random).await,
         }
     }

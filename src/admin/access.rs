@@ -10,6 +10,7 @@ pub(super) enum Action {
     SubjectRestrict,
     SubjectRelease,
     SubjectExport,
+    SubjectRekey,
     ReceiptShow,
     PolicyShow,
     PolicyReload,
@@ -19,6 +20,7 @@ pub(super) enum Action {
     KeyDestroy,
     KeystoreBackup,
     JobShow,
+    JobResume,
     AuditShow,
 }
 
@@ -31,6 +33,7 @@ pub(super) const TABLE: &[(Action, &str, &[Role])] = &[
     (A::SubjectErase, "subject.erase", &[Operator, Privacy]),
     (A::SubjectRestrict, "subject.restrict", &[Operator, Privacy]),
     (A::SubjectRelease, "subject.release", &[Operator, Privacy]),
+    (A::SubjectRekey, "subject.rekey", &[Operator, Privacy]),
     // An operator runs the gateway, and has no business with what it holds.
     (A::SubjectExport, "subject.export", &[Privacy]),
     (A::ReceiptShow, "receipt.show", &[Operator, Privacy, Auditor]),
@@ -42,6 +45,7 @@ pub(super) const TABLE: &[(Action, &str, &[Role])] = &[
     (A::KeyDestroy, "key.destroy", &[Operator]),
     (A::KeystoreBackup, "keystore.backup", &[Operator]),
     (A::JobShow, "job.show", &[Operator, Privacy, Auditor]),
+    (A::JobResume, "job.resume", &[Operator, Privacy]),
     (A::AuditShow, "audit.show", &[Privacy, Auditor]),
 ];
 

@@ -291,6 +291,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Everything that is held about a live or restricted subject; `None` when there is nothing.
     fn export<'a>(&'a self, subject: &'a Subject, by: &'a str) -> Reply<'a, Option<Export>>;
 
+    /// Begins to re-key a subject, or gives the job that does; `None` when nothing was ever held about it.
+    fn rekey<'a>(&'a self, subject: &'a Subject) -> Reply<'a, Option<Job>>;
+
     /// A receipt's newest revision.
     fn receipt<'a>(&'a self, id: &'a str) -> Reply<'a, Option<Receipt>>;
 
@@ -320,6 +323,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The newest jobs.
     fn jobs(&self) -> Reply<'_, Vec<Job>>;
+
+    /// Tries at once whatever waits for its next try; the newest jobs.
+    fn resume(&self) -> Reply<'_, Vec<Job>>;
 
     /// A job.
     fn job<'a>(&'a self, id: &'a str) -> Reply<'a, Option<Job>>;

@@ -5,7 +5,8 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,8 +24,29 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Client {
     target: Target,
-    token: Zeroizing<String>,
+    credentials: Credentials,
     roots: Option<PathBuf>,
+}
+
+/// What is shown to the listener: a token, a client certificate, or both (then the token counts).
+#[derive(Default)]
+pub struct Credentials {
+    /// A bearer token.
+    pub token: Option<Zeroizing<String>>,
+    /// PEM files of a client certificate and of its private key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
+impl From<String> for Credentials {
+    fn from(token: String) -> Self {
+        Self { token: Some(token.into()), certificate: None }
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,16 +79,26 @@ impl Client {
     /// `url` is `http://host:port`, `https://host:port` (with `roots`, a PEM file) or `unix:/path`.
     ///
     /// # Errors
-    /// [`ClientError::Usage`]: another URL; clear HTTP to another machine, which would show the token.
-    pub fn new(url: &str, token: String, roots: Option<PathBuf>) -> Result<Self, ClientError> {
-        let token = Zeroizing::new(token);
+    /// [`ClientError::Usage`]: another URL; clear HTTP to another machine, which would show the token; a certificate
+    /// without https.
+    pub fn new(
+        url: &str,
+        credentials: impl Into<Credentials>,
+        roots: Option<PathBuf>,
+    ) -> Result<Self, ClientError> {
+        let credentials = credentials.into();
         let target = Target::parse(url).map_err(ClientError::Usage)?;
+        if credentials.certificate.is_some() && !matches!(target, Target::Tcp { tls: true, .. }) {
+            return Err(ClientError::Usage(
+                "a client certificate is shown to an https:// listener only".into(),
+            ));
+        }
         if let (Target::Tcp { tls: true, .. }, None) = (&target, &roots) {
             return Err(ClientError::Usage(
                 "https needs --ca FILE, the certificate that signed the listener's".into(),
             ));
         }
-        Ok(Self { target, token, roots })
+        Ok(Self { target, credentials, roots })
     }
 
     /// Sends one request and reads its answer.
@@ -112,8 +144,16 @@ impl Client {
         let config = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| usage(&e))?
-            .with_root_certificates(store)
-            .with_no_client_auth();
+            .with_root_certificates(store);
+        let config = match &self.credentials.certificate {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let named = |e: &dyn std::fmt::Display| ClientError::Usage(format!("{}: {e}", key.display()));
+                let private = PrivateKeyDer::from_pem_file(key).map_err(|e| named(&e))?;
+                let chain = certificates(certificate).map_err(|e| usage(&e))?;
+                config.with_client_auth_cert(chain, private).map_err(|e| named(&e))?
+            }
+        };
         let name = ServerName::try_from(host.to_owned()).map_err(|e| usage(&e))?;
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         connector.connect(name, stream).await.map_err(|e| self.failed(&e))
@@ -126,15 +166,19 @@ impl Client {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.failed(&e))?;
         let driver = tokio::spawn(connection);
-        let mut authorisation = header::HeaderValue::from_str(&format!("Bearer {}", *self.token))
-            .map_err(|_| ClientError::Usage("the token has characters that no token has".into()))?;
-        authorisation.set_sensitive(true);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, self.target.host())
-            .header(header::AUTHORIZATION, authorisation)
-            .header(header::CONNECTION, "close")
+            .header(header::CONNECTION, "close");
+        if let Some(token) = &self.credentials.token {
+            let bearer = Zeroizing::new(format!("Bearer {}", **token));
+            let mut authorisation = header::HeaderValue::from_str(&bearer)
+                .map_err(|_| ClientError::Usage("the token has characters that no token has".into()))?;
+            authorisation.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, authorisation);
+        }
+        let request = request
             .body(Empty::<Bytes>::new())
             .map_err(|_| ClientError::Usage("the class or the id can't stand in a URL".into()))?;
         let response = sender.send_request(request).await.map_err(|e| self.failed(&e))?;

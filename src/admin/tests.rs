@@ -80,7 +80,7 @@ impl Running {
     }
 
     async fn ask(&self, token: &str, method: Method, path: &str) -> (u16, Value) {
-        let client = Client::new(&format!("http://{}", self.address), token.into(), None).unwrap();
+        let client = Client::new(&format!("http://{}", self.address), token.to_owned(), None).unwrap();
         parsed(client.send(method, path).await.unwrap())
     }
 }

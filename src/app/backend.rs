@@ -215,6 +215,23 @@ impl Backend for Office {
         })
     }
 
+    fn rekey<'a>(&'a self, subject: &'a Subject) -> Reply<'a, Option<Job>> {
+        Box::pin(async move {
+            match self.jobs.rekey(subject).await {
+                Ok(job) => Ok(Some(job)),
+                Err(JobError::Rights(RightsError::NotFound)) => Ok(None),
+                Err(JobError::Rights(RightsError::Erased)) => Err(BackendError::Conflict(
+                    "admin-erased",
+                    "the subject was erased: there is nothing to re-key".into(),
+                )),
+                Err(JobError::Rights(error @ RightsError::Unsettled)) => {
+                    Err(BackendError::Conflict("subject-unsettled", error.to_string()))
+                }
+                Err(error) => Err(unavailable(error)),
+            }
+        })
+    }
+
     fn receipt<'a>(&'a self, id: &'a str) -> Reply<'a, Option<Receipt>> {
         Box::pin(async move {
             match self.rights.receipt(id).await {
@@ -310,6 +327,11 @@ impl Backend for Office {
             let read = |document: Box<str>| serde_json::from_str(&document).map_err(unavailable);
             documents.into_iter().map(read).collect()
         })
+    }
+
+    fn resume(&self) -> Reply<'_, Vec<Job>> {
+        self.jobs.resume();
+        self.jobs()
     }
 
     fn job<'a>(&'a self, id: &'a str) -> Reply<'a, Option<Job>> {

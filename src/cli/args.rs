@@ -34,6 +34,9 @@ pub(super) enum Command {
     /// One person's data, through a running gateway's admin API
     #[command(subcommand)]
     Subject(SubjectCommand),
+    /// What a running gateway does in the background
+    #[command(subcommand)]
+    Jobs(JobsCommand),
     /// Receipts of erasures
     #[command(subcommand)]
     Receipt(ReceiptCommand),
@@ -87,7 +90,7 @@ pub(super) enum KeysCommand {
     /// Rotate the root key of a running gateway, and show how far it is
     Rotate {
         #[command(flatten)]
-        admin: Admin,
+        admin: Api,
         /// Don't wait for the end
         #[arg(long)]
         no_wait: bool,
@@ -97,19 +100,8 @@ pub(super) enum KeysCommand {
         /// Its number
         generation: u32,
         #[command(flatten)]
-        admin: Admin,
+        admin: Api,
     },
-}
-
-/// Where a running gateway is.
-#[derive(Debug, ClapArgs)]
-pub(super) struct Admin {
-    /// The admin API: http://127.0.0.1:7400, https://host:port or unix:/path. The token comes from PARAVENT_ADMIN_TOKEN
-    #[arg(long, value_name = "URL", env = "PARAVENT_ADMIN_URL", default_value = "http://127.0.0.1:7400")]
-    pub(super) admin: String,
-    /// PEM file of the certificate that signed an https listener's
-    #[arg(long, value_name = "FILE")]
-    pub(super) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,9 +131,8 @@ pub(super) struct MaybeAdmin {
     /// PARAVENT_ADMIN_TOKEN
     #[arg(long, value_name = "URL")]
     pub(super) admin: Option<String>,
-    /// PEM file of the certificate that signed an https listener's
-    #[arg(long, value_name = "FILE")]
-    pub(super) ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) tls: AdminTls,
 }
 
 #[derive(Debug, Subcommand)]
@@ -162,6 +153,14 @@ pub(super) enum SubjectCommand {
     Restrict(SubjectArgs),
     /// Let a restricted subject's values be read again
     Release(SubjectArgs),
+    /// Give the subject new keys, seal all its values again, and destroy the old keys
+    Rekey {
+        #[command(flatten)]
+        subject: SubjectArgs,
+        /// Don't wait for the end
+        #[arg(long)]
+        no_wait: bool,
+    },
 }
 
 #[derive(Debug, ClapArgs)]
@@ -183,9 +182,30 @@ pub(super) struct Api {
     /// The admin API: http://127.0.0.1:7400, https://host:port or unix:/path. The token comes from PARAVENT_ADMIN_TOKEN
     #[arg(long, value_name = "URL", env = "PARAVENT_ADMIN_URL", default_value = "http://127.0.0.1:7400")]
     pub(super) admin: String,
+    #[command(flatten)]
+    pub(super) tls: AdminTls,
+}
+
+/// What an https listener of the admin API is shown, and must show.
+#[derive(Debug, ClapArgs)]
+pub(super) struct AdminTls {
     /// PEM file of the certificate that signed an https listener's
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
+    /// PEM file of a client certificate, for a listener that asks for one; it stands for a token, too
+    #[arg(long, value_name = "FILE", env = "PARAVENT_ADMIN_CERT", requires = "admin_key")]
+    pub(super) admin_cert: Option<PathBuf>,
+    /// PEM file of the certificate's private key
+    #[arg(long, value_name = "FILE", env = "PARAVENT_ADMIN_KEY", requires = "admin_cert")]
+    pub(super) admin_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum JobsCommand {
+    /// List the newest jobs
+    List(Api),
+    /// Try again at once whatever waits: sweeps and re-keyings that a place refused, a rotation
+    Resume(Api),
 }
 
 #[derive(Debug, Subcommand)]

@@ -26,7 +26,7 @@ pub(super) fn run(command: AuditCommand) -> Result<Exit, Stop> {
             let (from, to) = (time(from)?, time(to)?);
             let parameters = [("from", &from), ("to", &to), ("principal", &principal), ("field", &field)];
             let path = with("/v1/audit".into(), &parameters.map(|(name, value)| (name, value.as_deref())));
-            ask(&api, Method::GET, &path)
+            ask(api, Method::GET, &path)
         }
         AuditCommand::Report { from, to, principal, field, path: Some(path), .. } => {
             let filter = Filter { from: time(from)?, to: time(to)?, principal, field };

@@ -31,14 +31,14 @@ pub(super) fn run(command: KeysCommand) -> Result<Exit, Stop> {
                 say(&format!("made {path}: it signs receipts; they verify with {}", key.public().to_hex()))?;
             }
         }
-        KeysCommand::List { admin: MaybeAdmin { admin: Some(admin), ca }, .. } => {
-            rotate::list(&Remote::new(&admin, ca)?)?;
+        KeysCommand::List { admin: MaybeAdmin { admin: Some(admin), tls }, .. } => {
+            rotate::list(&Remote::new(&admin, tls)?)?;
         }
         KeysCommand::Rotate { admin, no_wait } => {
-            rotate::rotate(&Remote::new(&admin.admin, admin.ca)?, no_wait)?;
+            rotate::rotate(&Remote::of(admin)?, no_wait)?;
         }
         KeysCommand::Destroy { generation, admin } => {
-            rotate::destroy(&Remote::new(&admin.admin, admin.ca)?, generation)?;
+            rotate::destroy(&Remote::of(admin)?, generation)?;
         }
         KeysCommand::List { config: file, .. } => {
             let roots = open_roots(&load(&file.path)?.keys.root).map_err(|error| stop(&error))?;

@@ -13,7 +13,7 @@ pub(super) fn run(command: KeystoreCommand) -> Result<Exit, Stop> {
     let failed = |error: app::AppError| Stop { exit: error.exit(), message: error.to_string() };
     match command {
         KeystoreCommand::Backup { to, config, admin } => match admin.admin {
-            Some(url) => online(&Remote::new(&url, admin.ca)?, to.as_deref())?,
+            Some(url) => online(&Remote::new(&url, admin.tls)?, to.as_deref())?,
             None => {
                 let config = load(&config.path)?;
                 let to = to

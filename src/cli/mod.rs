@@ -6,6 +6,8 @@ mod admin;
 mod args;
 mod audit;
 mod check;
+mod follow;
+mod jobs;
 mod keys;
 mod keystore;
 mod receipt;
@@ -70,6 +72,7 @@ fn short(command: Command) -> Result<Exit, Stop> {
         Command::Keys(command) => keys::run(command),
         Command::Keystore(command) => keystore::run(command),
         Command::Subject(command) => subject::run(command),
+        Command::Jobs(command) => jobs::run(command),
         Command::Receipt(command) => receipt::run(&command),
         Command::Audit(command) => audit::run(command),
         Command::Admin(AdminCommand::Token(token)) => admin::token(&token),

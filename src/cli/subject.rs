@@ -1,9 +1,10 @@
-//! `paravent subject show|erase|export|restrict|release`, through the admin API.
+//! `paravent subject show|erase|export|restrict|release|rekey`, through the admin API.
 
-use super::args::{Api, SubjectCommand};
-use super::remote::{problem, stop};
-use super::{Stop, block_on, say};
-use crate::admin::client::{Client, segment};
+use super::args::{Api, SubjectArgs, SubjectCommand};
+use super::follow::{self, Ended};
+use super::remote::Remote;
+use super::{Stop, say};
+use crate::admin::client::segment;
 use crate::fault::Exit;
 use hyper::Method;
 
@@ -14,23 +15,39 @@ pub(super) fn run(command: SubjectCommand) -> Result<Exit, Stop> {
         SubjectCommand::Export(subject) => (Method::GET, "/export", subject, None),
         SubjectCommand::Restrict(subject) => (Method::POST, "/restrict", subject, None),
         SubjectCommand::Release(subject) => (Method::POST, "/release", subject, None),
+        SubjectCommand::Rekey { subject, no_wait } => return rekey(subject, no_wait),
     };
-    let path = format!("/v1/subjects/{}/{}{action}", segment(&subject.class), segment(&subject.id));
-    let path = with(path, &[("realm", subject.realm.as_deref()), ("ground", ground.as_deref())]);
-    ask(&subject.api, method, &path)
+    let path =
+        with(path(&subject, action), &[("realm", subject.realm.as_deref()), ("ground", ground.as_deref())]);
+    ask(subject.api, method, &path)
+}
+
+fn path(subject: &SubjectArgs, action: &str) -> String {
+    format!("/v1/subjects/{}/{}{action}", segment(&subject.class), segment(&subject.id))
+}
+
+/// Follows the job to its end, or to what it waits for.
+fn rekey(subject: SubjectArgs, no_wait: bool) -> Result<Exit, Stop> {
+    let path = with(path(&subject, "/rekey"), &[("realm", subject.realm.as_deref())]);
+    let remote = Remote::of(subject.api)?;
+    let job = remote.ask(Method::POST, &path)?;
+    if no_wait {
+        say(&job.to_string())?;
+        return Ok(Exit::Done);
+    }
+    match follow::to_the_end(&remote, job)? {
+        Ended::Done(job) => {
+            say(&job.to_string())?;
+            Ok(Exit::Done)
+        }
+        Ended::Waiting(why) => Err(Stop::failed(format!("the re-keying waits: {why}"))),
+    }
 }
 
 /// One request; its answer on stdout.
-pub(super) fn ask(api: &Api, method: Method, path: &str) -> Result<Exit, Stop> {
-    let token = std::env::var("PARAVENT_ADMIN_TOKEN")
-        .map_err(|_| Stop::usage("PARAVENT_ADMIN_TOKEN holds no token; `paravent admin token` makes one"))?;
-    let client = Client::new(&api.admin, token, api.ca.clone()).map_err(stop)?;
-    let answer = block_on(async { client.send(method, path).await.map_err(stop) })?;
-    if answer.status == 200 {
-        say(&answer.body)?;
-        return Ok(Exit::Done);
-    }
-    Err(Stop::failed(problem(answer.status, &answer.body)))
+pub(super) fn ask(api: Api, method: Method, path: &str) -> Result<Exit, Stop> {
+    say(&Remote::of(api)?.text(method, path)?)?;
+    Ok(Exit::Done)
 }
 
 /// A path with those parameters that are given.
@@ -54,12 +71,5 @@ mod tests {
             with(path(), &[("realm", Some("é")), ("ground", Some("art. 17 & co"))]),
             "/v1/subjects/person/a%2Fb?realm=%C3%A9&ground=art.%2017%20%26%20co"
         );
-    }
-
-    #[test]
-    fn a_problem_is_told_in_one_line() {
-        let body = r#"{"type":"docs/errors.md#x","title":"No","status":403,"detail":"why"}"#;
-        assert_eq!(problem(403, body), "No: why (403, docs/errors.md#x)");
-        assert_eq!(problem(502, "<html>"), "the admin API answered 502");
     }
 }

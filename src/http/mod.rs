@@ -31,6 +31,7 @@ mod query;
 mod range;
 mod route;
 mod server;
+mod services;
 mod shield;
 mod sources;
 mod target;
@@ -42,3 +43,4 @@ mod watch;
 
 pub use json::replace;
 pub use server::{Gateway, Prepared, Reload, serve};
+pub use services::Services;

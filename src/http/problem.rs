@@ -133,6 +133,10 @@ impl Problem {
                 "not-authentic",
                 "the stored value was changed behind the gateway, or its keystore is another one",
             ),
+            OpenFault::Replaced => (
+                "key-replaced",
+                "read it again; where it stays so, it comes from a copy that was made before the person was re-keyed",
+            ),
             OpenFault::InClear => {
                 ("in-clear", "the value was written behind the gateway; write it again through the gateway")
             }

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 pub enum Kind {
     /// From one generation to the next.
     Rotate,
+    /// From a subject's secrets to new ones.
+    Rekey,
 }
 
 /// How far a job is.
@@ -32,6 +34,21 @@ impl JobState {
     }
 }
 
+/// A place that a re-keying can't reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Kept {
+    /// Such as `http 127.0.0.1:8080 /people/{id}`.
+    pub place: String,
+    /// Why.
+    pub why: String,
+}
+
+impl From<(String, String)> for Kept {
+    fn from((place, why): (String, String)) -> Self {
+        Self { place, why }
+    }
+}
+
 /// A job: `GET /v1/jobs/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Job {
@@ -41,9 +58,9 @@ pub struct Job {
     pub kind: Kind,
     /// How far it is.
     pub state: JobState,
-    /// Of a rotation: `begin`, `secrets`, `lookups`, `backup`, `destroy`.
+    /// Of a rotation: `begin`, `secrets`, `lookups`, `backup`, `destroy`; of a re-keying: `begin`, `reseal`, `wait`, `destroy`.
     pub stage: String,
-    /// Of this stage: so many are done.
+    /// Of this stage: so many are done. Of a re-keying: values that were sealed again.
     pub done: u64,
     /// Of this stage: so many there are (0 where it isn't counted).
     pub total: u64,
@@ -53,6 +70,9 @@ pub struct Job {
     /// The generation that is active since.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to: Option<u32>,
+    /// Of a re-keying: where values lie that can't be sealed again here. The old secrets stay for them, and only open.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub kept: Vec<Kept>,
     /// RFC 3339, UTC.
     pub begun: String,
     /// RFC 3339, UTC.
@@ -74,6 +94,7 @@ impl Job {
             total: 0,
             from: None,
             to: None,
+            kept: Vec::new(),
             begun: now,
             ended: None,
             detail: None,

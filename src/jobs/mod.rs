@@ -3,10 +3,12 @@
 //!
 //! One thread does all of it, apart from the threads that serve traffic: long reads of the keystore block nobody else.
 
+mod backoff;
 mod backup;
 mod error;
 mod finals;
 mod job;
+mod rekey;
 mod replace;
 mod rotate;
 mod schedule;
@@ -17,7 +19,7 @@ mod tests;
 
 pub use backup::{Backup, back_up, restore};
 pub use error::JobError;
-pub use job::{Job, JobState, Kind};
+pub use job::{Job, JobState, Kept, Kind};
 
 use crate::keyring::Keyring;
 use crate::keystore::model::GenerationState;
@@ -26,9 +28,12 @@ use crate::protect::places::Places;
 use crate::rights::Rights;
 use crate::roots::RootProvider;
 use parking_lot::{Mutex, RwLock};
+use rekey::Rekeying;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use sweep::Sweeping;
 use tokio::sync::Notify;
 
 /// How jobs behave.
@@ -85,6 +90,11 @@ struct Inner {
     rotation: Mutex<Option<Job>>,
     /// Held by whoever takes a step of a rotation, or destroys a generation.
     turn: tokio::sync::Mutex<()>,
+    /// Re-keyings that this process knows, by their jobs.
+    rekeys: Mutex<HashMap<Box<str>, Rekeying>>,
+    /// Held from before a re-keying's secrets are in force until it is counted what was at work then.
+    beginning: tokio::sync::Mutex<()>,
+    sweeping: Mutex<Sweeping>,
     /// None until they are known: nothing is called swept before.
     places: RwLock<Option<Vec<Arc<dyn Places>>>>,
     wake: Notify,
@@ -111,6 +121,9 @@ impl Jobs {
                 options,
                 rotation: Mutex::default(),
                 turn: tokio::sync::Mutex::default(),
+                rekeys: Mutex::default(),
+                beginning: tokio::sync::Mutex::default(),
+                sweeping: Mutex::default(),
                 places: RwLock::default(),
                 wake: Notify::new(),
             }),
@@ -132,6 +145,9 @@ impl Jobs {
     pub async fn job(&self, id: &str) -> Result<Job, JobError> {
         if let Some(job) = self.inner.rotation.lock().as_ref().filter(|job| job.id == id) {
             return Ok(job.clone());
+        }
+        if let Some(job) = self.rekeying(id) {
+            return Ok(job);
         }
         let document = self.inner.keyring.store().job(id).await?.ok_or(JobError::NotFound)?;
         serde_json::from_str(&document).map_err(|_| JobError::Document)
@@ -183,10 +199,31 @@ impl Jobs {
             self.pass().await;
             tokio::select! {
                 () = self.inner.wake.notified() => {}
-                () = self.inner.rights.erased() => {}
-                () = tokio::time::sleep(self.inner.options.tick) => {}
+                () = self.inner.rights.erased() => self.inner.sweeping.lock().erased(),
+                () = tokio::time::sleep(self.until_next()) => {}
             }
         }
+    }
+
+    /// Tries at once whatever waits for its next try.
+    pub fn resume(&self) {
+        for of in self.inner.rekeys.lock().values_mut() {
+            of.waits.reset();
+            of.refused.reset();
+        }
+        self.inner.sweeping.lock().reset();
+        self.inner.wake.notify_one();
+    }
+
+    /// How long until something is due.
+    fn until_next(&self) -> Duration {
+        let rekeys = self.inner.rekeys.lock();
+        let due = rekeys.values().filter_map(|of| of.waits.left().max(of.refused.left()));
+        due.chain(self.inner.sweeping.lock().left())
+            .chain([self.inner.options.tick])
+            .min()
+            .unwrap_or(self.inner.options.tick)
+            .max(Duration::from_millis(10))
     }
 
     /// Looks at everything once.
@@ -197,6 +234,9 @@ impl Jobs {
         }
         if let Err(error) = self.replacements().await {
             tracing::warn!(%error, "shared identifiers wait to be replaced");
+        }
+        if let Err(error) = self.rekeys().await {
+            tracing::warn!(%error, "re-keyings wait");
         }
         self.go_on().await;
         if let Err(error) = self.finals().await {
@@ -217,18 +257,23 @@ impl Jobs {
         }
     }
 
-    /// The unfinished rotation of an earlier process, if there is one.
+    /// The unfinished rotation of an earlier process, if there is one; and the end of re-keyings that it saw no more.
     async fn take_up(&self) -> Result<(), JobError> {
         let store = self.inner.keyring.store();
         let unfinished = |state| matches!(state, GenerationState::Closing | GenerationState::Empty);
         let begun = store.generations().await?.iter().any(|row| unfinished(row.state));
+        let rekeys = store.rekeys().await?;
         let mut known = None;
         for document in store.jobs(100).await? {
             // What is true of a rotation stands in the generations; the document only tells of it.
             let Ok(job) = serde_json::from_str::<Job>(&document) else { continue };
-            if job.kind == Kind::Rotate && !job.state.is_over() {
-                known = Some(job);
-                break;
+            if job.state.is_over() {
+                continue;
+            }
+            match job.kind {
+                Kind::Rotate => drop(known.get_or_insert(job)),
+                Kind::Rekey if rekeys.iter().any(|row| *row.job == *job.id) => {}
+                Kind::Rekey => self.end_unseen(job).await?,
             }
         }
         if known.is_none() && begun {

@@ -287,7 +287,7 @@ impl Jobs {
         }
     }
 
-    async fn keep(&self, job: &Job) -> Result<(), JobError> {
+    pub(super) async fn keep(&self, job: &Job) -> Result<(), JobError> {
         let document = serde_json::to_string(job).map_err(|_| JobError::Document)?;
         Ok(self.inner.keyring.store().keep_job(&job.id, &document).await?)
     }

@@ -14,6 +14,8 @@ pub enum BodyAnswer {
     Open(BodyKey),
     /// Its subject was erased.
     Erased,
+    /// Its key was replaced since.
+    Replaced,
     /// This keystore never had it.
     Unknown,
     /// It is another subject's than the row's.
@@ -37,6 +39,7 @@ impl Keyring {
             let live = match found {
                 None | Some(Found::Unknown) => return Ok(BodyAnswer::Unknown),
                 Some(Found::Fenced) => return Ok(BodyAnswer::Erased),
+                Some(Found::Replaced) => return Ok(BodyAnswer::Replaced),
                 Some(Found::Live(live)) => live,
             };
             if !super::read::fits(live.subject.as_ref(), row) {

@@ -21,6 +21,8 @@ pub(super) struct LiveKey {
 pub(super) enum KeyEntry {
     Live(Box<LiveKey>),
     Fenced,
+    /// Another one took its place.
+    Replaced,
     Unknown,
 }
 
@@ -35,6 +37,8 @@ pub enum KeyAnswer {
     Restricted,
     /// It was destroyed.
     Erased,
+    /// It was destroyed, because another took its place.
+    Replaced,
     /// It never was.
     Unknown,
 }

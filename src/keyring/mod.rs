@@ -11,15 +11,19 @@ mod lease;
 mod lookup;
 mod open;
 mod read;
+mod rekey;
 mod restrict;
 mod rotate;
 mod seal;
+mod uses;
 mod write;
 
 pub use body::BodyAnswer;
 pub use entry::{Holder, KeyAnswer, TokenEntry};
 pub use error::KeyringError;
+pub use rekey::Pair;
 pub use rotate::{Rewrapped, Verified};
+pub use uses::{Earlier, Use};
 pub use write::{Fresh, Made};
 
 use crate::clock::{Clock, SystemClock};
@@ -36,6 +40,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use uses::Uses;
 
 /// How a keyring behaves.
 #[derive(Clone)]
@@ -70,6 +75,7 @@ struct Inner {
     caches: Arc<Caches>,
     lease: Lease,
     clock: Arc<dyn Clock>,
+    uses: Uses,
     /// Why nothing may be opened, if so: the root keys were out of reach for too long.
     suspended: RwLock<Option<String>>,
     /// Subjects that may not be read.

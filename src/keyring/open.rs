@@ -3,6 +3,7 @@
 use super::cache::Cache;
 use super::lease::Lease;
 use super::lookup::Lookups;
+use super::uses::Uses;
 use super::{Caches, Inner, Keyring, KeyringError, Options, Ring};
 use crate::fault::Fault;
 use crate::ids::Generation;
@@ -64,6 +65,7 @@ impl Keyring {
             caches: Arc::new(caches),
             lease,
             clock: options.clock,
+            uses: Uses::default(),
             suspended: RwLock::new(None),
             restricted: RwLock::new(restricted.into_iter().collect()),
         };

@@ -58,6 +58,7 @@ impl Keyring {
     pub fn key(&self, key: KeyId, row: Option<(&str, &str)>) -> Option<KeyAnswer> {
         self.inner.caches.keys.get(&key, |entry| match entry {
             KeyEntry::Fenced => KeyAnswer::Erased,
+            KeyEntry::Replaced => KeyAnswer::Replaced,
             KeyEntry::Unknown => KeyAnswer::Unknown,
             KeyEntry::Live(live) if fits(live.subject.as_ref(), row) => {
                 KeyAnswer::Open(Secret::filled(|own| own.copy_from_slice(live.secret.expose())))
@@ -70,6 +71,7 @@ impl Keyring {
     pub fn reading_key(&self, key: KeyId, row: Option<(&str, &str)>) -> Option<KeyAnswer> {
         self.inner.caches.keys.get(&key, |entry| match entry {
             KeyEntry::Fenced => KeyAnswer::Erased,
+            KeyEntry::Replaced => KeyAnswer::Replaced,
             KeyEntry::Unknown => KeyAnswer::Unknown,
             KeyEntry::Live(live) if !fits(live.subject.as_ref(), row) => KeyAnswer::WrongSubject,
             KeyEntry::Live(live) if live.restricted => KeyAnswer::Restricted,
@@ -120,6 +122,7 @@ impl Keyring {
     fn entry(&self, found: Found) -> Result<KeyEntry, KeyringError> {
         Ok(match found {
             Found::Fenced => KeyEntry::Fenced,
+            Found::Replaced => KeyEntry::Replaced,
             Found::Unknown => KeyEntry::Unknown,
             Found::Live(row) => {
                 let own = self.unwrap(&row)?;

@@ -60,7 +60,7 @@ impl Keyring {
         for key in keys {
             let known = self.inner.caches.keys.get(key, |entry| match entry {
                 KeyEntry::Live(live) => Some(live.stand_in),
-                KeyEntry::Fenced | KeyEntry::Unknown => None,
+                KeyEntry::Fenced | KeyEntry::Replaced | KeyEntry::Unknown => None,
             });
             match known {
                 Some(Some(stand_in)) => drop(found.insert(*key, stand_in)),

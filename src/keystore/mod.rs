@@ -7,6 +7,7 @@
 pub mod embedded;
 mod error;
 pub mod model;
+pub mod rekey;
 pub mod rotation;
 pub mod sweep;
 
@@ -17,6 +18,7 @@ use model::{
     Bind, DomainRow, Erase, Erased, Footprint, Found, GenerationRow, Held, LedgerHead, Looked, SecretRow,
     Settle, TokenFound, UnsettledRow, Write,
 };
+use rekey::{BeginRekey, HeldUnder, RekeyRow, ResealedHolder};
 use rotation::{Dependent, Dependents, GenerationState, Rewrap, TokenLookups, Unlooked};
 use std::future::Future;
 use std::path::Path;
@@ -166,8 +168,36 @@ pub trait Keystore: Send + Sync + 'static {
     /// Seals the subject of a sweep anew, or (none) says that the sweep is over and forgets it.
     fn set_sweep(&self, receipt: &str, subject: Option<SealedSubject>) -> Answer<'_, ()>;
 
-    /// The receipt is final: forgets what was left to do.
+    /// The receipt is final: forgets what was left to do; of a sweep that was refused, only whom it was about.
     fn end_sweep(&self, receipt: &str) -> Answer<'_, ()>;
+
+    /// The sweep went through what it could reach, and some places refused it: the receipt goes on, and the sweep is
+    /// tried again.
+    fn refuse_sweep(&self, receipt: &str) -> Answer<'_, ()>;
+
+    /// Gives a subject new secrets, in one change: new values are sealed under them, and those that it had only open.
+    /// Of a subject that is being re-keyed already: that re-keying, and nothing changes.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when there isn't one new secret for each purpose that has a settled one;
+    /// [`StoreError::Stale`].
+    fn begin_rekey(&self, begin: BeginRekey) -> Answer<'_, RekeyRow>;
+
+    /// Re-keyings that are not over, oldest first.
+    fn rekeys(&self) -> Answer<'_, Vec<RekeyRow>>;
+
+    /// Settled identifiers held under these secrets, oldest first.
+    fn held_under(&self, keys: &[KeyId]) -> Answer<'_, Vec<HeldUnder>>;
+
+    /// Moves identifiers to another secret; says how many were still what they were read as.
+    fn reseal_holders(&self, resealed: Vec<ResealedHolder>) -> Answer<'_, u64>;
+
+    /// Ends a re-keying: with the ledger's entry its old secrets are destroyed and fenced, without they stay. False where
+    /// there is none of that name (any more).
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] while an identifier is held under one of them.
+    fn end_rekey(&self, job: &str, ledger: Option<LedgerHead>) -> Answer<'_, bool>;
 
     /// What takes a token's place, once [`Keystore::replace`] has said so.
     fn replacement(&self, domain: &str, old: &str) -> Answer<'_, Option<Replacement>>;

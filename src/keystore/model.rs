@@ -73,6 +73,8 @@ pub enum Found {
     Live(SecretRow),
     /// It was destroyed by an erasure.
     Fenced,
+    /// It was destroyed by a re-keying: its subject's values are under another one.
+    Replaced,
     /// It never was here, or was undone.
     Unknown,
 }

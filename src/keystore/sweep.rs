@@ -27,10 +27,12 @@ pub struct SweepRow {
     pub receipt: Box<str>,
     /// As in [`NewSweep`].
     pub highest: Generation,
-    /// As in [`NewSweep`]; none once the sweep is over.
+    /// As in [`NewSweep`]; none once the sweep is over, or the receipt is final.
     pub subject: Option<SealedSubject>,
     /// Whether the sweep is over.
     pub swept: bool,
+    /// Whether some places refused it: it is tried again.
+    pub refused: bool,
     /// Databases that the subject's values were written to.
     pub databases: Vec<Box<str>>,
     /// Key ids that were destroyed.

@@ -16,5 +16,6 @@ mod sweep;
 pub mod value;
 pub mod wire;
 
+pub use net::backends::Backends;
 pub use server::{Gateway, Reload, serve};
 pub use sweep::Sweeper;

@@ -5,6 +5,7 @@
 
 use super::catalog::Catalogs;
 use super::metrics::Metrics;
+use super::net::backends::Backends;
 use super::net::connect::Connector;
 use super::net::stream::Plain;
 use super::net::tls;
@@ -93,9 +94,14 @@ impl Reload {
 ///
 /// # Errors
 /// The address is taken, or certificates can't be read.
-pub async fn serve(config: PostgresConfig, door: Door, drain: watch::Receiver<bool>) -> io::Result<Gateway> {
+pub async fn serve(
+    config: PostgresConfig,
+    door: Door,
+    backends: &Backends,
+    drain: watch::Receiver<bool>,
+) -> io::Result<Gateway> {
     let (listener, address) = listen::bind(&config.listen).await?;
-    let connector = Connector::new(config.upstream)?;
+    let connector = Connector::new(config.upstream)?.counted_by(backends);
     let tls = config.tls.as_ref().map(tls::server).transpose()?;
     let tables = door.policy().postgres.get(config.tables).cloned().unwrap_or_default();
     let search_path =
@@ -294,5 +300,5 @@ async fn session(
         via: &context.via,
     };
     let shared = Arc::new(context.shared.of(&peer));
-    Ok(Session::new(ready.io, shared, database, snapshot, ready.settings))
+    Ok(Session::new(ready.io, shared, database, snapshot, ready.settings, ready.backend))
 }

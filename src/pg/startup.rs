@@ -1,12 +1,13 @@
 //! From an accepted connection to a session: TLS, the start-up packet, authentication passed through.
 
+use super::net::backends::Backend;
 use super::net::connect::Connector;
 use super::net::duplex::{Duplex, Leg};
 use super::net::stream::{Plain, Stream};
 use super::session::{Failure, follow};
 use super::value::Settings;
 use super::wire::frame::{self, HEADER};
-use super::wire::simple::read_parameter_status;
+use super::wire::simple::{read_backend_key, read_parameter_status};
 use super::wire::startup::{self, Startup};
 use super::wire::{WireError, error};
 use rustls::ServerConfig;
@@ -32,6 +33,8 @@ pub(super) struct Ready {
     pub user: String,
     pub application: String,
     pub settings: Settings,
+    /// The server's process for it.
+    pub backend: Option<Backend>,
 }
 
 /// Why there is no session.
@@ -139,7 +142,7 @@ pub(super) async fn start(
     };
     let mut io = Duplex { client, server };
     io.server.output.push(&asked.packet);
-    authenticate(io, asked.who).await
+    authenticate(io, asked.who, connector).await
 }
 
 async fn encrypt(leg: Leg, tls: Option<&Arc<ServerConfig>>) -> Result<Leg, Refused> {
@@ -212,7 +215,8 @@ fn refused_option(session: &startup::Session<'_>) -> Option<Failure> {
 }
 
 /// Passes authentication through until the server is ready.
-async fn authenticate(mut io: Duplex, who: Who) -> Result<Ready, Refused> {
+async fn authenticate(mut io: Duplex, who: Who, connector: &Connector) -> Result<Ready, Refused> {
+    let mut backend = None;
     let mut settings = Settings {
         date_style: "ISO, MDY".into(),
         time_zone: "UTC".into(),
@@ -237,9 +241,13 @@ async fn authenticate(mut io: Duplex, who: Who) -> Result<Ready, Refused> {
                     }
                     io.client.output.push(&frame);
                 }
+                (b'K', Ok(frame)) => {
+                    backend = read_backend_key(&frame[HEADER..]).ok().map(|(pid, _)| connector.register(pid));
+                    io.client.output.push(&frame);
+                }
                 (b'Z', Ok(_)) => {
                     let Who { database, user, application } = who;
-                    return Ok(Ready { io, database, user, application, settings });
+                    return Ok(Ready { io, database, user, application, settings, backend });
                 }
                 (b'E', Ok(frame)) => {
                     io.client.output.push(&frame);

@@ -88,6 +88,8 @@ impl Door {
         let answer = self.timed(self.keyring().body_key(key, known(row), &header.salt())).await?;
         Ok(match answer {
             BodyAnswer::Erased => Body::Erased,
+            BodyAnswer::Replaced if self.is_marked(row) => Body::Erased,
+            BodyAnswer::Replaced => Body::Fault(OpenFault::Replaced),
             BodyAnswer::Unknown => Body::Fault(OpenFault::NotAuthentic),
             BodyAnswer::WrongSubject => Body::Fault(OpenFault::WrongSubject),
             BodyAnswer::Open(secret) => match envelope::BodyOpener::new(&header, &secret, name) {

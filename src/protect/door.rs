@@ -225,6 +225,9 @@ impl Door {
         self.inner.tally.count(Event::Hit);
         match answer {
             KeyAnswer::Erased => Outcome::Erased,
+            // Found in a copy from before: erased is erased.
+            KeyAnswer::Replaced if self.is_marked(row) => Outcome::Erased,
+            KeyAnswer::Replaced => Outcome::Fault(OpenFault::Replaced),
             KeyAnswer::Unknown => Outcome::Fault(OpenFault::NotAuthentic),
             KeyAnswer::Restricted => Outcome::Fault(OpenFault::Restricted),
             KeyAnswer::WrongSubject => Outcome::Fault(OpenFault::WrongSubject),

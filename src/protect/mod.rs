@@ -18,6 +18,7 @@ mod memo;
 pub mod places;
 mod recovery;
 mod relook;
+mod reseal;
 mod reveal;
 mod statement;
 mod tally;
@@ -31,6 +32,7 @@ pub use door::Door;
 pub use memo::Memo;
 pub use recovery::Unsettled;
 pub use relook::Relooked;
+pub use reseal::{Again, InUse};
 pub use unit::Unit;
 pub use witness::{Peer, Principal};
 
@@ -91,6 +93,9 @@ pub enum OpenFault {
     /// A clear value stands in a sealed column.
     #[error("a value in clear stands in a protected column")]
     InClear,
+    /// Sealed under a key that a re-keying has replaced since: in a copy from before it, or read while it ended.
+    #[error("the value's key was replaced since it was sealed")]
+    Replaced,
     /// A token with several holders, in a row whose subject isn't known.
     #[error("the identifier has several holders, and the row's subject is not known")]
     Shared,

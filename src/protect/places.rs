@@ -7,6 +7,7 @@ use crate::ids::{FieldId, KeyId, Subject};
 use crate::pseudonym::Token;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// What a call gives.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -20,6 +21,8 @@ pub struct Erased {
     /// Whose rows hold nothing that may stay, where that is known and nobody may use the id again: what lies there in
     /// clear goes too.
     pub subject: Option<Subject>,
+    /// The subject's class.
+    pub class: Box<str>,
     /// Key ids that were destroyed: their envelopes open no more.
     pub keys: Vec<KeyId>,
     /// Tokens that were destroyed.
@@ -58,6 +61,34 @@ pub struct Replaced {
     pub databases: Vec<Box<str>>,
 }
 
+/// A subject whose values go on under other keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rekeyed {
+    /// The job that does it.
+    pub job: Box<str>,
+    /// The subject's class.
+    pub class: Arc<str>,
+    /// The keys that are left.
+    pub keys: Vec<KeyId>,
+    /// Where values were sealed under them, as far as the keystore knows.
+    pub databases: Vec<Box<str>>,
+    /// Whether everything in this process has ended that may still seal under them.
+    pub units_over: bool,
+}
+
+/// How far the values of a re-keyed subject are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Values that were sealed again now.
+    pub rows: u64,
+    /// Nothing lies under the keys that are left, nothing can come to, and nobody can still read what did.
+    pub over: bool,
+    /// Places that can't be gone through unless somebody changes something, and why.
+    pub missed: Vec<(String, String)>,
+    /// What ends by itself, and is waited for.
+    pub waits: Vec<String>,
+}
+
 /// Places of one kind.
 pub trait Places: Send + Sync + 'static {
     /// Overwrites what is left of erasures; an answer for each, in their order.
@@ -79,6 +110,19 @@ pub trait Places: Send + Sync + 'static {
         replaced: &'a Replaced,
         fence: &'a dyn Fence,
     ) -> Answer<'a, Result<bool, String>>;
+
+    /// Seals a subject's values again under the keys that took the place of theirs: asked again until it is over. May be
+    /// repeated at any time.
+    ///
+    /// # Errors
+    /// The places can't be reached now: try again later.
+    fn reseal<'a>(&'a self, rekeyed: &'a Rekeyed) -> Answer<'a, Result<Resealed, String>>;
+
+    /// Places of subjects of that class that nobody here can ever go through, and why: keys have to stay for them.
+    fn keeps(&self, class: &str) -> Vec<(String, String)>;
+
+    /// The re-keying is over: what is known of how far it came can go.
+    fn forget(&self, job: &str);
 }
 
 impl Door {

@@ -25,7 +25,7 @@ impl Unsettled {
     /// Whether it was made for something else than a database ([`Door::outside`]): nobody can look there for what
     /// became of it, so that it stays, provisionally, until its subject is erased.
     pub fn outside(&self) -> bool {
-        self.row.database.starts_with(OUTSIDE)
+        Door::is_outside(&self.row.database)
     }
 
     /// When it was made.
@@ -57,6 +57,11 @@ impl Door {
     /// The name under which a unit is kept that writes to a service behind `listener`, and to no database.
     pub fn outside(listener: &str) -> String {
         format!("{OUTSIDE}{listener}")
+    }
+
+    /// Whether what the keystore calls a database is a service instead.
+    pub fn is_outside(name: &str) -> bool {
+        name.starts_with(OUTSIDE)
     }
 
     /// What transactions left without an outcome. Those under way in this process are not listed.

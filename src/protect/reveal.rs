@@ -49,7 +49,7 @@ impl Door {
             None => Outcome::Missing(Missing::Token(field, token.into())),
             Some(Pick::Erased) => Outcome::Erased,
             Some(Pick::Fault(fault)) => Outcome::Fault(fault),
-            Some(Pick::Other) if self.erased(row) => Outcome::Erased,
+            Some(Pick::Other) if self.is_marked(row) => Outcome::Erased,
             Some(Pick::Other) => Outcome::Fault(OpenFault::WrongSubject),
             Some(Pick::Holder(sealed)) => self.show((field, pseudonym.domain), &sealed, row, memo, out),
         }
@@ -85,7 +85,8 @@ impl Door {
         name(found).ok()
     }
 
-    fn erased(&self, row: Row<'_>) -> bool {
+    /// Whether the row's subject was erased, and left a mark.
+    pub(super) fn is_marked(&self, row: Row<'_>) -> bool {
         known(row).is_some_and(|(class, id)| self.keyring().marked_now(&Subject::new(class, id)))
     }
 }

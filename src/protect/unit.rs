@@ -4,7 +4,7 @@ use super::{Door, Mark, ProtectError};
 use crate::crypto::random;
 use crate::envelope::EnvelopeRef;
 use crate::ids::{KeyId, Subject};
-use crate::keyring::Made;
+use crate::keyring::{Made, Use};
 use crate::keys::{Purpose, SubjectSecret, UserKey};
 use crate::keystore::model::UnitId;
 use crate::secret::Secret;
@@ -29,6 +29,8 @@ pub struct Unit {
     pub(super) erasures: u64,
     /// Something may be in the store.
     pub(super) open: bool,
+    /// Keys that it was given may be at work until it ends.
+    _use: Use,
 }
 
 /// Domain and token.
@@ -56,6 +58,7 @@ impl Door {
             rows: BTreeMap::new(),
             erasures: self.keyring().erasures(),
             open: false,
+            _use: self.keyring().begin_use(),
         }
     }
 }

@@ -28,6 +28,12 @@ pub enum RightsError {
         /// The last one that the keystore knows of.
         seen: u64,
     },
+    /// The subject was erased.
+    #[error("the subject was erased")]
+    Erased,
+    /// Nothing about the subject is committed yet.
+    #[error("nothing about the subject is committed yet; try again")]
+    Unsettled,
     /// The subject is written about faster than it can be erased.
     #[error("the subject gained keys all the while; stop the writes about it and try again")]
     Busy,

@@ -43,9 +43,18 @@ pub enum What {
         /// Domain and token.
         tokens: Vec<(String, String)>,
     },
-    /// All intents of this receipt are carried out.
+    /// These are about to be destroyed, because others took their place: nothing lies under them any more.
+    Rekey {
+        /// The job that re-keyed their subject.
+        job: String,
+        /// Key ids, in hex.
+        keys: Vec<String>,
+        /// What the subject has instead: whoever destroys one of these erases the subject, in an older keystore too.
+        by: Vec<String>,
+    },
+    /// All intents of this receipt (or job) are carried out.
     Done {
-        /// The receipt.
+        /// The receipt, or the job of a re-keying.
         receipt: String,
     },
 }
@@ -221,6 +230,7 @@ mod tests {
         let entries = Ledger::open(path).unwrap().take_entries();
         let name = |(entry, _): (Entry, LedgerHead)| match entry.what {
             What::Done { receipt } | What::Intent { receipt, .. } => receipt,
+            What::Rekey { job, .. } => job,
             What::Standins { .. } => "stand-ins".into(),
         };
         entries.into_iter().map(name).collect()

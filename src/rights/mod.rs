@@ -10,6 +10,7 @@ pub mod key;
 mod ledger;
 mod receipt;
 mod receipts;
+mod rekey;
 mod replay;
 mod standins;
 

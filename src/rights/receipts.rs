@@ -3,12 +3,15 @@
 
 use super::receipt::{AuditHead, Finality, GenerationGone, KEYSTORE_COPIES, NOT_SWEPT};
 use super::{NotCovered, Receipt, Replicas, RightsError, Stage, Swept, signed};
-use crate::audit::Audit;
+use crate::audit::{Audit, Entry};
 use crate::clock::rfc3339;
 use crate::crypto::{PublicKey, SigningKey};
 use crate::keyring::Keyring;
 use parking_lot::RwLock;
 use std::sync::Arc;
+
+/// Codes of what a later sweep may still reach, and so says anew.
+const SWEPT_LATER: [&str; 3] = ["place-out-of-reach", "place-behind-service", "clear-in-late-places"];
 
 /// One more thing that happened after an erasure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,13 @@ pub enum Step {
         /// Where, and how many rows.
         places: Vec<Swept>,
         /// Declared places that it could not go through, and why.
+        missed: Vec<NotCovered>,
+    },
+    /// A sweep of which some places refused was tried again: where it overwrote rows now, and what still refuses.
+    SweptAgain {
+        /// Where, and how many rows.
+        places: Vec<Swept>,
+        /// Declared places that it still can't go through, and why.
         missed: Vec<NotCovered>,
     },
     /// Generations whose root keys are gone: destroyed at the provider, and dropped by every replica. The receipt
@@ -71,6 +81,13 @@ impl Receipts {
     /// From now on receipts name the audit log's newest entry.
     pub fn set_audit(&self, audit: Audit) {
         *self.inner.audit.write() = Some(audit);
+    }
+
+    /// Writes an entry to the audit log, where there is one.
+    pub(super) fn note(&self, entry: Entry) {
+        if let Some(audit) = &*self.inner.audit.read() {
+            audit.note(entry);
+        }
     }
 
     fn audit(&self) -> Option<AuditHead> {
@@ -142,6 +159,16 @@ fn applied(mut receipt: Receipt, step: Step, now: &str) -> Result<Receipt, Right
             receipt.times.swept = Some(now.to_owned());
             receipt.swept = places;
             receipt.not_covered.retain(|entry| entry.code != NOT_SWEPT);
+            receipt.not_covered.extend(missed);
+        }
+        Step::SweptAgain { places, missed } => {
+            for place in places {
+                match receipt.swept.iter_mut().find(|known| known.place == place.place) {
+                    Some(known) => known.rows += place.rows,
+                    None => receipt.swept.push(place),
+                }
+            }
+            receipt.not_covered.retain(|entry| !SWEPT_LATER.contains(&entry.code.as_str()));
             receipt.not_covered.extend(missed);
         }
         Step::Destroyed(generations) => {

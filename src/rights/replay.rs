@@ -2,7 +2,7 @@
 
 use super::{Entry, LedgerError, Receipt, Rights, RightsError, What};
 use crate::ids::{Generation, KeyId};
-use crate::keystore::model::{Erase, LedgerHead, NewSweep};
+use crate::keystore::model::{Erase, Found, LedgerHead, NewSweep};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
@@ -16,6 +16,7 @@ impl Rights {
         let seen = seen.map_or(0, |head| head.sequence);
         let done: HashSet<String> = entries.iter().filter_map(|(entry, _)| finished(&entry.what)).collect();
         let generations = highest(&entries);
+        let followed = Followed::of(&entries)?;
         let mut closed = HashSet::new();
         for (entry, head) in entries {
             let (receipt, class, ground, keys, tokens, mark) = match entry.what {
@@ -24,6 +25,20 @@ impl Rights {
                 }
                 What::Standins { keys, tokens } if entry.sequence > seen => {
                     self.fence_again(&keys, tokens, entry.sequence, head).await?;
+                    continue;
+                }
+                What::Rekey { job, keys, .. } => {
+                    let keys = read_keys(&keys, entry.sequence)?;
+                    let unseen = (entry.sequence > seen).then_some(head);
+                    let over = match unseen {
+                        Some(head) if !followed.are_erased(&keys) => {
+                            self.rekey_again(&job, &keys, head).await?
+                        }
+                        _ => true,
+                    };
+                    if over && !done.contains(&job) {
+                        closed.insert(job);
+                    }
                     continue;
                 }
                 What::Standins { .. } | What::Done { .. } => continue,
@@ -35,7 +50,7 @@ impl Rights {
             let highest = self.inner.keyring.active_generation().max(generation);
             let erase = Erase {
                 subject: None,
-                keys: read_keys(&keys, entry.sequence)?,
+                keys: followed.with_earlier(read_keys(&keys, entry.sequence)?),
                 tokens: tokens.into_iter().map(|(domain, token)| (domain.into(), token.into())).collect(),
                 mark: mark.map(|mark| read_mark(&mark).ok_or_else(|| damaged(entry.sequence))).transpose()?,
                 receipt: receipt.as_str().into(),
@@ -67,6 +82,25 @@ impl Rights {
 }
 
 impl Rights {
+    /// A keystore from before the end of a re-keying has the old secrets, and may lack the new ones. What a database of the
+    /// same age holds lies under the old ones, so they are not destroyed at once: the re-keying is carried out again. Whether
+    /// it is over instead.
+    async fn rekey_again(&self, job: &str, keys: &[KeyId], head: LedgerHead) -> Result<bool, RightsError> {
+        let store = self.inner.keyring.store();
+        let subject = store.secrets(keys).await?.into_iter().find_map(|found| match found {
+            Found::Live(row) => row.subject,
+            _ => None,
+        });
+        let begun = match subject {
+            Some(subject) => self.inner.keyring.rekey(&subject, job, Some(head)).await?,
+            None => None,
+        };
+        if begun.is_none() {
+            store.fence(Vec::new(), Vec::new(), Some(head)).await?;
+        }
+        Ok(begun.is_none())
+    }
+
     /// Fences stand-ins that the keystore has not seen.
     async fn fence_again(
         &self,
@@ -78,6 +112,56 @@ impl Rights {
         let tokens = tokens.into_iter().map(|(domain, token)| (domain.into(), token.into())).collect();
         let store = self.inner.keyring.store();
         Ok(store.fence(read_keys(keys, sequence)?, tokens, Some(head)).await?)
+    }
+}
+
+/// Which key took the place of which, over all re-keyings; and which subjects were erased under a later one. An intent names
+/// what the subject had by then: a keystore from before a re-keying has what came before that.
+#[derive(Default)]
+struct Followed {
+    /// What was left, for each that took its place.
+    before: HashMap<KeyId, Vec<KeyId>>,
+    erased: HashSet<KeyId>,
+}
+
+impl Followed {
+    fn of(entries: &[(Entry, LedgerHead)]) -> Result<Self, RightsError> {
+        let mut followed = Self::default();
+        let mut erased = Vec::new();
+        for (entry, _) in entries {
+            match &entry.what {
+                What::Rekey { keys, by, .. } => {
+                    let keys = read_keys(keys, entry.sequence)?;
+                    for new in read_keys(by, entry.sequence)? {
+                        followed.before.entry(new).or_default().extend(&keys);
+                    }
+                }
+                What::Intent { keys, .. } => erased.extend(read_keys(keys, entry.sequence)?),
+                What::Standins { .. } | What::Done { .. } => {}
+            }
+        }
+        followed.erased = followed.with_earlier(erased).into_iter().collect();
+        Ok(followed)
+    }
+
+    /// These keys, and all that they and theirs took the place of.
+    fn with_earlier(&self, keys: Vec<KeyId>) -> Vec<KeyId> {
+        let mut all = keys;
+        let mut known: HashSet<KeyId> = all.iter().copied().collect();
+        let mut next = 0;
+        while let Some(key) = all.get(next).copied() {
+            next += 1;
+            for before in self.before.get(&key).into_iter().flatten() {
+                if known.insert(*before) {
+                    all.push(*before);
+                }
+            }
+        }
+        all
+    }
+
+    fn are_erased(&self, keys: &[KeyId]) -> bool {
+        keys.iter().any(|key| self.erased.contains(key))
     }
 }
 
@@ -96,7 +180,7 @@ fn highest(entries: &[(Entry, LedgerHead)]) -> HashMap<String, u32> {
 fn finished(what: &What) -> Option<String> {
     match what {
         What::Done { receipt } => Some(receipt.clone()),
-        What::Intent { .. } | What::Standins { .. } => None,
+        What::Intent { .. } | What::Standins { .. } | What::Rekey { .. } => None,
     }
 }
 

@@ -107,7 +107,7 @@ async fn settle(store: &dyn Keystore, by: u8, scope: Scope, committed: bool) {
 async fn live(store: &dyn Keystore, n: u8) -> Option<State> {
     match store.secrets(&[key(n)]).await.unwrap().remove(0) {
         Found::Live(row) => Some(row.state),
-        Found::Fenced | Found::Unknown => None,
+        Found::Fenced | Found::Replaced | Found::Unknown => None,
     }
 }
 

@@ -6,6 +6,7 @@ use paravent::keystore::model::{
     Bind, DomainRow, Erase, Erased, Footprint, Found, GenerationRow, GenerationState, Held, LedgerHead,
     Looked, SecretRow, Settle, TokenFound, UnsettledRow, Write,
 };
+use paravent::keystore::rekey::{BeginRekey, HeldUnder, RekeyRow, ResealedHolder};
 use paravent::keystore::rotation::{Dependent, Dependents, Rewrap, TokenLookups, Unlooked};
 use paravent::keystore::sweep::{Replacement, SealedSubject, SweepRow};
 use paravent::keystore::{Answer, Done, Keystore, StoreError};
@@ -131,6 +132,8 @@ impl Keystore for Store {
         receipts() -> Vec<Box<str>>;
         restricted() -> Vec<Subject>;
         replacement(domain: &str, old: &str) -> Option<Replacement>;
+        rekeys() -> Vec<RekeyRow>;
+        held_under(keys: &[KeyId]) -> Vec<HeldUnder>;
         ledger_head() -> Option<LedgerHead>;
     }
     delegate! { change:
@@ -152,6 +155,10 @@ impl Keystore for Store {
         retire(domain: &str, old: &str, ledger: LedgerHead) -> ();
         set_sweep(receipt: &str, subject: Option<SealedSubject>) -> ();
         end_sweep(receipt: &str) -> ();
+        refuse_sweep(receipt: &str) -> ();
+        begin_rekey(begin: BeginRekey) -> RekeyRow;
+        reseal_holders(resealed: Vec<ResealedHolder>) -> u64;
+        end_rekey(job: &str, ledger: Option<LedgerHead>) -> bool;
         fence(keys: Vec<KeyId>, tokens: Vec<(Box<str>, Box<str>)>, ledger: Option<LedgerHead>) -> ();
         keep_job(id: &str, document: &str) -> ();
         keep_receipt(id: &str, document: &str) -> ();

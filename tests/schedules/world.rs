@@ -5,15 +5,17 @@ use paravent::clear::Clear;
 use paravent::crypto::SigningKey;
 use paravent::envelope::{EnvelopeRef, field_tag};
 use paravent::ids::{FieldId, KeyId, Subject};
-use paravent::jobs::{self, Jobs};
+use paravent::jobs::{self, JobError, Jobs};
 use paravent::keyring::{Keyring, KeyringError};
 use paravent::keystore::Keystore;
 use paravent::keystore::embedded::Embedded;
 use paravent::keystore::model::Found;
 use paravent::policy::model::{AfterErasure, Class, Declared, Field, Policy, Protect, TokenKind};
+use paravent::protect::places::{Answer, Erased, Fence, Places, Rekeyed, Replaced, Resealed, Swept};
 use paravent::protect::{Door, Item, Outcome, Owner, Row, Stored};
 use paravent::rights::{Ledger, Rights, RightsError, Stage};
 use paravent::roots::{FileRoots, RootProvider};
+use parking_lot::Mutex;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use std::collections::{BTreeMap, HashSet};
@@ -55,6 +57,59 @@ struct Known {
     asked: bool,
 }
 
+/// Envelopes of each person's rows.
+#[derive(Default)]
+struct Tables(Mutex<BTreeMap<u32, Vec<Vec<u8>>>>);
+
+/// The database, as re-keyings see it.
+struct Rows {
+    tables: Arc<Tables>,
+    door: Door,
+}
+
+impl Rows {
+    async fn seal_again(&self, rekeyed: &Rekeyed) -> Result<Resealed, String> {
+        let again = self.door.again(&rekeyed.keys).await.map_err(|e| e.to_string())?;
+        let mut resealed = Resealed { over: rekeyed.units_over, ..Resealed::default() };
+        for envelope in self.tables.0.lock().values_mut().flatten() {
+            let key = EnvelopeRef::parse(envelope).unwrap().key_id();
+            if rekeyed.keys.contains(&key) {
+                match again.envelope(envelope) {
+                    Some(new) => *envelope = new,
+                    None => resealed.over = false,
+                }
+                resealed.rows += 1;
+            }
+        }
+        Ok(resealed)
+    }
+}
+
+impl Places for Rows {
+    fn overwrite<'a>(
+        &'a self,
+        erased: &'a [Erased],
+        _: &'a dyn Fence,
+    ) -> Answer<'a, Result<Vec<Swept>, String>> {
+        let none = vec![Swept::default(); erased.len()];
+        Box::pin(async move { Ok(none) })
+    }
+
+    fn replace<'a>(&'a self, _: &'a Replaced, _: &'a dyn Fence) -> Answer<'a, Result<bool, String>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn reseal<'a>(&'a self, rekeyed: &'a Rekeyed) -> Answer<'a, Result<Resealed, String>> {
+        Box::pin(self.seal_again(rekeyed))
+    }
+
+    fn keeps(&self, _: &str) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn forget(&self, _: &str) {}
+}
+
 /// Everything that runs.
 struct Open {
     keyring: Keyring,
@@ -78,6 +133,8 @@ pub struct World {
     people: BTreeMap<u32, Known>,
     /// Backups, with what was known when each was made.
     backups: Vec<(PathBuf, BTreeMap<u32, Known>)>,
+    /// What the database holds, while jobs go through it.
+    tables: Arc<Tables>,
     durable: Durable,
     next: u32,
 }
@@ -91,6 +148,7 @@ impl World {
             open: None,
             people: BTreeMap::new(),
             backups: Vec::new(),
+            tables: Arc::default(),
             durable: Durable::default(),
             next: 0,
         };
@@ -125,7 +183,7 @@ impl World {
         };
         let jobs = Jobs::open(keyring.clone(), door.clone(), rights.clone(), roots, options);
         let jobs = jobs.await.map_err(|e| text(&e))?;
-        jobs.set_places(Vec::new());
+        jobs.set_places(vec![Arc::new(Rows { tables: self.tables.clone(), door: door.clone() })]);
         self.open = Some(Open { keyring, door, rights, jobs, store, plan });
         Ok(())
     }
@@ -192,10 +250,46 @@ impl World {
     pub async fn rotate(&mut self) {
         let jobs = self.open().jobs.clone();
         if jobs.rotate().await.is_ok() {
-            jobs.pass().await;
+            self.pass().await;
         }
         self.note();
         self.receipts_are_true().await;
+    }
+
+    /// Re-keys somebody, and goes on with it for a while: it may stay half done.
+    pub async fn rekey(&mut self, random: &mut StdRng) {
+        let id = random.random_range(0..PEOPLE);
+        let Some(known) = self.people.get(&id) else { return };
+        let jobs = self.open().jobs.clone();
+        match jobs.rekey(&person(id)).await {
+            Ok(_) => {
+                for _ in 0..random.random_range(0..5) {
+                    jobs.resume();
+                    self.pass().await;
+                }
+            }
+            Err(JobError::Rights(RightsError::Erased)) => {
+                assert!(known.erased || known.asked, "{id} is erased");
+            }
+            Err(JobError::Rights(RightsError::NotFound)) => {
+                assert!(known.rows.is_empty() || known.asked, "{id} is not found");
+            }
+            Err(_) => {}
+        }
+        self.note();
+    }
+
+    /// The jobs go once through everything, the database too.
+    async fn pass(&mut self) {
+        let rows = |known: &Known| known.rows.iter().map(|(envelope, _)| envelope.clone()).collect();
+        *self.tables.0.lock() = self.people.iter().map(|(id, known)| (*id, rows(known))).collect();
+        self.open().jobs.pass().await;
+        for (id, rows) in std::mem::take(&mut *self.tables.0.lock()) {
+            let Some(known) = self.people.get_mut(&id) else { continue };
+            for ((envelope, _), now) in known.rows.iter_mut().zip(rows) {
+                *envelope = now;
+            }
+        }
     }
 
     pub async fn back_up(&mut self) {
@@ -385,6 +479,11 @@ impl World {
         for _ in 0..2 {
             self.rotate().await;
         }
+        for _ in 0..4 {
+            self.open().jobs.resume();
+            self.pass().await;
+        }
+        assert_eq!(self.open().store.rekeys().await.unwrap(), [], "a re-keying is not over");
         let keys = self.open().jobs.keys().await.unwrap();
         let left = keys.iter().filter(|key| !matches!(key.state, "destroyed" | "unused")).count();
         assert_eq!(left, 1, "{keys:?}");

@@ -1,8 +1,9 @@
 //! Work that goes on in the background.
 
+use super::body::Optional;
 use super::{Handle, done};
 use crate::admin::access::Action;
-use crate::admin::backend::JobList;
+use crate::admin::backend::{Ground, JobList};
 use crate::admin::guard::Caller;
 use crate::admin::problem::{Problem, Problems};
 use crate::jobs::Job;
@@ -19,6 +20,24 @@ use axum::response::Response;
 pub(super) async fn list(State(shared): Handle, caller: Caller) -> Result<Response, Problem> {
     let deed = caller.may(Action::JobShow)?;
     let list = JobList { jobs: shared.backend.jobs().await? };
+    Ok(done(deed, Some(&list), Problem::not_found))
+}
+
+/// Tries again at once whatever waits: a re-keying that a place refused, a sweep, a rotation.
+#[utoipa::path(
+    post, path = "/v1/jobs/resume", tag = "jobs", operation_id = "jobResume",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again answers again, and does nothing", max_length = 128, pattern = "^[!-~]+$")),
+    request_body(content = Option<Ground>, description = "Why"),
+    responses((status = 200, description = "The newest jobs, newest first, as they were then", body = JobList), Problems),
+    security(("token" = []))
+)]
+pub(super) async fn resume(
+    State(shared): Handle,
+    caller: Caller,
+    Optional(_): Optional<Option<Ground>>,
+) -> Result<Response, Problem> {
+    let deed = caller.may(Action::JobResume)?;
+    let list = JobList { jobs: shared.backend.resume().await? };
     Ok(done(deed, Some(&list), Problem::not_found))
 }
 

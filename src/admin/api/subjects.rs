@@ -7,6 +7,7 @@ use crate::admin::backend::{Erasure, Export, Ground, SubjectView};
 use crate::admin::guard::Caller;
 use crate::admin::problem::{Problem, Problems};
 use crate::ids::Subject;
+use crate::jobs::Job;
 use crate::rights::{Receipt, signed};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -154,6 +155,30 @@ pub(super) async fn release(
     Optional(ground): Optional<Option<Ground>>,
 ) -> Result<Response, Problem> {
     set(&shared, &caller, Action::SubjectRelease, path, query, ground).await
+}
+
+/// Re-keys a subject: a new secret for each purpose, under which all its values are sealed again; the old ones are destroyed
+/// once nothing can need them any more. While it is being re-keyed this gives that job.
+#[utoipa::path(
+    post, path = "/v1/subjects/{class}/{id}/rekey", tag = "subjects", operation_id = "subjectRekey",
+    params(("class" = String, Path, description = "Such as person"), ("id" = String, Path, description = "Canonical: 42, never 042"), Realm,
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key again answers again, and does nothing", max_length = 128, pattern = "^[!-~]+$")),
+    request_body(content = Option<Ground>, description = "Why"),
+    responses((status = 200, description = "The job that does it; `kept` names what it can't reach", body = Job), Problems),
+    security(("token" = []))
+)]
+pub(super) async fn rekey(
+    State(shared): Handle,
+    caller: Caller,
+    path: Named,
+    query: Asked<Realm>,
+    Optional(ground): Optional<Option<Ground>>,
+) -> Result<Response, Problem> {
+    let deed = caller.may(Action::SubjectRekey)?;
+    let subject = subject(path, asked(query, REALM)?.realm.as_deref())?;
+    line(ground.unwrap_or_default().ground.as_ref())?;
+    let job = shared.backend.rekey(&subject).await?;
+    Ok(done(deed.about(&subject), job.as_ref(), Problem::unknown_subject))
 }
 
 async fn set(

@@ -111,6 +111,16 @@ impl Backend for Memory {
         })
     }
 
+    fn rekey<'a>(&'a self, subject: &'a Subject) -> Reply<'a, Option<Job>> {
+        Box::pin(async move {
+            match self.get(subject) {
+                Some(State::Erased) => Err(BackendError::Conflict("admin-erased", "erased".into())),
+                Some(_) => Err(BackendError::Conflict("subject-unsettled", "not yet".into())),
+                None => Ok(None),
+            }
+        })
+    }
+
     fn receipt<'a>(&'a self, id: &'a str) -> Reply<'a, Option<Receipt>> {
         Box::pin(async move { Ok((id == "rcp_1").then(|| Receipt { salt: None, ..receipt(1) })) })
     }
@@ -150,6 +160,10 @@ impl Backend for Memory {
 
     fn jobs(&self) -> Reply<'_, Vec<Job>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn resume(&self) -> Reply<'_, Vec<Job>> {
+        self.jobs()
     }
 
     fn job<'a>(&'a self, _: &'a str) -> Reply<'a, Option<Job>> {

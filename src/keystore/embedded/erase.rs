@@ -1,7 +1,7 @@
 //! Erasure: secrets, holders, tokens and lookups go; fences stay.
 
 use super::fail::Op;
-use super::{outcome, restrict, rows};
+use super::{outcome, rekey, restrict, rows};
 use crate::ids::{KeyId, Subject};
 use crate::keystore::StoreError;
 use crate::keystore::model::{Erase, Erased, Footprint, LedgerHead};
@@ -76,6 +76,7 @@ pub(super) fn erase(conn: &Connection, erase: &Erase) -> Op<Erased> {
         end_token(conn, token, erase, &mut erased)?;
     }
     restrict::forget_erased(conn)?;
+    rekey::forget_erased(conn)?;
     record(conn, erase)?;
     Ok(erased)
 }
@@ -88,8 +89,12 @@ fn destroy(conn: &Connection, key: KeyId, receipt: &str) -> Op<()> {
     .execute(params![receipt, key])?;
     conn.prepare_cached("DELETE FROM holders WHERE key_id = ?")?.execute([key])?;
     conn.prepare_cached("DELETE FROM secrets WHERE key_id = ?")?.execute([key])?;
-    conn.prepare_cached("INSERT OR IGNORE INTO fenced_keys (key_id, receipt) VALUES (?, ?)")?
-        .execute(params![key, receipt])?;
+    // One that a re-keying destroyed before is erased from now on.
+    conn.prepare_cached(
+        "INSERT INTO fenced_keys (key_id, receipt) VALUES (?, ?) \
+         ON CONFLICT (key_id) DO UPDATE SET replaced = 0, receipt = excluded.receipt WHERE replaced = 1",
+    )?
+    .execute(params![key, receipt])?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod fail;
 mod open;
 mod outcome;
 mod read;
+mod rekey;
 mod replace;
 mod restrict;
 mod rotate;
@@ -21,6 +22,7 @@ use super::model::{
     Bind, DomainRow, Erase, Erased, Footprint, Found, GenerationRow, Held, LedgerHead, Looked, SecretRow,
     Settle, TokenFound, UnsettledRow, Write,
 };
+use super::rekey::{BeginRekey, HeldUnder, RekeyRow, ResealedHolder};
 use super::rotation::{Dependent, Dependents, GenerationState, Rewrap, TokenLookups, Unlooked};
 use super::sweep::{Replacement, SealedSubject, SweepRow};
 use super::{Answer, Done, Keystore, StoreError};
@@ -333,6 +335,33 @@ impl Keystore for Embedded {
     fn end_sweep(&self, receipt: &str) -> Answer<'_, ()> {
         let receipt = receipt.to_owned();
         self.change(Needs::default(), move |conn| sweep::end_sweep(conn, &receipt))
+    }
+
+    fn refuse_sweep(&self, receipt: &str) -> Answer<'_, ()> {
+        let receipt = receipt.to_owned();
+        self.change(Needs::default(), move |conn| sweep::refuse_sweep(conn, &receipt))
+    }
+
+    fn begin_rekey(&self, begin: BeginRekey) -> Answer<'_, RekeyRow> {
+        self.change(Needs::default(), move |conn| rekey::begin(conn, &begin))
+    }
+
+    fn rekeys(&self) -> Answer<'_, Vec<RekeyRow>> {
+        self.read(rekey::rekeys)
+    }
+
+    fn held_under(&self, keys: &[KeyId]) -> Answer<'_, Vec<HeldUnder>> {
+        self.read(|conn| rekey::held_under(conn, keys))
+    }
+
+    fn reseal_holders(&self, resealed: Vec<ResealedHolder>) -> Answer<'_, u64> {
+        self.change(Needs::default(), move |conn| rekey::reseal(conn, &resealed))
+    }
+
+    fn end_rekey(&self, job: &str, ledger: Option<LedgerHead>) -> Answer<'_, bool> {
+        let job = job.to_owned();
+        let needs = Needs { checkpoint: ledger.is_some(), patience: false };
+        self.change(needs, move |conn| rekey::end(conn, &job, ledger.as_ref()))
     }
 
     fn replacement(&self, domain: &str, old: &str) -> Answer<'_, Option<Replacement>> {

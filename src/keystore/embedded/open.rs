@@ -12,8 +12,10 @@ use std::time::Duration;
 const APPLICATION: i64 = 0x5076_6e74;
 /// What version 2 of the schema added.
 const ADDED_2: &str = include_str!("added-2.sql");
+/// What version 3 added.
+const ADDED_3: &str = include_str!("added-3.sql");
 /// The schema version that this program makes and knows.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 /// Up to this size the whole file is checked at start; beyond it would delay a restart.
 const CHECKED: u64 = 64 << 20;
 
@@ -71,7 +73,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
         .map_err(|e| unavailable(&draft, &e))?;
     let conn = connect(&draft, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     conn.execute_batch(&format!(
-        "PRAGMA auto_vacuum = NONE; PRAGMA synchronous = FULL; BEGIN; {} {ADDED_2} PRAGMA application_id = {APPLICATION}; \
+        "PRAGMA auto_vacuum = NONE; PRAGMA synchronous = FULL; BEGIN; {} {ADDED_2} {ADDED_3} PRAGMA application_id = {APPLICATION}; \
          PRAGMA user_version = {SCHEMA}; COMMIT;",
         include_str!("schema.sql")
     ))
@@ -101,6 +103,10 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     if found < 2 {
         let step = include_str!("schema-2.sql");
         conn.execute_batch(&format!("BEGIN IMMEDIATE; {step} {ADDED_2} PRAGMA user_version = 2; COMMIT;"))
+            .map_err(|e| fail::classify(path, &e))?;
+    }
+    if found < 3 {
+        conn.execute_batch(&format!("BEGIN IMMEDIATE; {ADDED_3} PRAGMA user_version = 3; COMMIT;"))
             .map_err(|e| fail::classify(path, &e))?;
     }
     Ok(conn)

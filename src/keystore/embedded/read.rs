@@ -57,8 +57,14 @@ pub(super) fn secret_row(row: &Row<'_>) -> rusqlite::Result<SecretRow> {
 
 /// Fences count before rows: whatever else the files say, a destroyed key stays destroyed.
 pub(super) fn secret(conn: &Connection, key: KeyId) -> Op<Found> {
-    if conn.prepare_cached("SELECT 1 FROM fenced_keys WHERE key_id = ?")?.exists([key])? {
-        return Ok(Found::Fenced);
+    let fence: Option<bool> = conn
+        .prepare_cached("SELECT replaced FROM fenced_keys WHERE key_id = ?")?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
+    match fence {
+        Some(true) => return Ok(Found::Replaced),
+        Some(false) => return Ok(Found::Fenced),
+        None => {}
     }
     let found = conn
         .prepare_cached(

@@ -45,7 +45,7 @@ pub(super) fn add(conn: &Connection, receipt: &str, keys: &[KeyId], sweep: &NewS
 
 pub(super) fn sweeps(conn: &Connection) -> Op<Vec<SweepRow>> {
     let mut statement = conn.prepare_cached(
-        "SELECT receipt, highest, generation, subject, swept, databases FROM sweeps ORDER BY number",
+        "SELECT receipt, highest, generation, subject, swept, databases, refused FROM sweeps ORDER BY number",
     )?;
     let rows = statement.query_map([], |row| {
         let generation: Option<u32> = row.get(2)?;
@@ -59,6 +59,7 @@ pub(super) fn sweeps(conn: &Connection) -> Op<Vec<SweepRow>> {
             highest: Generation(row.get(1)?),
             subject,
             swept: row.get(4)?,
+            refused: row.get(6)?,
             databases: serde_json::from_str(&databases).unwrap_or_default(),
             keys: Vec::new(),
             tokens: Vec::new(),
@@ -85,18 +86,29 @@ fn tokens(conn: &Connection, table: &str, receipt: &str) -> Op<Vec<TokenName>> {
 }
 
 pub(super) fn set_sweep(conn: &Connection, receipt: &str, subject: Option<&SealedSubject>) -> Op<()> {
-    conn.prepare_cached("UPDATE sweeps SET generation = ?, subject = ?, swept = ? WHERE receipt = ?")?
-        .execute(params![
-            subject.map(|s| s.generation.0),
-            subject.map(|s| &s.sealed),
-            subject.is_none(),
-            receipt
-        ])?;
+    let Some(subject) = subject else {
+        conn.prepare_cached(
+            "UPDATE sweeps SET generation = NULL, subject = NULL, swept = 1, refused = 0 WHERE receipt = ?",
+        )?
+        .execute([receipt])?;
+        return Ok(());
+    };
+    conn.prepare_cached("UPDATE sweeps SET generation = ?, subject = ? WHERE receipt = ?")?
+        .execute(params![subject.generation.0, subject.sealed, receipt])?;
+    Ok(())
+}
+
+pub(super) fn refuse_sweep(conn: &Connection, receipt: &str) -> Op<()> {
+    conn.prepare_cached("UPDATE sweeps SET swept = 1, refused = 1 WHERE receipt = ?")?.execute([receipt])?;
     Ok(())
 }
 
 pub(super) fn end_sweep(conn: &Connection, receipt: &str) -> Op<()> {
-    conn.prepare_cached("DELETE FROM sweeps WHERE receipt = ?")?.execute([receipt])?;
+    conn.prepare_cached("DELETE FROM sweeps WHERE receipt = ? AND refused = 0")?.execute([receipt])?;
+    conn.prepare_cached(
+        "UPDATE sweeps SET generation = NULL, subject = NULL WHERE receipt = ? AND subject IS NOT NULL",
+    )?
+    .execute([receipt])?;
     Ok(())
 }
 

@@ -1,16 +1,20 @@
 //! Connections to the server: for clients, for cancel requests, and the gateway's own login.
 
+use super::backends::{Backend, Backends};
 use super::stream::{Plain, Stream};
 use super::tls;
 use crate::config::{Address, Upstream};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tokio_postgres::SimpleQueryMessage;
 
 /// How long the server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -22,6 +26,9 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 pub struct Connector {
     upstream: Arc<Upstream>,
     tls: Option<Arc<ClientConfig>>,
+    /// The server, as `backends` knows it.
+    server: Arc<str>,
+    backends: Backends,
 }
 
 impl Connector {
@@ -31,7 +38,24 @@ impl Connector {
     /// As [`tls::client`].
     pub fn new(upstream: Upstream) -> io::Result<Self> {
         let tls = tls::client(upstream.sslmode, upstream.sslrootcert.as_deref())?;
-        Ok(Self { upstream: Arc::new(upstream), tls })
+        let server = format!("{:?}", upstream.address).into();
+        Ok(Self { upstream: Arc::new(upstream), tls, server, backends: Backends::default() })
+    }
+
+    /// The same, whose connections are counted among those.
+    #[must_use]
+    pub fn counted_by(self, backends: &Backends) -> Self {
+        Self { backends: backends.clone(), ..self }
+    }
+
+    /// A connection of this server is open, served by that process.
+    pub fn register(&self, pid: i32) -> Backend {
+        self.backends.register(&self.server, pid)
+    }
+
+    /// The processes that serve open connections to this server.
+    pub fn registered(&self) -> HashSet<i32> {
+        self.backends.of(&self.server)
     }
 
     /// A fresh connection, TLS done, nothing else said.
@@ -86,11 +110,25 @@ impl Connector {
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
             .map_err(|e| io::Error::other(describe(&e)))?;
+        let (known, backend) = oneshot::channel();
         tokio::spawn(async move {
             if let Err(e) = connection.await {
                 tracing::debug!(error = %describe(&e), "the gateway's own connection ended");
             }
+            drop(backend);
         });
+        let asked = timeout(CONNECT, client.simple_query("SELECT pg_catalog.pg_backend_pid()")).await;
+        let answer = asked
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+            .map_err(|e| io::Error::other(describe(&e)))?;
+        let pid = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        });
+        if let Some(pid) = pid {
+            // Kept by the connection, for as long as it lives.
+            let _ = known.send(self.register(pid));
+        }
         Ok(client)
     }
 

@@ -1,5 +1,6 @@
 //! Bytes in and out: streams with or without TLS, buffers, and the one place that waits.
 
+pub mod backends;
 pub mod buffer;
 pub mod connect;
 pub mod duplex;

@@ -32,6 +32,7 @@ mod when;
 use aho_corasick::AhoCorasick;
 
 use super::catalog::{Database, Snapshot};
+use super::net::backends::Backend;
 use super::net::duplex::{Duplex, Ended, Read, Side};
 use super::sql::Shape;
 use super::value::Settings;
@@ -39,7 +40,7 @@ use super::wire::simple::Status;
 use crate::config::Limits;
 use crate::net::drain::Drain;
 use crate::pg::metrics::Metrics;
-use crate::protect::{Door, Mark, Missing, Peer};
+use crate::protect::{Door, InUse, Mark, Missing, Peer};
 use expect::Expects;
 pub(crate) use failure::Failure;
 use names::Names;
@@ -129,6 +130,10 @@ struct Portal {
 
 /// A session after its start-up.
 pub(crate) struct Session {
+    /// Goes first, before what waits for an outcome: from then on nobody knows what this process still carries out.
+    _backend: Option<Backend>,
+    /// Statements are on their way, or a transaction is open: keys that they may meet stay.
+    in_use: Option<InUse>,
     io: Duplex,
     shared: Arc<Shared>,
     database: Arc<Database>,
@@ -244,8 +249,11 @@ impl Session {
         database: Arc<Database>,
         snapshot: Arc<Snapshot>,
         settings: Settings,
+        backend: Option<Backend>,
     ) -> Self {
         Self {
+            _backend: backend,
+            in_use: None,
             io,
             shared,
             database,
@@ -290,10 +298,14 @@ impl Session {
     pub(crate) async fn run(mut self, drain: Arc<Drain>) {
         let _place = drain.join(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await);
         let end = loop {
+            self.in_use.get_or_insert_with(|| self.shared.door.in_use());
             if let Err(end) = self.step().await {
                 break end;
             }
             let idle = self.expects.is_empty() && self.status == Status::Idle && !self.pipeline;
+            if idle {
+                self.in_use = None;
+            }
             let turned = poll_fn(|cx| match self.io.poll_turn(cx, Read::Both) {
                 Poll::Pending if idle && drain.has_begun() => Poll::Ready(None),
                 turned => turned.map(Some),
