@@ -3,7 +3,7 @@
 mod memory;
 
 use super::access::TABLE;
-use super::client::{Answer, Client};
+use super::client::{Answer, Client, ClientError, Credentials};
 use super::tokens::{Role, TokenFile};
 use super::*;
 use crate::config::{Admin, Listen, TlsFiles};
@@ -222,6 +222,7 @@ async fn each_role_may_what_the_table_says_and_nothing_else() {
         ("subject.restrict", Method::POST, "/v1/subjects/person/42/restrict"),
         ("subject.release", Method::POST, "/v1/subjects/person/42/release"),
         ("subject.export", Method::GET, "/v1/subjects/person/42/export"),
+        ("subject.rekey", Method::POST, "/v1/subjects/person/42/rekey"),
         ("subject.erase", Method::DELETE, PERSON),
         ("receipt.show", Method::GET, "/v1/receipts/rcp_1"),
         ("receipt.show", Method::GET, "/v1/receipts"),
@@ -234,6 +235,7 @@ async fn each_role_may_what_the_table_says_and_nothing_else() {
         ("keystore.backup", Method::POST, "/v1/keystore/backup"),
         ("job.show", Method::GET, "/v1/jobs"),
         ("job.show", Method::GET, "/v1/jobs/none"),
+        ("job.resume", Method::POST, "/v1/jobs/resume"),
         ("audit.show", Method::GET, "/v1/audit/head"),
         ("audit.show", Method::GET, "/v1/audit"),
     ];
@@ -474,6 +476,20 @@ async fn a_client_certificate_has_the_role_of_its_line_and_none_without_one() {
     assert_eq!(with_certificate(port, &root, None).await, None);
     let events = running.memory.events.lock().clone();
     assert_eq!((events[0].principal.as_str(), events[0].role), ("known", Some(Role::Auditor)));
+    // As the commands do it: a certificate stands for a token; without one there is no answer.
+    let files = (write("known.pem", &known.0), write("known.key", &known.1));
+    let with = |certificate| Credentials { token: None, certificate };
+    let (url, ca) = (format!("https://localhost:{port}"), Some(dir.path().join("ca.pem")));
+    let shown = Client::new(&url, with(Some(files.clone())), ca.clone()).unwrap();
+    assert_eq!(shown.send(Method::GET, "/v1/policy").await.unwrap().status, 200);
+    assert_eq!(shown.send(Method::POST, "/v1/keys/rotate").await.unwrap().status, 403);
+    let bare = Client::new(&url, with(None), ca.clone()).unwrap();
+    assert!(matches!(bare.send(Method::GET, "/v1/policy").await, Err(ClientError::Failed(_))));
+    let wrong = (files.0.clone(), write("stranger.key", &stranger.1));
+    let wrong = Client::new(&url, with(Some(wrong)), ca).unwrap();
+    assert!(matches!(wrong.send(Method::GET, "/v1/policy").await, Err(ClientError::Usage(_))), "not its key");
+    let clear = Client::new("http://127.0.0.1:1", with(Some(files)), None);
+    assert!(matches!(clear, Err(ClientError::Usage(_))), "a certificate is never thought to help there");
 }
 
 #[tokio::test]

@@ -170,12 +170,13 @@ async fn a_keystore_of_the_first_version_is_brought_up_to_date() {
     filled(&path).await;
     // What version 1 lacked, taken away.
     let old = "DROP TABLE sweeps; DROP TABLE jobs; DROP TABLE replacements; DROP TABLE restricted; DROP INDEX fenced_keys_receipt; DROP INDEX fenced_tokens_receipt; \
-               DROP INDEX fenced_holders_receipt; DROP INDEX generations_active; PRAGMA user_version = 1;";
+               DROP INDEX fenced_holders_receipt; DROP INDEX generations_active; DROP TABLE rekeys; DROP TABLE rekeyed; \
+               ALTER TABLE fenced_keys DROP COLUMN replaced; PRAGMA user_version = 1;";
     rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
     let store = Embedded::open(&path).unwrap();
     assert_eq!(store.unsettled().await.unwrap().len(), 200);
     assert_eq!(store.generations().await.unwrap()[0].state, GenerationState::Active);
-    assert!(store.sweeps().await.unwrap().is_empty());
+    assert!(store.sweeps().await.unwrap().is_empty() && store.rekeys().await.unwrap().is_empty());
     store.keep_job("a", "1").await.unwrap();
 }
 

@@ -167,7 +167,9 @@ fn kill_9_at_two_hundred_random_points_loses_nothing_and_revives_nobody() {
         let known = client.rows(&format!("SELECT title FROM people WHERE id = {id}"));
         let address = known[0][0].clone().unwrap().replace("Nom-", "e") + "@x.example";
         let by_mail = client.rows(&format!("SELECT id FROM people WHERE email = '{address}'"));
-        let gone = told.erased.contains(id) || told.asked.contains(id);
-        assert_eq!(by_mail.len(), usize::from(!gone), "person {id}");
+        // Nobody knows what became of an erasure that was never answered.
+        if !told.asked.contains(id) {
+            assert_eq!(by_mail.len(), usize::from(!told.erased.contains(id)), "person {id}");
+        }
     }
 }
