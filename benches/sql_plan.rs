@@ -58,6 +58,7 @@ fn table(oid: u32, name: &str, columns: &[(&str, u32)], foreign: Vec<ForeignKey>
         schema: "public".into(),
         name: name.into(),
         kind: RelationKind::Table,
+        definition: None,
         columns: columns.iter().enumerate().map(column).collect(),
         unique: vec![vec!["id".into()]],
         foreign,

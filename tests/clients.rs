@@ -7,6 +7,8 @@ mod support;
 
 #[path = "clients/django.rs"]
 mod django;
+#[path = "clients/dump.rs"]
+mod dump;
 #[path = "clients/libpq.rs"]
 mod libpq;
 #[path = "clients/sqlalchemy.rs"]

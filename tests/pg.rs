@@ -29,3 +29,5 @@ mod refusals;
 mod session;
 #[path = "pg/stored_bytes.rs"]
 mod stored_bytes;
+#[path = "pg/views.rs"]
+mod views;

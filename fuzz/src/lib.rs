@@ -159,6 +159,7 @@ fn world() -> (Policy, Vec<Table>, Catalog) {
         schema: "public".into(),
         name: "people".into(),
         kind: RelationKind::Table,
+        definition: None,
         columns: vec![
             column("id", 1, 20, true),
             column("last_name", 2, 25, true),

@@ -45,6 +45,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("COPY people (id, last_name) FROM STDIN (ON_ERROR ignore)", "on_error"),
     ("COPY (SELECT last_name || 'x' FROM people) TO STDOUT", "last_name"),
     ("SELECT * FROM people_view", "people_view"),
+    ("UPDATE open_view SET last_name = 'x'", "open_view"),
+    ("INSERT INTO open_view (id, last_name) VALUES (1, 'x')", "open_view"),
+    ("DELETE FROM open_view", "open_view"),
+    ("SELECT upper(last_name) FROM open_view", "last_name"),
+    ("CREATE VIEW another AS SELECT id FROM people WHERE email = 'a@x.example'", "VIEW"),
     ("SELECT count_people()", "count_people"),
     ("DO $$ BEGIN PERFORM last_name FROM people; END $$", ""),
     ("CREATE TABLE copy_of AS SELECT * FROM people", ""),
@@ -62,7 +67,9 @@ const REFUSED: &[(&str, &str)] = &[
 
 fn world() -> World {
     let world = World::new();
-    world.direct().rows("CREATE VIEW people_view AS SELECT id, last_name FROM people");
+    world.direct().rows("CREATE VIEW people_view AS SELECT id, length(last_name) FROM people");
+    world.direct().rows("CREATE VIEW open_view AS SELECT id, last_name FROM people");
+    world.direct().rows("GRANT ALL ON open_view TO app");
     world.direct().rows("GRANT SELECT ON people_view TO app");
     world.direct().rows(
         "CREATE FUNCTION count_people() RETURNS bigint LANGUAGE sql AS 'SELECT count(last_name) FROM people'",

@@ -30,7 +30,7 @@ fn yes(row: &Row, i: usize) -> bool {
 /// # Errors
 /// A row that does not have the query's form.
 pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
-    let [server, columns, unique, foreign, views, functions, calls] = answers else {
+    let [server, columns, unique, foreign, views, functions, calls, definitions] = answers else {
         return Err(BuildError("count"));
     };
     let server_version = server.first().and_then(|row| number(row, 0)).ok_or(BuildError("VERSION"))?;
@@ -40,6 +40,12 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     let views = pairs(views, |row| number(row, 1)).ok_or(BuildError("VIEWS"))?;
     let calls = pairs(calls, |row| Some(text(row, 1)?.to_lowercase())).ok_or(BuildError("CALLS"))?;
     let functions = mark(&mut relations, &views, functions, &calls, tables);
+    for row in definitions {
+        let oid: u32 = number(row, 0).ok_or(BuildError("DEFINITIONS"))?;
+        if let Some(relation) = relations.get_mut(&oid).filter(|r| r.touches_protected) {
+            relation.definition = text(row, 1).map(Arc::from);
+        }
+    }
     let relations =
         relations.into_values().map(|r| ((r.schema.clone(), r.name.clone()), Arc::new(r))).collect();
     Ok(Catalog { version, server_version, relations, functions })
@@ -79,6 +85,7 @@ fn relation(oid: u32, row: &Row) -> Option<Relation> {
             "f" => RelationKind::Foreign,
             _ => RelationKind::Table,
         },
+        definition: None,
         columns: Vec::new(),
         unique: Vec::new(),
         foreign: Vec::new(),
@@ -236,6 +243,10 @@ mod tests {
                 row(&["6", "again"]),
                 row(&["7", "other"]),
                 row(&["8", "again"]),
+            ],
+            vec![
+                row(&["4", "SELECT id FROM public.people;"]),
+                row(&["5", "SELECT id FROM public.triggered;"]),
             ],
         ];
         let catalog = build(1, &answers, &tables).unwrap();

@@ -83,7 +83,7 @@ impl Database {
         let mut own = self.loading.lock().await;
         let client = match own.take() {
             Some(client) if !client.is_closed() => client,
-            _ => self.connector.own_login(&self.name).await?,
+            _ => self.login().await?,
         };
         let answer = client.query(sql, params).await.map_err(|e| {
             let denied = e.code() == Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE);

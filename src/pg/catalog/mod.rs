@@ -65,6 +65,10 @@ pub struct Database {
     current: RwLock<Option<(Arc<Snapshot>, Instant)>>,
     latest: AtomicU64,
     stale: AtomicBool,
+    /// How often something was made that may touch what is protected under a name that is not watched yet; and
+    /// how many of these the snapshot shows.
+    distrusted: AtomicU64,
+    trusted: AtomicU64,
     loading: tokio::sync::Mutex<Option<tokio_postgres::Client>>,
 }
 
@@ -86,6 +90,8 @@ impl Catalogs {
                 current: RwLock::default(),
                 latest: AtomicU64::new(0),
                 stale: AtomicBool::new(true),
+                distrusted: AtomicU64::new(0),
+                trusted: AtomicU64::new(0),
                 loading: tokio::sync::Mutex::default(),
             })
         });
@@ -155,7 +161,22 @@ impl Database {
 
     /// Whether a session may plan with this snapshot, or must ask for [`Database::snapshot`].
     pub fn is_current(&self, snapshot: &Snapshot) -> bool {
-        snapshot.catalog.version == self.latest.load(Ordering::Acquire) && !self.stale.load(Ordering::Acquire)
+        snapshot.catalog.version == self.latest.load(Ordering::Acquire)
+            && !self.stale.load(Ordering::Acquire)
+            && self.is_trusted()
+    }
+
+    /// Whether the newest snapshot knows all names under which something protected may be touched, as far as
+    /// they were made through the gateway.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted.load(Ordering::Acquire) == self.distrusted.load(Ordering::Acquire)
+    }
+
+    /// A view, or the like, on a protected table was made or renamed: no text is taken for harmless by the
+    /// names that were known before.
+    pub fn distrust(&self) {
+        self.distrusted.fetch_add(1, Ordering::AcqRel);
+        self.expire();
     }
 
     /// Reads the catalog on the gateway's own login.
@@ -170,11 +191,12 @@ impl Database {
         {
             return Ok(Arc::clone(snapshot));
         }
+        let shown = self.distrusted.load(Ordering::Acquire);
         let began = Instant::now();
         self.stale.store(false, Ordering::Release);
         let client = match own.take() {
             Some(client) if !client.is_closed() => client,
-            _ => self.connector.own_login(&self.name).await?,
+            _ => self.login().await?,
         };
         let mut answers = Vec::new();
         for query in queries::ALL {
@@ -200,7 +222,16 @@ impl Database {
         };
         self.latest.store(snapshot.catalog.version, Ordering::Release);
         *current = Some((Arc::clone(&snapshot), began));
+        self.trusted.fetch_max(shown, Ordering::AcqRel);
         Ok(snapshot)
+    }
+
+    /// The gateway's own login, with no search path: the names that it is told are qualified.
+    async fn login(&self) -> io::Result<tokio_postgres::Client> {
+        let client = self.connector.own_login(&self.name).await?;
+        let set = client.batch_execute("SET search_path TO ''").await;
+        set.map_err(|e| io::Error::other(describe(&e)))?;
+        Ok(client)
     }
 
     /// A snapshot from answers that a client's session read in its own transaction; not shared.

@@ -27,6 +27,8 @@ pub struct Relation {
     pub name: Arc<str>,
     /// What it is.
     pub kind: RelationKind,
+    /// A view's query, all names in it qualified; `None` where it is not known.
+    pub definition: Option<Arc<str>>,
     /// Live columns in `attnum` order.
     pub columns: Vec<Column>,
     /// Unique and primary keys, as column names in index order (no partial or expression indexes).

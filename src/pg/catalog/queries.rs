@@ -89,8 +89,22 @@ JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND p.prokind IN ('f', 'p') AND l.lanname NOT IN ('c', 'internal')";
 
+/// The queries of views: relation OID, text. Read with an empty search path, so that all names are qualified.
+pub const DEFINITIONS: &str = "\
+SELECT c.oid::text, pg_catalog.pg_get_viewdef(c.oid)
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+ORDER BY c.oid";
+
+/// In a client's session the search path is the client's: views are not seen through there.
+const NO_DEFINITIONS: &str = "SELECT NULL::text, NULL::text WHERE false";
+
 /// The server's version, as a number.
 pub const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num')";
 
 /// All of them, in the order in which `build` takes their rows.
-pub const ALL: [&str; 7] = [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS];
+pub const ALL: [&str; 8] = [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, DEFINITIONS];
+
+/// The same for a client's session, within its transaction.
+pub const WITHIN: [&str; 8] = [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, NO_DEFINITIONS];

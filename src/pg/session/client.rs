@@ -255,6 +255,9 @@ impl Session {
             return Ok(false);
         }
         self.follow_catalog();
+        if !self.trusts_filter() {
+            return Ok(false);
+        }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let text = simple::read_query(body)?;
         if self.shared.search_path.is_match(text) {
@@ -322,6 +325,10 @@ impl Session {
         }
         self.follow_catalog();
         self.settle_encoding().await?;
+        if let Err(error) = self.trust_filter().await {
+            self.io.client.input.consume(total);
+            return self.failed_query(error);
+        }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let text = &*encoding::read_lossy(self.charset(), simple::read_query(body)?);
         if self.shared.search_path.is_match(text) {
@@ -351,11 +358,16 @@ impl Session {
             Ok(Decision::Refuse(failure)) => self.refuse_query(&failure),
             Ok(Decision::Run(plan)) => self.run_query(&plan).await,
             Ok(Decision::Script(script)) => self.run_script(text, script).await,
-            Err(HiddenError::Server(response)) => self.refuse_query_with(response),
-            Err(HiddenError::Skipped) => {
-                self.refuse_query(&Failure::internal("the catalog could not be asked"))
-            }
-            Err(HiddenError::End(end)) => Err(end),
+            Err(error) => self.failed_query(error),
+        }
+    }
+
+    /// What a failed decision means for a simple Query.
+    fn failed_query(&mut self, error: HiddenError) -> Result<(), End> {
+        match error {
+            HiddenError::Server(response) => self.refuse_query_with(response),
+            HiddenError::Skipped => self.refuse_query(&Failure::internal("the catalog could not be asked")),
+            HiddenError::End(end) => Err(end),
         }
     }
 

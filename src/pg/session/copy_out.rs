@@ -35,6 +35,8 @@ pub(super) struct CopyOut {
     held: Vec<u8>,
     /// The message at hand was added to it.
     fed: bool,
+    /// The binary format's head: it goes with the first row, or the end.
+    head: Vec<u8>,
     row: RowBuffers,
 }
 
@@ -68,6 +70,7 @@ impl CopyOut {
         open(options, &opener, row, buffers, scratch, missing)?;
         let RowBuffers { cells, opened, shown, .. } = buffers;
         shown.clear();
+        shown.append(&mut self.head);
         let visible = visible(plan, cells.len());
         options.begin_row(count(visible), shown);
         let opened = opened.get(HEADER..).unwrap_or_default();
@@ -221,6 +224,7 @@ impl Session {
                     reader: Reader::default(),
                     held: Vec::new(),
                     fed: false,
+                    head: Vec::new(),
                     row: RowBuffers::default(),
                 }));
                 let frame = &self.io.server.input.bytes()[..total];
@@ -288,8 +292,13 @@ impl Session {
                         copy.row((content, total), at, door, scratch, missing, out)
                     }
                     Cut::Names { content, total } => copy.names((content, total), at, out),
-                    Cut::Head { total } | Cut::End { total } => {
-                        data(out, &copy.held[at..at + total]).map_err(RowError::from)
+                    Cut::Head { total } => {
+                        copy.head.extend_from_slice(&copy.held[at..at + total]);
+                        Ok(())
+                    }
+                    Cut::End { total } => {
+                        copy.head.extend_from_slice(&copy.held[at..at + total]);
+                        data(out, &std::mem::take(&mut copy.head)).map_err(RowError::from)
                     }
                 };
                 if let Err(error) = written {

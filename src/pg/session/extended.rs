@@ -19,22 +19,28 @@ impl Session {
         self.follow_catalog();
         let message = parse_msg::read(&self.io.client.input.bytes()[HEADER..total])?;
         let text = message.query;
-        if self.shared.search_path.is_match(text) || self.snapshot.filter.may_touch(text) {
+        let trusted = self.trusts_filter();
+        if !trusted || self.shared.search_path.is_match(text) || self.snapshot.filter.may_touch(text) {
             return Ok(false);
         }
         let (control, ddl) = first_words(text);
         let name = message.name.to_vec();
         self.statements.remove(&name);
-        self.pass_parse(total, &name, control, ddl)?;
+        self.pass_parse(total, &name, control, ddl.then_some(false))?;
         Ok(true)
     }
 
     pub(super) async fn parse(&mut self, total: usize) -> Result<(), End> {
         self.follow_catalog();
         self.settle_encoding().await?;
+        let trusted = self.trust_filter().await;
         if self.skipping {
             self.pass_over(total);
             return Ok(());
+        }
+        if let Err(error) = trusted {
+            self.take(total);
+            return self.failed_extended(error);
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let message = parse_msg::read(body)?;
@@ -46,7 +52,7 @@ impl Session {
         }
         if !self.snapshot.filter.may_touch(text) {
             let (control, ddl) = first_words(text);
-            return self.pass_parse(total, &name, control, ddl);
+            return self.pass_parse(total, &name, control, ddl.then_some(false));
         }
         let body = self.copy(total);
         let message = parse_msg::read(&body)?;
@@ -65,7 +71,7 @@ impl Session {
                 let (control, ddl) = (Control::of(text), is_ddl(text));
                 let made = self.made(text, &message.types).into();
                 self.statements.insert(&name, Prepared::Passed { made });
-                self.pass_parse(total, &name, control, ddl)
+                self.pass_parse(total, &name, control, ddl.then_some(true))
             }
             Ok(Decision::Refuse(failure)) => self.refuse_parse(&name, *failure),
             Ok(Decision::Run(plan)) => self.parse_plan(&name, &plan, self.made(text, &message.types).into()),
@@ -79,12 +85,12 @@ impl Session {
         total: usize,
         name: &[u8],
         control: Option<Control>,
-        ddl: bool,
+        near_ddl: Option<bool>,
     ) -> Result<(), End> {
         if let Some(control) = control {
             self.statements.insert(name, Prepared::Control(control));
-        } else if ddl {
-            self.statements.insert(name, Prepared::Ddl);
+        } else if let Some(near) = near_ddl {
+            self.statements.insert(name, Prepared::Ddl { near });
         }
         self.forward(total, What::Complete);
         Ok(())
@@ -165,7 +171,7 @@ impl Session {
                 self.take(total);
                 self.refuse_extended(failure.response())
             }
-            Prepared::Control(_) | Prepared::Ddl => {
+            Prepared::Control(_) | Prepared::Ddl { .. } => {
                 self.portals.insert(&portal, Portal { prepared, made: None, kept: None });
                 self.forward(total, What::Complete);
                 Ok(())
@@ -289,7 +295,9 @@ impl Session {
                 self.shared.metrics.passed.increment(1);
                 self.execute_control(total, control).await
             }
-            Prepared::Ddl => {
+            Prepared::Ddl { near } => {
+                self.near |= near;
+                self.near_block |= near;
                 self.shared.metrics.passed.increment(1);
                 self.expects.push_with(
                     What::Execute,

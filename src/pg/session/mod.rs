@@ -103,8 +103,10 @@ enum Prepared {
         made: Arc<Made>,
     },
     Control(Control),
-    /// It changes the schema.
-    Ddl,
+    /// It changes the schema; `near`: of what touches something protected.
+    Ddl {
+        near: bool,
+    },
     /// It was refused; so is whatever is bound to the name.
     Refused(Arc<Failure>),
 }
@@ -142,6 +144,10 @@ pub(crate) struct Session {
     private: bool,
     /// The schema was changed in this transaction, and the snapshot does not show it yet.
     dirty: bool,
+    /// What was changed may touch what is protected under a name that is not watched yet: by a statement since the
+    /// snapshot was made, and anywhere in this transaction.
+    near: bool,
+    near_block: bool,
     expects: Expects,
     statements: Names<Prepared>,
     portals: Names<Portal>,
@@ -260,6 +266,8 @@ impl Session {
             snapshot,
             private: false,
             dirty: false,
+            near: false,
+            near_block: false,
             expects: Expects::default(),
             statements: Names::default(),
             portals: Names::default(),

@@ -448,6 +448,10 @@ impl Session {
                 }
             }
         }
+        if status == Status::Idle && std::mem::take(&mut self.near_block) {
+            self.near = false;
+            self.database.distrust();
+        }
         if status == Status::Idle && self.private {
             // What this transaction changed is now everybody's, or undone.
             self.private = false;

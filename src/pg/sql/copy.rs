@@ -46,6 +46,9 @@ impl<'s> Planner<'s> {
     fn copy_table(&mut self, c: &nodes::CopyStmt, var: &nodes::RangeVar) -> Step<()> {
         let rel = self.range_var(var, &Env::default())?;
         let target = if c.is_from { self.target(rel)? } else { None };
+        if let Some(view) = self.rels[rel].relation.as_ref().filter(|r| r.touches_protected) {
+            return Err(copy(&format!("COPY of {}, a view on a protected table", view.name)).into());
+        }
         if self.rels[rel].table.is_none() {
             return Ok(());
         }

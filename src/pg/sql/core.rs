@@ -163,6 +163,21 @@ impl<'s> Planner<'s> {
         }
     }
 
+    /// Of a text that stands in for a part of this one's: a view's definition.
+    pub(super) fn inside<'i>(
+        &self,
+        scope: &'i Scope<'i>,
+        text: &'i str,
+        tokens: &'i Tokens<'i>,
+    ) -> Planner<'i>
+    where
+        's: 'i,
+    {
+        let mut inner = Planner::new(scope, text, tokens, self.names, 0..text.len());
+        inner.depth = self.depth + DEEPEST / 10;
+        inner
+    }
+
     /// Runs a step one level deeper.
     pub(super) fn deeper<T>(&mut self, step: impl FnOnce(&mut Self) -> Step<T>) -> Step<T> {
         if self.depth >= DEEPEST {

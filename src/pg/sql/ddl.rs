@@ -1,10 +1,11 @@
 //! Everything but queries: DDL on protected tables, and statements that hide others.
 
 use super::core::{Planner, Step};
-use super::names::{Env, Found};
+use super::names::{Env, Flow, Found};
 use super::refuse;
 use crate::pg::refusal::Refusal;
 use crate::policy::model::{Placed, Table};
+use pg_raw_parse::raw::ObjectType;
 use pg_raw_parse::{Node, nodes};
 
 /// Functions that run SQL text, or read a table by its name, given to them.
@@ -75,17 +76,36 @@ impl<'s> Planner<'s> {
                     let message = "CREATE TABLE AS of a table that the policy protects";
                     return self.stop(refuse::refusal("create-table-as", message, hint));
                 }
-                let hint = "Create the table, then copy through the application.";
-                self.hides(
-                    c.query(),
-                    mentions,
-                    ("create-table-as", "CREATE TABLE AS or a materialised view", hint),
-                )
+                let what = if c.objtype == ObjectType::OBJECT_MATVIEW {
+                    "CREATE MATERIALIZED VIEW"
+                } else {
+                    "CREATE TABLE AS"
+                };
+                if !matches!(c.query(), Node::SelectStmt(_)) {
+                    let hint = "Create the table, then copy through the application.";
+                    return self.hides(c.query(), mentions, ("create-table-as", what, hint));
+                }
+                let selected = self.kept_query(c.query(), what)?;
+                let flows = selected.cols.iter().find_map(|c| match &c.flow {
+                    Flow::Field(f) => Some(f),
+                    _ => None,
+                });
+                if let Some(f) = flows.filter(|_| c.objtype != ObjectType::OBJECT_MATVIEW) {
+                    return Err(refuse::refusal(
+                        "create-table-as",
+                        format!("CREATE TABLE AS that copies protected column {}", f.label),
+                        "Create the table, name it in the policy, then copy through the application.",
+                    )
+                    .into());
+                }
+                self.touched = false;
+                Ok(())
             }
             Node::ViewStmt(v) => {
                 v.view().map_or(Ok(()), |r| self.shadows(r))?;
-                let hint = "Query the tables themselves: this version can't follow a view.";
-                self.hides(v.query(), mentions, ("view", "CREATE VIEW", hint))
+                self.kept_query(v.query(), "CREATE VIEW")?;
+                self.touched = false;
+                Ok(())
             }
             Node::RuleStmt(r) => {
                 let own = r.relation().is_some_and(|r| self.policy_table_of(r).is_some());

@@ -30,6 +30,9 @@ impl<'s> Planner<'s> {
     /// A protected target of a write, checked; `None` when the target isn't protected.
     pub(super) fn target(&mut self, rel: RelId) -> Step<Option<Target<'s>>> {
         let r = &self.rels[rel];
+        if let Some(view) = r.relation.as_ref().filter(|r| r.touches_protected) {
+            return Err(super::view::written(&view.name).into());
+        }
         if let Some(relation) = r.relation.clone().filter(|r| r.writes_protected) {
             self.touched = true;
             return Err(writes_on(&relation.name).into());

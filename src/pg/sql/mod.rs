@@ -38,6 +38,7 @@ mod unnest;
 mod update;
 mod value;
 mod values_from;
+mod view;
 mod when;
 
 pub use filter::Filter;

@@ -188,19 +188,20 @@ impl<'s> Planner<'s> {
         let found = self.find(var.schemaname(), name);
         let rel = match found {
             Found::Relation(relation, table) => {
-                if relation.kind != RelationKind::Table && relation.touches_protected {
-                    self.touched = true;
-                    return Err(view(name).into());
-                }
                 if table.is_some()
                     && relation.kind != RelationKind::Table
                     && relation.kind != RelationKind::Foreign
                 {
                     self.touched = true;
-                    return Err(view(name).into());
+                    let why = "is named by the policy, which protects tables";
+                    return Err(super::view::unseen(name, why).into());
                 }
                 self.touched |= table.is_some();
-                self.base(relation, table)?
+                if relation.kind != RelationKind::Table && relation.touches_protected {
+                    self.view(&relation)?
+                } else {
+                    self.base(relation, table)?
+                }
             }
             Found::System => self.derived(name, None),
             Found::Unknown(policy) => {
@@ -430,14 +431,6 @@ fn cte(env: &Env<'_>, name: &str) -> Option<Option<Vec<RelCol>>> {
         level = e.parent;
     }
     None
-}
-
-fn view(name: &str) -> crate::pg::refusal::Refusal {
-    refuse::refusal(
-        "view",
-        format!("view {name} depends on a protected table"),
-        "This version can't follow a view; query the tables themselves.",
-    )
 }
 
 /// The strings of a list of names.

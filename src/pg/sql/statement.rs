@@ -23,13 +23,27 @@ pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec
     };
     let tokens = Tokens::new(sql);
     let mut planned = Vec::with_capacity(parsed.len());
+    let mut made: Vec<String> = Vec::new();
     for raw in parsed.iter() {
         let start = usize::try_from(raw.stmt_location).unwrap_or(0);
         let length = usize::try_from(raw.stmt_len).unwrap_or(0);
         let end = if length == 0 { sql.len() } else { start + length };
         let range = start..end.min(sql.len());
         let kind = kind(raw.stmt());
-        let verdict = verdict(raw.stmt(), sql, &tokens, &names, &range, declared, scope);
+        let mut verdict = verdict(raw.stmt(), sql, &tokens, &names, &range, declared, scope);
+        if matches!(verdict, Verdict::Pass)
+            && !made.is_empty()
+            && uses_new(raw.stmt(), &tokens, &range, &made)
+        {
+            verdict = Verdict::Refuse(refuse::refusal(
+                "script-ddl",
+                "a statement that names a view on a protected table which the same Query makes",
+                "Send the statements that change the schema by themselves.",
+            ));
+        }
+        if names.any(&tokens, &range) {
+            made.extend(new_name(raw.stmt()).map(str::to_owned));
+        }
         planned.push(Planned { range, verdict, kind });
     }
     Ok(planned)
@@ -125,6 +139,40 @@ impl<'s> Planner<'s> {
         }
         Ok(())
     }
+}
+
+/// The name under which a statement makes known what may touch something protected.
+fn new_name(stmt: Node<'_>) -> Option<&str> {
+    match stmt {
+        Node::ViewStmt(v) => v.view()?.relname(),
+        Node::CreateTableAsStmt(c) => c.into()?.rel()?.relname(),
+        Node::RenameStmt(r) => r.newname(),
+        _ => None,
+    }
+}
+
+/// Whether a statement reads or writes by one of these names, which are not watched yet.
+fn uses_new(stmt: Node<'_>, tokens: &Tokens<'_>, range: &Range<usize>, made: &[String]) -> bool {
+    let harmless = matches!(
+        stmt,
+        Node::GrantStmt(_)
+            | Node::CommentStmt(_)
+            | Node::DropStmt(_)
+            | Node::AlterOwnerStmt(_)
+            | Node::RefreshMatViewStmt(_)
+    );
+    let named = |t: &super::lex::Token| tokens.name(t).is_none_or(|n| made.contains(&n));
+    !harmless
+        && tokens
+            .all()
+            .iter()
+            .filter(|t| range.contains(&t.start))
+            .filter(|t| !matches!(t.kind, super::lex::Kind::Number | super::lex::Kind::Operator))
+            .filter(|t| !matches!(t.kind, super::lex::Kind::Punct(_) | super::lex::Kind::Param(_)))
+            .any(|t| match t.kind {
+                super::lex::Kind::Str => made.iter().any(|m| tokens.text(t).contains(m.as_str())),
+                _ => named(t),
+            })
 }
 
 /// What a statement does to transactions, relations and settings.

@@ -7,6 +7,7 @@ mod insert;
 mod leaks;
 mod select;
 mod update;
+mod view;
 mod world;
 
 pub(in crate::pg) use world::{World, world};

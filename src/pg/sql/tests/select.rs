@@ -237,7 +237,7 @@ fn refuses_by_name_what_ciphertext_cannot_do() {
         ("SELECT to_jsonb(p.*) FROM people p", "whole-row", "p"),
         ("SELECT ROW(p.*) FROM people p", "unknown-construct", "*"),
         ("SELECT (p).last_name FROM people p", "whole-row", "p"),
-        ("SELECT * FROM staff_view", "view", "staff_view"),
+        ("SELECT * FROM unseen_view", "view", "unseen_view"),
         ("SELECT touch_people()", "function", "touch_people"),
         ("SELECT query_to_xml('select * from people', true, true, '')", "dynamic-sql", "query_to_xml"),
         ("SELECT last_name INTO x FROM people", "select-into", "SELECT INTO"),

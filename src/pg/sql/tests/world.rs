@@ -53,6 +53,7 @@ fn relation(name: &str, columns: &[(&str, &str)]) -> Relation {
         schema: "public".into(),
         name: name.into(),
         kind: RelationKind::Table,
+        definition: None,
         columns: columns.iter().zip(1..).map(|((n, s), i)| column(n, i, s)).collect(),
         unique: vec![vec!["id".into()]],
         foreign: Vec::new(),
@@ -86,6 +87,13 @@ fn relations() -> Vec<Relation> {
     let mut view = relation("staff_view", &[("id", "int8"), ("last_name", "text")]);
     view.kind = RelationKind::View;
     view.touches_protected = true;
+    view.definition = Some("SELECT people.id, people.last_name FROM public.people;".into());
+    let mut unseen = relation("unseen_view", &[("id", "int8"), ("mine", "int4")]);
+    unseen.kind = RelationKind::View;
+    unseen.touches_protected = true;
+    unseen.definition = Some(
+        "SELECT people.id, 1 FROM public.people WHERE ((people.email)::text = 'a@x.example'::text);".into(),
+    );
     let mut ruled = relation("ruled", &[("id", "int8!g"), ("last_name", "text")]);
     ruled.has_rules = true;
     let mut triggered = relation("triggered", &[("id", "int8!g"), ("last_name", "text")]);
@@ -117,6 +125,7 @@ fn relations() -> Vec<Relation> {
         log,
         types,
         view,
+        unseen,
         ruled,
         triggered,
         child,
