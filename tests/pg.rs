@@ -7,6 +7,8 @@ mod support;
 
 #[path = "pg/copy.rs"]
 mod copy;
+#[path = "pg/cursors.rs"]
+mod cursors;
 #[path = "pg/differential.rs"]
 mod differential;
 #[path = "pg/encodings.rs"]

@@ -66,6 +66,36 @@ pub struct Plan {
     pub described: Described,
     /// It is a COPY.
     pub copy: Option<Box<Copy>>,
+    /// It declares a cursor: what its rows hold.
+    pub cursor: Option<Arc<Cursor>>,
+}
+
+/// A cursor on a protected table. Its rows have these columns, whoever fetches how many of them.
+#[derive(Debug)]
+pub struct Cursor {
+    /// As it was declared.
+    pub name: Box<str>,
+    /// It outlives its transaction.
+    pub hold: bool,
+    /// See [`Plan::outputs`].
+    pub outputs: Vec<Output>,
+    /// See [`Plan::visible`].
+    pub visible: Option<u16>,
+    /// See [`Plan::hidden`].
+    pub hidden: Vec<u32>,
+}
+
+impl Cursor {
+    /// The plan of a FETCH, by its text.
+    pub fn fetched(&self, sql: &str) -> Plan {
+        Plan {
+            sql: sql.to_owned(),
+            outputs: self.outputs.clone(),
+            visible: self.visible,
+            hidden: self.hidden.clone(),
+            ..Plan::default()
+        }
+    }
 }
 
 /// A COPY from or to the client. Rows that go out have the plan's columns ([`Plan::outputs`], hidden ones last).
@@ -155,6 +185,7 @@ impl Plan {
         self.params.is_empty()
             && self.write.is_none()
             && self.copy.is_none()
+            && self.cursor.is_none()
             && (!self.modifies || self.outputs.is_empty())
             && !self.sql.trim_end().trim_end_matches(';').contains(';')
     }

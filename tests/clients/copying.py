@@ -28,6 +28,12 @@ with psycopg.connect(sys.argv[1]) as conn:
         with cur.copy("COPY people (email) TO STDOUT (FORMAT csv)") as copy:
             print(b"".join(bytes(block) for block in copy))
     conn.commit()
+    with conn.cursor(name="people behind a cursor", scrollable=True) as cur:
+        cur.execute("SELECT id, first_name, birth_date FROM people WHERE email <> %s ORDER BY id", ("b@x.example",))
+        print(cur.fetchone(), cur.fetchmany(2))
+        cur.scroll(-2)
+        print(cur.fetchall())
+    conn.commit()
     try:
         with conn.cursor() as cur, cur.copy("COPY people (id, email) FROM STDIN") as copy:
             copy.write_row((9, "lost@x.example"))

@@ -263,7 +263,7 @@ impl Session {
         if self.shared.search_path.is_match(text) {
             return Ok(false);
         }
-        if self.snapshot.filter.may_touch(text) {
+        if self.may_touch(text) {
             return self.known_query_now(total);
         }
         let (control, ddl) = first_words(text);
@@ -334,7 +334,7 @@ impl Session {
         if self.shared.search_path.is_match(text) {
             self.search_path.disturb();
         }
-        if !self.snapshot.filter.may_touch(text) {
+        if !self.may_touch(text) {
             let (control, ddl) = first_words(text);
             return self.pass_query(total, control, ddl).await;
         }

@@ -20,7 +20,7 @@ impl Session {
         let message = parse_msg::read(&self.io.client.input.bytes()[HEADER..total])?;
         let text = message.query;
         let trusted = self.trusts_filter();
-        if !trusted || self.shared.search_path.is_match(text) || self.snapshot.filter.may_touch(text) {
+        if !trusted || self.shared.search_path.is_match(text) || self.may_touch(text) {
             return Ok(false);
         }
         let (control, ddl) = first_words(text);
@@ -50,7 +50,7 @@ impl Session {
         if self.shared.search_path.is_match(text) {
             self.search_path.disturb();
         }
-        if !self.snapshot.filter.may_touch(text) {
+        if !self.may_touch(text) {
             let (control, ddl) = first_words(text);
             return self.pass_parse(total, &name, control, ddl.then_some(false));
         }

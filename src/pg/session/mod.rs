@@ -9,6 +9,7 @@
 mod client;
 mod copy_in;
 mod copy_out;
+mod cursor;
 mod detail;
 mod encoding;
 mod expect;
@@ -176,6 +177,8 @@ pub(crate) struct Session {
     copy_in: Option<Box<copy_in::CopyIn>>,
     /// The last one ended, or was refused: data that still comes is not for the server.
     copy_over: bool,
+    /// Cursors on protected tables that were declared and may be open still.
+    cursors: hashbrown::HashMap<Box<str>, Arc<super::plan::Cursor>>,
     /// A COPY TO of a protected table that runs.
     copy_out: Option<Box<copy_out::CopyOut>>,
     server_rest: usize,
@@ -285,6 +288,7 @@ impl Session {
             feeding: false,
             copy_in: None,
             copy_over: false,
+            cursors: hashbrown::HashMap::new(),
             copy_out: None,
             server_rest: 0,
             units: Units::default(),

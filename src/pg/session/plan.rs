@@ -57,6 +57,7 @@ impl Session {
             Ok(planned) => planned,
             Err(refusal) => return Ok(self.refused(&refusal)),
         };
+        self.plan_fetches(text, &mut planned);
         if text.contains("U&") || text.contains("u&") || text.contains('\\') {
             // An escape may spell a setting's name.
             self.search_path.disturb();

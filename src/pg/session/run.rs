@@ -225,6 +225,7 @@ impl Session {
 
     /// An Execute of a plan goes to the server, and its rows come as they are.
     pub(super) fn begin_run(&mut self, run: &Arc<Running>, made: Option<(u64, Mark)>, simple: bool) {
+        self.declares(&run.plan);
         let expect = self.counted_run(run, made, simple);
         self.expects.add(expect);
         if !run.plan.outputs.is_empty() {

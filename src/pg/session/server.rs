@@ -426,6 +426,7 @@ impl Session {
         self.status = status;
         if status == Status::Idle {
             self.portals.clear();
+            self.close_cursors();
             self.search_path.settle();
         }
         let Some(expect) = front else {

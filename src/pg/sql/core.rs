@@ -10,7 +10,7 @@ use super::types;
 use super::value::{Value, What};
 use crate::clear::Clear;
 use crate::pg::plan::{
-    Action, ClientParam, Copy, Described, Keep, Lookup, Output, Param, Plan, Source, Verdict, Write,
+    Action, ClientParam, Copy, Cursor, Described, Keep, Lookup, Output, Param, Plan, Source, Verdict, Write,
 };
 use crate::pg::refusal::Refusal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,6 +124,8 @@ pub(super) struct Planner<'s> {
     pub(super) modifies: bool,
     /// It is a COPY.
     pub(super) copy: Option<Box<Copy>>,
+    /// It declares a cursor of that name, which may outlive its transaction.
+    pub(super) cursor: Option<(Box<str>, bool)>,
     /// Under EXPLAIN nothing is written, and rows are not the statement's.
     pub(super) explain: bool,
     depth: usize,
@@ -158,6 +160,7 @@ impl<'s> Planner<'s> {
             keep: None,
             modifies: false,
             copy: None,
+            cursor: None,
             explain: false,
             depth: 0,
         }
@@ -293,10 +296,15 @@ impl<'s> Planner<'s> {
         if let Some(copy) = &mut self.copy {
             sql = super::copy::without_parameters(&sql, copy, &mut params)?;
         }
+        let cursor = self.cursor.take().map(|(name, hold)| {
+            let Rows { outputs, visible, hidden, .. } = std::mem::take(&mut self.rows);
+            Arc::new(Cursor { name, hold, outputs, visible, hidden })
+        });
         Ok(Plan {
             sql,
             keep,
             copy: self.copy,
+            cursor,
             cacheable: !self.literals,
             client_params: numbers.client,
             params,

@@ -8,6 +8,10 @@ use crate::policy::model::{Placed, Table};
 use pg_raw_parse::raw::ObjectType;
 use pg_raw_parse::{Node, nodes};
 
+/// Options of a cursor (`parsenodes.h`).
+const BINARY: i32 = 0x01;
+const HOLD: i32 = 0x20;
+
 /// Functions that run SQL text, or read a table by its name, given to them.
 pub(super) const RUN_TEXT: [&str; 17] = [
     "query_to_xml",
@@ -64,10 +68,7 @@ impl<'s> Planner<'s> {
                 }
                 self.hides(p.query(), mentions, ("prepare", "PREPARE", hint))
             }
-            Node::DeclareCursorStmt(d) => {
-                let hint = "Use a portal of the extended protocol with a row limit.";
-                self.hides(d.query(), mentions, ("cursor", "DECLARE CURSOR", hint))
-            }
+            Node::DeclareCursorStmt(d) => self.declare(d),
             Node::CreateTableAsStmt(c) => {
                 let made = c.into().and_then(|i| i.rel());
                 made.map_or(Ok(()), |r| self.shadows(r))?;
@@ -207,6 +208,23 @@ impl<'s> Planner<'s> {
     fn has_where(&self) -> bool {
         let tokens = self.tokens.all();
         (0..tokens.len()).any(|i| self.span.contains(&tokens[i].start) && self.tokens.is_word(i, "where"))
+    }
+
+    /// A cursor: its query is planned as it would be by itself, and its rows are opened as they are fetched.
+    fn declare(&mut self, d: &nodes::DeclareCursorStmt) -> Step<()> {
+        let Node::SelectStmt(select) = d.query() else {
+            return Err(refuse::unknown("a cursor of that form").into());
+        };
+        self.top_select(select)?;
+        if !self.touched || self.explain {
+            return Ok(());
+        }
+        if d.options & BINARY != 0 {
+            let hint = "Declare it without BINARY; drivers ask for binary values in the protocol.";
+            return Err(refuse::refusal("cursor", "a BINARY cursor on a protected table", hint).into());
+        }
+        self.cursor = Some((d.portalname().unwrap_or_default().into(), d.options & HOLD != 0));
+        Ok(())
     }
 
     /// A statement within another that keeps it: it may touch nothing protected.

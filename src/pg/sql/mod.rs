@@ -95,6 +95,10 @@ pub enum StatementKind {
     SetByteaOutput(Option<bool>),
     /// Sets `client_encoding`.
     SetEncoding,
+    /// DECLARE of that cursor.
+    Declare(Box<str>),
+    /// FETCH from that cursor.
+    Fetch(Box<str>),
     /// Anything else.
     Other,
 }

@@ -180,6 +180,8 @@ fn kind(stmt: Node<'_>) -> StatementKind {
     match stmt {
         Node::TransactionStmt(t) => transaction(t),
         Node::VariableSetStmt(v) => setting(v),
+        Node::DeclareCursorStmt(d) => StatementKind::Declare(d.portalname().unwrap_or_default().into()),
+        Node::FetchStmt(f) if !f.ismove => StatementKind::Fetch(f.portalname().unwrap_or_default().into()),
         Node::SelectStmt(_)
         | Node::InsertStmt(_)
         | Node::UpdateStmt(_)
@@ -190,7 +192,6 @@ fn kind(stmt: Node<'_>) -> StatementKind {
         | Node::PrepareStmt(_)
         | Node::ExecuteStmt(_)
         | Node::DeallocateStmt(_)
-        | Node::DeclareCursorStmt(_)
         | Node::FetchStmt(_)
         | Node::ClosePortalStmt(_)
         | Node::CopyStmt(_)

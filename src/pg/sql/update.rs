@@ -280,6 +280,14 @@ impl<'s> Planner<'s> {
                 Piece::Text(format!("::{kind}[])")),
             ]
         };
+        if matches!(s.where_clause(), Node::CurrentOfExpr(_)) {
+            return Err(refuse::refusal(
+                "cursor",
+                format!("an UPDATE of {} WHERE CURRENT OF a cursor", target.relation.name),
+                "Give the subject column in the WHERE clause.",
+            )
+            .into());
+        }
         let condition = self.condition(s)?;
         match &condition {
             Some(range) => {

@@ -77,7 +77,9 @@ fn ddl_under_which_values_would_be_unprotected_is_refused() {
         ("COPY people FROM STDIN (QUOTE 'x')", "copy-option"),
         ("COPY parted FROM STDIN", "hierarchy"),
         ("PREPARE p AS SELECT * FROM people", "prepare"),
-        ("DECLARE c CURSOR FOR SELECT * FROM people", "cursor"),
+        ("DECLARE c BINARY CURSOR FOR SELECT * FROM people", "cursor"),
+        ("DECLARE c CURSOR FOR SELECT upper(last_name) FROM people", "encrypted-operator"),
+        ("UPDATE people SET last_name = 'x' WHERE CURRENT OF c", "cursor"),
         ("CREATE FOREIGN TABLE future (id int) SERVER s", "unknown-construct"),
     ] {
         // A CREATE FOREIGN TABLE names its table where none of ours may stand.

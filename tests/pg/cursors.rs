@@ -1,0 +1,119 @@
+//! Cursors of SQL, beside a clear copy.
+
+use crate::support::{Message, Raw, World, raw, row, tags};
+
+const STEPS: &[&str] = &[
+    "BEGIN",
+    "DECLARE c CURSOR FOR SELECT first_name, title FROM people ORDER BY id",
+    "FETCH c",
+    "FETCH FORWARD 2 FROM c",
+    "MOVE 1 FROM c",
+    "FETCH ALL IN c",
+    "FETCH c",
+    "CLOSE c",
+    "DECLARE \"Odd Name\" SCROLL CURSOR FOR SELECT p.last_name, p.birth_date::text, c.body FROM people p JOIN comments c ON c.author_id = p.id ORDER BY c.id",
+    "FETCH LAST FROM \"Odd Name\"",
+    "FETCH PRIOR FROM \"Odd Name\"",
+    "FETCH ABSOLUTE 1 FROM \"Odd Name\"",
+    "DECLARE e CURSOR FOR SELECT id, email FROM people WHERE email IN ('n2@x.example', 'n4@x.example') ORDER BY id",
+    "FETCH 10 FROM e",
+    "DECLARE u CURSOR FOR SELECT id, title FROM people ORDER BY id FOR UPDATE",
+    "FETCH u",
+    "UPDATE people SET title = 'current' WHERE CURRENT OF u",
+    "DELETE FROM comments WHERE author_id = 5",
+    "SELECT title FROM people WHERE id = 1",
+    "DECLARE h CURSOR WITH HOLD FOR SELECT first_name, last_name FROM people ORDER BY id",
+    "COMMIT",
+    "FETCH 2 FROM h",
+    "SELECT 1",
+    "FETCH NEXT FROM h",
+    "BEGIN; DECLARE s CURSOR FOR SELECT first_name FROM people ORDER BY id DESC; FETCH 2 FROM s; COMMIT",
+    "FETCH s",
+    "CLOSE h",
+    "FETCH h",
+    "BEGIN",
+    "DECLARE h CURSOR FOR SELECT id, name FROM depts ORDER BY id",
+    "FETCH 2 FROM h",
+    "SAVEPOINT a",
+    "DECLARE k CURSOR FOR SELECT nick FROM people",
+    "ROLLBACK TO a",
+    "DECLARE k CURSOR FOR SELECT name FROM depts ORDER BY id",
+    "FETCH k",
+    "ROLLBACK",
+];
+
+fn lines(answers: &[Message]) -> Vec<String> {
+    let told = |m: &Message| match m.tag {
+        b'E' => format!("{} {}", m.sqlstate(), m.fields()[&'M']),
+        _ => m.line(),
+    };
+    answers.iter().map(told).collect()
+}
+
+fn fill(client: &mut Raw) {
+    for n in 1..=6 {
+        client.rows(&format!(
+            "INSERT INTO people (id, email, first_name, last_name, nick, birth_date, title) VALUES \
+             ({n}, 'n{n}@x.example', 'First {n}', 'Last {n}', NULL, '1990-01-0{n}', 't{n}')"
+        ));
+        client.rows(&format!("INSERT INTO comments (author_id, body) VALUES ({n}, 'Said {n}')"));
+    }
+}
+
+#[test]
+fn cursors_give_what_those_of_a_clear_copy_give() {
+    let world = World::new();
+    let (mut clear, mut through) = (world.clear(), world.through());
+    fill(&mut clear);
+    fill(&mut through);
+    for sql in STEPS {
+        assert_eq!(lines(&through.query(sql)), lines(&clear.query(sql)), "{sql}");
+    }
+    // The same by the extended protocol, in binary.
+    for client in [&mut clear, &mut through] {
+        client.rows("BEGIN");
+    }
+    let ask = |client: &mut Raw, sql: &str, params: &[Option<&str>]| {
+        client.send(
+            &[
+                raw::parse("", sql, &[]),
+                raw::describe(b'S', ""),
+                raw::bind_text("", "", params, &[1]),
+                raw::execute("", 0),
+                raw::sync(),
+            ]
+            .concat(),
+        );
+        lines(&client.until_ready())
+    };
+    for (sql, params) in [
+        (
+            "DECLARE c CURSOR FOR SELECT id, birth_date, first_name FROM people WHERE email = $1",
+            &[Some("n3@x.example")][..],
+        ),
+        ("FETCH ALL FROM c", &[]),
+        ("MOVE ABSOLUTE 0 FROM c", &[]),
+        ("CLOSE c", &[]),
+    ] {
+        assert_eq!(ask(&mut through, sql, params), ask(&mut clear, sql, params), "{sql}");
+    }
+}
+
+#[test]
+fn an_envelope_of_another_row_is_caught_as_it_is_fetched() {
+    let world = World::new();
+    world.people(&["Ana", "Bea"]);
+    let mut client = world.through();
+    world
+        .direct()
+        .rows("UPDATE people SET first_name = (SELECT first_name FROM people WHERE id = 1) WHERE id = 2");
+    client.rows("BEGIN");
+    client.rows("DECLARE c CURSOR FOR SELECT first_name FROM people ORDER BY id");
+    assert_eq!(client.rows("FETCH c"), [row(["Ana"])]);
+    let answers = client.query("FETCH c");
+    assert_eq!(
+        (tags(&answers).as_str(), answers.last().unwrap().line().as_str()),
+        ("TEZ", "ReadyForQuery E")
+    );
+    client.rows("ROLLBACK");
+}
