@@ -13,6 +13,7 @@ use super::shield::{Read, Shield, Whose, Write, shown_json, stored_json};
 use super::value;
 use crate::ids::Subject;
 use crate::policy::model::{Protect, TokenKind};
+use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -44,25 +45,26 @@ fn settings(plan: &Plan, lines: bool, exact: bool) -> Settings {
 
 /// Whose a value is: as its body tells, or else as its owner's other sources do.
 fn whose(
+    splicer: &Splicer,
     edit: &Edit,
     place: u16,
     plan: &Plan,
     owners: &Owners,
-    last: &mut Option<(Arc<[u8]>, Arc<Subject>)>,
+    last: &mut Option<(u32, Arc<Subject>)>,
 ) -> Result<Whose, Problem> {
     let Some(known) = plan.places.get(usize::from(place)) else { return Err(Problem::internal()) };
-    match &edit.told {
-        Told::Here(raw) => {
+    match edit.told {
+        Told::Here(number) => {
             if let Some((same, subject)) = last
-                && Arc::ptr_eq(same, raw)
+                && *same == number
                 && plan.owners.get(known.owner).is_some_and(|owner| owner.class == subject.class)
             {
                 return Ok(Whose::Known(Arc::clone(subject)));
             }
-            let id = person::of_json(raw).map_err(|_| Problem::subject_id())?;
+            let id = person::of_json(splicer.id(number)).map_err(|_| Problem::subject_id())?;
             let owner = plan.owners.get(known.owner).ok_or_else(Problem::internal)?;
             let subject = Arc::new(Subject::new(owner.class.clone(), &*id));
-            *last = Some((Arc::clone(raw), Arc::clone(&subject)));
+            *last = Some((number, Arc::clone(&subject)));
             Ok(Whose::Known(subject))
         }
         Told::Nothing | Told::Open => Ok(match owners.get(known.owner).map(|(_, whose)| whose) {
@@ -96,7 +98,7 @@ impl Sealing {
         Self { splicer, plan, shield, owners }
     }
 
-    pub(super) async fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Problem> {
+    pub(super) async fn feed(&mut self, chunk: &Bytes, out: &mut Vec<u8>) -> Result<(), Problem> {
         self.splicer.feed(chunk).map_err(|stop| self.stop(stop))?;
         self.go(out).await
     }
@@ -136,7 +138,7 @@ impl Sealing {
             };
             let whose = match known.find {
                 true => Whose::Nobody,
-                false => whose(edit, place, &self.plan, &self.owners, &mut last)?,
+                false => whose(&self.splicer, edit, place, &self.plan, &self.owners, &mut last)?,
             };
             kinds.push(Kind::Replaced { number: raw.first() != Some(&b'"') });
             writes.push(Write { field: known.field, whose, find: known.find, value });
@@ -241,7 +243,7 @@ impl Opening {
         Self { splicer, plan, shield, owners, links, unbound }
     }
 
-    pub(super) async fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Problem> {
+    pub(super) async fn feed(&mut self, chunk: &Bytes, out: &mut Vec<u8>) -> Result<(), Problem> {
         self.splicer.feed(chunk).map_err(|stop| self.stop(stop))?;
         self.go(out).await
     }
@@ -334,7 +336,7 @@ impl Opening {
                 }
                 _ => return Err(Problem::open(crate::protect::OpenFault::InClear, &field.name)),
             };
-            let whose = whose(edit, place, &self.plan, &self.owners, &mut last)
+            let whose = whose(&self.splicer, edit, place, &self.plan, &self.owners, &mut last)
                 .map_err(|_| Problem::answer("a subject's id in it is not in its canonical spelling"))?;
             found.push((number, stored, digits, place, whose));
         }

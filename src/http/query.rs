@@ -14,6 +14,7 @@ use super::target::{decode_form_exact, encode_query};
 use super::value;
 use crate::policy::model::Protect;
 use crate::protect::Stored;
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// A query whose protected values are being looked up.
@@ -171,7 +172,7 @@ fn filter(
         Stop::Wrong(wrong) => Problem::json(wrong),
         Stop::TooLong => Problem::internal(),
     };
-    splicer.feed(text.as_bytes()).map_err(stop)?;
+    splicer.feed(&Bytes::copy_from_slice(text.as_bytes())).map_err(stop)?;
     splicer.finish().map_err(stop)?;
     let mut pieces = Vec::new();
     for (edit, raw) in splicer.edits() {

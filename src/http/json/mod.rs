@@ -4,7 +4,9 @@
 //! One scanner reads requests and answers alike. It is strict (RFC 8259), keeps its place between chunks, and holds
 //! back only what is not decided yet: a protected value, and what follows it until the person it is about is known.
 
+pub(super) mod raw;
 pub(super) mod scan;
+mod skip;
 pub(super) mod splice;
 #[cfg(test)]
 mod tests;
@@ -12,6 +14,7 @@ pub(super) mod text;
 pub(super) mod tree;
 
 use crate::policy::model::Pointer;
+use bytes::Bytes;
 use scan::{Settings, Wrong};
 use splice::{Layout, Splicer, Stop};
 use std::sync::Arc;
@@ -22,7 +25,7 @@ use tree::{Leaf, Tree};
 ///
 /// # Errors
 /// What is wrong with a pointer, or with the body.
-pub fn replace(places: &[&str], subject: Option<&str>, body: &[u8], with: &[u8]) -> Result<Vec<u8>, String> {
+pub fn replace(places: &[&str], subject: Option<&str>, body: &Bytes, with: &[u8]) -> Result<Vec<u8>, String> {
     let mut tree = Tree::default();
     let mut depths = Vec::new();
     for (number, place) in (0u16..).zip(places) {
@@ -43,8 +46,8 @@ pub fn replace(places: &[&str], subject: Option<&str>, body: &[u8], with: &[u8])
     };
     let mut out = Vec::with_capacity(body.len());
     let mut replacements = Vec::new();
-    for step in body.chunks(16 << 10) {
-        splicer.feed(step).map_err(why)?;
+    for start in (0..body.len()).step_by(16 << 10) {
+        splicer.feed(&body.slice(start..body.len().min(start + (16 << 10)))).map_err(why)?;
         replacements.clear();
         replacements.extend(splicer.edits().map(|_| Some(with.to_vec())));
         splicer.splice(&replacements, &mut out);

@@ -1,7 +1,8 @@
 //! The scanner: strict JSON, chunk by chunk, telling where declared places lie.
 
+use super::skip::{self, plain};
 use super::text;
-use super::tree::{Leaf, NONE, NodeId, Tree};
+use super::tree::{self, Leaf, NONE, Node, NodeId, Tree};
 use std::sync::Arc;
 
 /// Why a body is not taken.
@@ -139,6 +140,8 @@ pub(in crate::http) struct Scanner {
     /// Within an escape: 5 after the backslash, 4 to 1 hexadecimal digits to come.
     escape: u8,
     begun: bool,
+    /// A value may be skipped as a whole: none was found to go on beyond the buffer.
+    whole: bool,
     settings: Settings,
 }
 
@@ -165,6 +168,7 @@ impl Scanner {
             escaped: false,
             escape: 0,
             begun: false,
+            whole: true,
             settings,
         }
     }
@@ -205,6 +209,7 @@ impl Scanner {
         mut at: usize,
         sink: &mut impl Sink,
     ) -> Result<(), Wrong> {
+        self.whole = true;
         while let Some(&byte) = buf.get(at) {
             match self.state {
                 State::InString => match self.string(buf, at)? {
@@ -244,7 +249,7 @@ impl Scanner {
                         self.value_end(at, sink);
                     }
                 }
-                State::Name | State::NameOrEnd if byte == b'"' => at = self.name(buf, at)?,
+                State::Name | State::NameOrEnd if byte == b'"' => at = self.members(buf, at, sink)?,
                 State::Value | State::ItemOrEnd if byte > b' ' && byte != b']' => {
                     at = self.value(buf, at, sink)?;
                 }
@@ -300,6 +305,53 @@ impl Scanner {
         }
     }
 
+    /// A member's name begins; gives where reading goes on. Members that are whole, and hold nothing declared but
+    /// themselves, are read one after another; what is not is left to the other states.
+    fn members(&mut self, buf: &[u8], mut at: usize, sink: &mut impl Sink) -> Result<usize, Wrong> {
+        let levels = self.settings.depth.saturating_sub(self.stack.len());
+        let known = self.stack.last_mut().and_then(|frame| Some((self.tree.node(frame.node)?, frame)));
+        // A line break would end a line.
+        let Some((node, frame)) = known.filter(|_| !self.settings.lines) else { return self.name(buf, at) };
+        loop {
+            let from = at + 1;
+            let end = from + plain(buf.get(from..).unwrap_or_default());
+            if buf.get(end) != Some(&b'"') || buf.get(end + 1) != Some(&b':') {
+                return self.name(buf, at);
+            }
+            let name = buf.get(from..end).unwrap_or_default();
+            let child = declared(node, name, &mut frame.seen, self.settings.exact)?;
+            let inner = self.tree.node(child);
+            at = skip::blank(buf, end + 2);
+            let value = match buf.get(at) {
+                Some(b'"') => skip::string(buf, at + 1),
+                Some(_) if self.whole && inner.is_none_or(|inner| !inner.inner()) => {
+                    let end = skip::value(buf, at, levels);
+                    // What holds on to the end is read once more, and no oftener.
+                    self.whole = end.is_some();
+                    end
+                }
+                _ => None,
+            };
+            let Some(end) = value else {
+                (self.node, self.state) = (child, State::Value);
+                return Ok(at);
+            };
+            if let Some(leaf) = inner.and_then(|inner| inner.leaf) {
+                sink.leaf(leaf, at, end);
+            }
+            at = skip::blank(buf, end);
+            if buf.get(at) != Some(&b',') {
+                self.state = State::Next;
+                return Ok(at);
+            }
+            at = skip::blank(buf, at + 1);
+            if buf.get(at) != Some(&b'"') {
+                self.state = State::Name;
+                return Ok(at);
+            }
+        }
+    }
+
     /// A member's name begins; gives where reading goes on. Most names are whole, without escapes, and followed by a colon.
     fn name(&mut self, buf: &[u8], at: usize) -> Result<usize, Wrong> {
         self.name = at;
@@ -320,6 +372,16 @@ impl Scanner {
 
     /// A value begins; gives where reading goes on. Most are whole.
     fn value(&mut self, buf: &[u8], at: usize, sink: &mut impl Sink) -> Result<usize, Wrong> {
+        if self.whole && self.node == NONE && !self.settings.lines {
+            let levels = self.settings.depth.saturating_sub(self.stack.len());
+            if let Some(end) = skip::value(buf, at, levels) {
+                self.begun = true;
+                self.value_end(end, sink);
+                return Ok(end);
+            }
+            // What holds on to the end is read once more, and no oftener.
+            self.whole = false;
+        }
         self.open(buf[at], at, sink)?;
         let end = match self.state {
             State::InString => {
@@ -500,54 +562,31 @@ impl Scanner {
         } else {
             raw.get(1..raw.len() - 1).unwrap_or_default()
         };
-        self.node = node.other;
         if escaped && name.is_empty() && raw.len() > 2 {
+            self.node = node.other;
             return Ok(());
         }
-        for (number, (key, child)) in node.keys.iter().enumerate() {
-            if key.len() != name.len() {
-                continue;
-            }
-            if key.as_bytes() == name {
-                let bit = 1u64 << (number & 63);
-                if frame.seen & bit != 0 {
-                    return Err(Wrong::Duplicate);
-                }
-                frame.seen |= bit;
-                self.node = *child;
-                return Ok(());
-            }
-            if self.settings.exact && key.as_bytes().eq_ignore_ascii_case(name) {
-                // Unless that spelling is declared as well.
-                if !node.keys.iter().any(|(other, _)| other.as_bytes() == name) {
-                    return Err(Wrong::Spelling);
-                }
-            }
-        }
+        self.node = declared(node, name, &mut frame.seen, self.settings.exact)?;
         Ok(())
     }
 }
 
-/// How many bytes are neither a quote, a backslash nor a control character: eight at a time.
-fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let mut at = 0;
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(chunk);
-        let word = u64::from_le_bytes(eight);
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let slash = zero(word ^ (ONES * u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let found = quote | slash | control;
-        if found != 0 {
-            // The lowest mark is exact; higher ones may be borrowed from it.
-            return at + (found.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
+/// Where the member of that name leads; `seen` holds those that came before it in their object.
+fn declared(node: &Node, name: &[u8], seen: &mut u64, exact: bool) -> Result<NodeId, Wrong> {
+    if !node.may_be(name.len()) {
+        return Ok(node.other);
     }
-    let rest = bytes.get(at..).unwrap_or_default();
-    at + rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
+    let head = tree::head(name);
+    if let Some(number) = node.keys.iter().position(|key| key.is(name, head)) {
+        let bit = 1u64 << (number & 63);
+        if *seen & bit != 0 {
+            return Err(Wrong::Duplicate);
+        }
+        *seen |= bit;
+        return Ok(node.keys.get(number).map_or(NONE, |key| key.node));
+    }
+    if exact && node.keys.iter().any(|key| key.name.as_bytes().eq_ignore_ascii_case(name)) {
+        return Err(Wrong::Spelling);
+    }
+    Ok(node.other)
 }

@@ -1,7 +1,9 @@
 //! From scanned places to edits, each with the person it is about; and the bytes that may go on meanwhile.
 
+use super::raw::Raw;
 use super::scan::{Scanner, Settings, Sink, Wrong};
 use super::tree::{Leaf, Tree};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// What a route declares in bodies of one direction.
@@ -15,12 +17,12 @@ pub(in crate::http) struct Layout {
 }
 
 /// Whose a value is, as far as the body tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Told {
     /// Not yet.
     Open,
-    /// The raw value of its subject's member.
-    Here(Arc<[u8]>),
+    /// By its subject's member: the number of an id, see [`Splicer::id`].
+    Here(u32),
     /// The body tells nothing.
     Nothing,
 }
@@ -41,7 +43,10 @@ pub(in crate::http) struct Edit {
 #[derive(Debug)]
 pub(in crate::http) struct Splicer {
     scanner: Scanner,
+    /// What was not decided when the last chunk ended, and all that came since; or else nothing,
     buf: Vec<u8>,
+    /// and the last chunk stands for itself, without a copy.
+    chunk: Bytes,
     scanned: usize,
     found: Found,
     started: bool,
@@ -57,15 +62,17 @@ struct Found {
     edits: Vec<Edit>,
     /// Edits before this one are decided.
     open: usize,
-    /// By subject: its raw value, while its item lasts.
-    subjects: Vec<Option<Arc<[u8]>>>,
+    /// Ids that edits or subjects name by their numbers.
+    ids: Vec<Raw>,
+    /// By subject: its id, while its item lasts.
+    subjects: Vec<Option<u32>>,
     /// Where the edits of each open item begin.
     items: Vec<usize>,
     /// Outermost items so far.
     outer: u32,
     /// A subject whose every value is kept, in order.
     watch: Option<u16>,
-    watched: Vec<Arc<[u8]>>,
+    watched: Vec<Raw>,
     /// Every value of a document waits for its end.
     whole: bool,
     documents: u32,
@@ -99,12 +106,14 @@ impl Splicer {
         Self {
             scanner: Scanner::new(Arc::clone(&layout.tree), settings),
             buf: Vec::new(),
+            chunk: Bytes::new(),
             scanned: 0,
             found: Found {
                 layout,
                 counts,
                 edits: Vec::new(),
                 open: 0,
+                ids: Vec::new(),
                 subjects,
                 items: Vec::new(),
                 outer: 0,
@@ -119,7 +128,12 @@ impl Splicer {
     }
 
     /// Takes a chunk in and reads it.
-    pub(in crate::http) fn feed(&mut self, chunk: &[u8]) -> Result<(), Stop> {
+    pub(in crate::http) fn feed(&mut self, chunk: &Bytes) -> Result<(), Stop> {
+        if self.buf.is_empty() && self.chunk.is_empty() && self.started {
+            self.chunk = chunk.clone();
+            return self.scan();
+        }
+        self.gather();
         self.buf.extend_from_slice(chunk);
         if !self.started {
             const BOM: &[u8] = b"\xEF\xBB\xBF";
@@ -134,12 +148,23 @@ impl Splicer {
         self.scan()
     }
 
+    /// What came in and did not go on yet.
+    fn held(&self) -> &[u8] {
+        if self.buf.is_empty() { &self.chunk } else { &self.buf }
+    }
+
+    /// Puts a chunk that stands for itself where others can follow it.
+    fn gather(&mut self) {
+        self.buf.extend_from_slice(&std::mem::take(&mut self.chunk));
+    }
+
     fn scan(&mut self) -> Result<(), Stop> {
-        let end = whole_characters(&self.buf, self.scanned)?;
-        let mut sink = At { found: &mut self.found, buf: &self.buf };
-        self.scanner.run(&self.buf[..end], self.scanned, &mut sink)?;
+        let held: &[u8] = if self.buf.is_empty() { &self.chunk } else { &self.buf };
+        let end = whole_characters(held, self.scanned)?;
+        let mut sink = At { found: &mut self.found, buf: held };
+        self.scanner.run(&held[..end], self.scanned, &mut sink)?;
         self.scanned = end;
-        if self.buf.len() - self.ready() > self.limit {
+        if self.held().len() - self.ready() > self.limit {
             return Err(Stop::TooLong);
         }
         Ok(())
@@ -150,12 +175,13 @@ impl Splicer {
         if !self.started && !self.buf.is_empty() {
             return Err(Wrong::Syntax.into());
         }
-        if self.scanned != self.buf.len() {
+        let held: &[u8] = if self.buf.is_empty() { &self.chunk } else { &self.buf };
+        if self.scanned != held.len() {
             // Half a character.
             return Err(Wrong::Syntax.into());
         }
-        let mut sink = At { found: &mut self.found, buf: &self.buf };
-        self.scanner.finish(self.buf.len(), &mut sink)?;
+        let mut sink = At { found: &mut self.found, buf: held };
+        self.scanner.finish(held.len(), &mut sink)?;
         self.found.whole = false;
         self.found.decide(0, 0);
         Ok(())
@@ -174,12 +200,17 @@ impl Splicer {
 
     /// The edits that may be applied now, with their raw values.
     pub(in crate::http) fn edits(&self) -> impl Iterator<Item = (&Edit, &[u8])> {
-        let ready = self.ready();
+        let (ready, held) = (self.ready(), self.held());
         self.found
             .edits
             .iter()
             .take_while(move |edit| edit.end <= ready)
-            .map(|edit| (edit, self.buf.get(edit.start..edit.end).unwrap_or_default()))
+            .map(move |edit| (edit, held.get(edit.start..edit.end).unwrap_or_default()))
+    }
+
+    /// The raw id of that number, as long as an edit names it.
+    pub(in crate::http) fn id(&self, number: u32) -> &[u8] {
+        self.found.ids.get(number as usize).map(|raw| &**raw).unwrap_or_default()
     }
 
     /// Keeps every value of a subject, in the order of the body.
@@ -188,22 +219,23 @@ impl Splicer {
     }
 
     /// Raw values of the subject that is watched.
-    pub(in crate::http) fn watched(&self) -> &[Arc<[u8]>] {
+    pub(in crate::http) fn watched(&self) -> &[Raw] {
         &self.found.watched
     }
 
     /// Appends what may go on to `out`: for each of [`Splicer::edits`] its replacement, or itself.
     pub(in crate::http) fn splice(&mut self, replacements: &[Option<Vec<u8>>], out: &mut Vec<u8>) {
-        let ready = self.ready();
+        let (ready, held) = (self.ready(), self.held());
         let mut from = 0;
+        out.reserve(ready);
         for (edit, replacement) in self.found.edits.iter().zip(replacements) {
             if let Some(replacement) = replacement {
-                out.extend_from_slice(&self.buf[from..edit.start]);
+                out.extend_from_slice(&held[from..edit.start]);
                 out.extend_from_slice(replacement);
                 from = edit.end;
             }
         }
-        out.extend_from_slice(&self.buf[from..ready]);
+        out.extend_from_slice(&held[from..ready]);
         self.take(replacements.len(), ready);
     }
 
@@ -220,9 +252,14 @@ impl Splicer {
         }
         self.scanner.shift(bytes);
         self.scanned -= bytes;
-        let left = self.buf.len() - bytes;
-        self.buf.copy_within(bytes.., 0);
-        self.buf.truncate(left);
+        if self.buf.is_empty() {
+            // What is left of a chunk is small, mostly.
+            drop(self.chunk.split_to(bytes.min(self.chunk.len())));
+            self.gather();
+        } else {
+            drop(self.buf.drain(..bytes));
+        }
+        self.found.forget();
     }
 }
 
@@ -250,10 +287,7 @@ impl Sink for At<'_> {
                 }
                 found.edits.push(Edit { start, end, place: None, told: Told::Nothing, item: 0 });
             }
-            Leaf::Subject(slot) => {
-                let raw: Arc<[u8]> = self.buf.get(start..end).unwrap_or_default().into();
-                found.subject(slot, raw);
-            }
+            Leaf::Subject(slot) => found.subject(slot, self.buf.get(start..end).unwrap_or_default()),
         }
     }
 
@@ -294,33 +328,48 @@ impl Found {
         match self.slots(Some(place)).first() {
             None => Told::Nothing,
             Some(slot) => match self.subjects.get(usize::from(*slot)) {
-                Some(Some(raw)) => Told::Here(Arc::clone(raw)),
+                Some(Some(id)) => Told::Here(*id),
                 _ => Told::Open,
             },
         }
     }
 
     /// A subject is told: what waited for it first of all is decided.
-    fn subject(&mut self, slot: u16, raw: Arc<[u8]>) {
+    fn subject(&mut self, slot: u16, raw: &[u8]) {
         let depth = usize::from(self.layout.depths.get(usize::from(slot)).copied().unwrap_or(0));
         // null names nobody: the next source counts.
-        if &*raw == b"null" {
+        if raw == b"null" {
             return;
         }
+        let id = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
+        self.ids.push(raw.into());
         let from = if depth == 0 { 0 } else { self.items.get(depth - 1).copied().unwrap_or(0) };
         for at in from..self.edits.len() {
             let first = self.slots(self.edits[at].place).first() == Some(&slot);
             if first && self.edits[at].told == Told::Open {
-                self.edits[at].told = Told::Here(Arc::clone(&raw));
+                self.edits[at].told = Told::Here(id);
             }
         }
         if self.watch == Some(slot) {
-            self.watched.push(Arc::clone(&raw));
+            self.watched.push(raw.into());
         }
         if let Some(place) = self.subjects.get_mut(usize::from(slot)) {
-            *place = Some(raw);
+            *place = Some(id);
         }
         self.advance();
+    }
+
+    /// Forgets ids that nothing names any more.
+    fn forget(&mut self) {
+        if !self.edits.is_empty() || self.ids.is_empty() {
+            return;
+        }
+        let before = std::mem::take(&mut self.ids);
+        for subject in &mut self.subjects {
+            let Some(raw) = subject.and_then(|id| before.get(id as usize)) else { continue };
+            *subject = Some(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
+            self.ids.push(raw.clone());
+        }
     }
 
     /// An item of that depth has ended (0: the document): its subjects are all told.
@@ -342,8 +391,8 @@ impl Found {
     fn decided(&self, place: Option<u16>, depth: usize) -> Told {
         for slot in self.slots(place) {
             let slot = usize::from(*slot);
-            if let Some(Some(raw)) = self.subjects.get(slot) {
-                return Told::Here(Arc::clone(raw));
+            if let Some(Some(id)) = self.subjects.get(slot) {
+                return Told::Here(*id);
             }
             if usize::from(self.layout.depths.get(slot).copied().unwrap_or(0)) < depth {
                 return Told::Open;

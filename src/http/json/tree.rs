@@ -19,13 +19,55 @@ pub(in crate::http) enum Leaf {
     Text,
 }
 
+/// A declared member.
+#[derive(Debug)]
+pub(in crate::http) struct Key {
+    pub(in crate::http) name: Box<str>,
+    /// What the name begins with, so that most others are told apart by one comparison.
+    head: u64,
+    pub(in crate::http) node: NodeId,
+}
+
+impl Key {
+    fn new(name: &str, node: NodeId) -> Self {
+        Self { name: name.into(), head: head(name.as_bytes()), node }
+    }
+
+    /// Whether it is of that name, whose [`head`] is given.
+    #[inline]
+    pub(in crate::http) fn is(&self, name: &[u8], head: u64) -> bool {
+        self.head == head
+            && self.name.len() == name.len()
+            && (name.len() <= HEAD || self.name.as_bytes() == name)
+    }
+}
+
+/// Bytes of a head.
+const HEAD: usize = 8;
+
+/// A name of up to eight bytes as a number, which differs from those of all others of its length; of a longer one
+/// its beginning.
+#[inline]
+pub(in crate::http) fn head(name: &[u8]) -> u64 {
+    if let Some(bytes) = name.first_chunk::<HEAD>() {
+        return u64::from_le_bytes(*bytes);
+    }
+    // Both ends of a shorter one, which may overlap: with the length they say it all.
+    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    }
+    name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
 /// One step further.
 #[derive(Debug)]
 pub(in crate::http) struct Node {
     /// Members, at most 64.
-    pub(in crate::http) keys: Vec<(Box<str>, NodeId)>,
+    pub(in crate::http) keys: Vec<Key>,
     /// Every item.
     pub(in crate::http) each: Option<NodeId>,
+    /// A bit for each length (modulo 64) that a key has.
+    lengths: u64,
     /// Whether a key is a number, and so names an item as well.
     pub(in crate::http) numbers: bool,
     /// Where every other member and item leads.
@@ -37,7 +79,15 @@ pub(in crate::http) struct Node {
 
 impl Default for Node {
     fn default() -> Self {
-        Self { keys: Vec::new(), each: None, numbers: false, other: NONE, leaf: None, scope: false }
+        Self {
+            keys: Vec::new(),
+            lengths: 0,
+            each: None,
+            numbers: false,
+            other: NONE,
+            leaf: None,
+            scope: false,
+        }
     }
 }
 
@@ -81,10 +131,11 @@ impl Tree {
                 node.each = Some(fresh);
             }
             Step::Key(name) => {
-                if let Some((_, there)) = node.keys.iter().find(|(key, _)| **key == **name) {
-                    return *there;
+                if let Some(there) = node.key(name) {
+                    return there;
                 }
-                node.keys.push((name.as_ref().into(), fresh));
+                node.keys.push(Key::new(name, fresh));
+                node.lengths |= 1 << (name.len() & 63);
                 node.numbers |= index(name).is_some();
             }
         }
@@ -103,7 +154,7 @@ impl Tree {
             if let Some(leaf) = at.leaf {
                 return Some((leaf, taken));
             }
-            let named = at.keys.iter().find(|(known, _)| **known == **key).map(|(_, id)| *id);
+            let named = at.key(key);
             let item = || match key.is_empty() {
                 true => at.each,
                 false => index(key).map(|number| at.item(number)),
@@ -129,7 +180,18 @@ impl Node {
         if !self.numbers {
             return self.other;
         }
-        self.keys.iter().find(|(key, _)| index(key) == Some(number)).map_or(self.other, |(_, id)| *id)
+        self.keys.iter().find(|key| index(&key.name) == Some(number)).map_or(self.other, |key| key.node)
+    }
+
+    /// Whether a key has that length, or perhaps.
+    #[inline]
+    pub(in crate::http) fn may_be(&self, length: usize) -> bool {
+        self.lengths >> (length & 63) & 1 == 1
+    }
+
+    /// The member of that name.
+    fn key(&self, name: &str) -> Option<NodeId> {
+        self.keys.iter().find(|key| *key.name == *name).map(|key| key.node)
     }
 
     /// Whether items are declared.
@@ -163,12 +225,12 @@ mod tests {
         let mut tree = Tree::default();
         tree.add(&Pointer::parse("/data/*/email").unwrap(), Leaf::Place(0));
         tree.add(&Pointer::parse("/data/*/id").unwrap(), Leaf::Subject(0));
-        let data = tree.node(Tree::ROOT).unwrap().keys[0].1;
+        let data = tree.node(Tree::ROOT).unwrap().keys[0].node;
         let item = tree.node(data).unwrap().item(7);
         assert!(tree.node(item).unwrap().scope);
         let members = &tree.node(item).unwrap().keys;
         assert_eq!(members.len(), 2);
-        assert_eq!(tree.node(members[1].1).unwrap().leaf, Some(Leaf::Subject(0)));
+        assert_eq!(tree.node(members[1].node).unwrap().leaf, Some(Leaf::Subject(0)));
     }
 
     #[test]
@@ -189,6 +251,6 @@ mod tests {
         let root = tree.node(Tree::ROOT).unwrap();
         assert_ne!(root.item(1), NONE);
         assert_eq!(root.item(0), NONE);
-        assert_eq!(&*root.keys[0].0, "1");
+        assert_eq!(&*root.keys[0].name, "1");
     }
 }
