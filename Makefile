@@ -5,12 +5,13 @@
 PROFILE ?= release
 CARGO   ?= cargo
 
-.PHONY: help demo test test-clients nightly bench relay http-bench deps deps-bench fmt lint clean
+.PHONY: help demo test test-clients soak-http nightly bench relay http-bench deps deps-bench fmt lint clean
 
 help:
 	@echo 'make demo    the whole story on throwaway data, in about a minute after the build'
 	@echo 'make test    every test, against real servers'
 	@echo 'make test-clients   larger applications (npm fetches a gigabyte once): Directus'
+	@echo 'make soak-http  a gibibyte each way and 256 connections for a minute, without growth'
 	@echo 'make nightly ten thousand random schedules of faults (make test runs 500)'
 	@echo 'make bench   criterion benches, then the relay benches against pgbouncer, nginx and haproxy'
 	@echo 'make deps    installs what the build and the tests need (Debian, Ubuntu)'
@@ -26,6 +27,10 @@ test: deps
 # Larger applications behind the gateway. Nothing of them is compiled; the first run fetches them.
 test-clients: deps
 	$(CARGO) test --locked --test applications
+
+# What must not grow. Shorter: make soak-http PARAVENT_SOAK_SECONDS=10 PARAVENT_SOAK_MIB=256
+soak-http: deps
+	$(CARGO) test --locked --test endurance -- --test-threads 1 --nocapture
 
 # Ten thousand schedules with faults, in a release build: hours of a machine's night.
 nightly: deps
@@ -56,7 +61,7 @@ fmt:
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --test applications -- -D warnings
+	$(CARGO) clippy --locked --test applications --test endurance -- -D warnings
 
 clean:
 	$(CARGO) clean

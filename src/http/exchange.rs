@@ -16,10 +16,11 @@ use super::range::Wanted;
 use super::route::{Match, Routes};
 use super::shield::{Ended, Shield, Whose};
 use super::sources::Sources;
+use super::target;
 use crate::config::HttpListener;
 use crate::protect::{Door, Peer, sealed_body_len};
 use bytes::Bytes;
-use http::{Method, Uri, header, request, response};
+use http::{HeaderMap, HeaderValue, Method, header, request, response};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body as _;
 use std::io;
@@ -83,8 +84,29 @@ impl Gate {
 
     /// Whether a route may have a say about this request. Where it is false, the request and its answer can be
     /// relayed without asking any further.
-    pub(crate) fn declares(&self, method: &Method, uri: &Uri) -> bool {
-        !matches!(self.inner.routes.find(method, uri.path()), Match::Nothing)
+    pub(crate) fn declares(&self, head: &request::Parts) -> bool {
+        match self.inner.routes.find(&head.method, head.uri.path()) {
+            Match::Nothing => false,
+            Match::Other => overridden(head),
+            Match::Spelling | Match::Route(..) => true,
+        }
+    }
+
+    /// Takes out of a request's head what would tell the service of another address than its own.
+    pub(crate) fn disguise(&self, headers: &mut HeaderMap) {
+        if self.inner.plans.is_empty() {
+            return;
+        }
+        // Services behind some proxies take them for the path.
+        for name in ["x-original-url", "x-rewrite-url"] {
+            headers.remove(name);
+        }
+        if self.inner.plans.iter().any(|plan| plan.in_addresses())
+            && let Some(value) = headers.remove(header::REFERER)
+            && let Some(origin) = value.to_str().ok().and_then(origin)
+        {
+            headers.insert(header::REFERER, origin);
+        }
     }
 
     /// Decides a request once, from its head. Protected path segments, query parameters and headers of `head` are
@@ -101,12 +123,16 @@ impl Gate {
         let path = head.uri.path().to_owned();
         let (plan, params) = match inner.routes.find(&head.method, &path) {
             Match::Nothing => return Ok((body, Exchange { answering: None })),
+            Match::Other | Match::Route(..) if overridden(head) => return Err(Problem::method()),
+            Match::Other => return Ok((body, Exchange { answering: None })),
             Match::Spelling => return Err(Problem::path()),
             Match::Route(number, params) => (inner.plans.get(number).ok_or_else(Problem::internal)?, params),
         };
         // What this exchange opens goes on record under its listener.
         let peer = Peer { user: "http", via: &inner.via, ..Peer::default() };
         let shield = Shield::new(inner.door.witnessed(&peer), Arc::clone(&inner.place));
+        head::spelled(plan, &head.headers)?;
+        let body = head::trailers(plan, body);
         let sources = Sources::read(plan, &params, head, inner.verifier.as_ref())?;
         let owners = sources.owners(plan, false);
         head::seal(plan, &params, head, &shield, &owners).await?;
@@ -204,6 +230,25 @@ impl Exchange {
             answering.shield.outcome(Ended::Unclear);
         }
     }
+}
+
+/// Whether a request asks for another method than its own.
+fn overridden(head: &request::Parts) -> bool {
+    let other = |value: &[u8]| !value.trim_ascii().eq_ignore_ascii_case(head.method.as_str().as_bytes());
+    let names = ["x-http-method-override", "x-http-method", "x-method-override"];
+    let mut values = names.iter().flat_map(|name| head.headers.get_all(*name));
+    let mut pairs = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    values.any(|value| other(value.as_bytes()))
+        || pairs.any(|(name, value)| {
+            target::decode_form(name) == "_method" && other(target::decode_form(value).as_bytes())
+        })
+}
+
+/// Scheme and authority of an address: what lies behind them may name a person.
+fn origin(address: &str) -> Option<HeaderValue> {
+    let (scheme, rest) = address.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
+    HeaderValue::try_from(format!("{scheme}://{authority}/")).ok()
 }
 
 /// Headers that vary with what the gateway does to a body, and can't be kept truthful.

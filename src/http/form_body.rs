@@ -42,6 +42,13 @@ impl FormBody {
             let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
             let decoded = decode_form_exact(name).zip(decode_form_exact(text));
             let (name, text) = decoded.ok_or_else(|| Problem::form("an escape in it names no character"))?;
+            // Some services take `;` for `&`.
+            for hidden in pair.split(';').skip(1).map(|hidden| hidden.split('=').next().unwrap_or_default()) {
+                let hidden = decode_form_exact(hidden).unwrap_or_default();
+                if names::place(&self.plan.form, &hidden)?.is_some() {
+                    return Err(Problem::spelling());
+                }
+            }
             pairs.push((pair, name, text));
         }
         let mut writes = Vec::new();

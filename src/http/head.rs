@@ -1,7 +1,7 @@
 //! A request's head: its protected segments, parameters and headers, and what else must change with its body.
 
 use super::coding::ACCEPTED;
-use super::exchange::UNTRUE;
+use super::exchange::{Body, BodyError, UNTRUE};
 use super::json_body::Owners;
 use super::plan::Plan;
 use super::problem::Problem;
@@ -10,9 +10,16 @@ use super::range::Wanted;
 use super::shield::{Shield, Whose, Write, stored_text};
 use super::target::{self, encode_segment};
 use super::value;
+use crate::policy::model::RouteSubject;
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Frame, SizeHint};
 use percent_encoding::percent_decode_str;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// A body's type, as far as routes know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +52,20 @@ impl Types {
         for param in params.split(';') {
             let Some((name, value)) = param.split_once('=') else { continue };
             let value = value.trim();
-            let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+            let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+            let value = quoted.unwrap_or(value);
             match name.trim().to_ascii_lowercase().as_str() {
                 "charset"
                     if !matches!(value.to_ascii_lowercase().as_str(), "utf-8" | "utf8" | "us-ascii") =>
                 {
                     return Err(Ambiguous);
                 }
+                "boundary" if !is_boundary(value, quoted.is_some()) => return Err(Ambiguous),
                 "boundary" if boundary.replace(value.to_owned()).is_some() => return Err(Ambiguous),
+                // In pieces, or in another charset (RFC 2231).
+                name if name.starts_with("boundary*") || name.starts_with("charset*") => {
+                    return Err(Ambiguous);
+                }
                 _ => {}
             }
         }
@@ -69,6 +82,74 @@ impl Types {
             _ => Self::Other,
         })
     }
+}
+
+/// Refuses headers that a service behind CGI or WSGI takes for declared ones: it knows no hyphens.
+pub(super) fn spelled(plan: &Plan, headers: &HeaderMap) -> Result<(), Problem> {
+    let told = plan.owners.iter().flat_map(|owner| &owner.sources).filter_map(|source| match source {
+        RouteSubject::Header(name) => Some(name),
+        _ => None,
+    });
+    let mut declared = plan.headers.iter().map(|(name, _)| name).chain(told).peekable();
+    if declared.peek().is_none() {
+        return Ok(());
+    }
+    let odd: Vec<&str> = headers.keys().map(HeaderName::as_str).filter(|name| name.contains('_')).collect();
+    let alike = |known: &str| {
+        odd.iter().any(|name| *name != known && name.replace('_', "-") == known.replace('_', "-"))
+    };
+    if declared.any(|known| alike(known)) { Err(Problem::spelling()) } else { Ok(()) }
+}
+
+/// A body whose trailers hold no declared header: some services take them for headers.
+pub(super) fn trailers(plan: &Plan, body: Body) -> Body {
+    if plan.headers.is_empty() || body.is_end_stream() {
+        return body;
+    }
+    let names = plan.headers.iter().map(|(name, _)| Arc::clone(name)).collect();
+    Trailing { body, names }.boxed_unsync()
+}
+
+/// See [`trailers`].
+struct Trailing {
+    body: Body,
+    names: Vec<Arc<str>>,
+}
+
+impl hyper::body::Body for Trailing {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let mut polled = Pin::new(&mut this.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            for name in &this.names {
+                trailers.remove(&**name);
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Whether every reader takes that boundary for the same (RFC 2046 §5.1.1).
+fn is_boundary(text: &str, quoted: bool) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"'+_-.".contains(&b);
+    let special = |b: u8| quoted && b"()/:=?, ".contains(&b);
+    (1..=70).contains(&text.len()) && !text.ends_with(' ') && text.bytes().all(|b| plain(b) || special(b))
 }
 
 /// A value of the head that is replaced.
@@ -234,6 +315,24 @@ mod tests {
         assert_eq!(of("text/html"), Ok(Types::Other));
         assert_eq!(of("application/json; charset=utf-16"), Err(Ambiguous));
         assert_eq!(of("multipart/form-data"), Err(Ambiguous));
+        for boundary in [
+            "a b",
+            "\"a\\b\"",
+            "\"a;b\"",
+            "\"a \"",
+            "a\"",
+            "",
+            "a; boundary=b",
+            "a; boundary*=b",
+            "a; boundary*0=b",
+        ] {
+            assert_eq!(
+                of(&format!("multipart/form-data; boundary={boundary}")),
+                Err(Ambiguous),
+                "{boundary}"
+            );
+        }
+        assert_eq!(of("application/json; charset*=utf-16''x"), Err(Ambiguous));
         let mut twice = HeaderMap::new();
         twice.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         twice.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));

@@ -175,8 +175,10 @@ fn disposition(value: &str, head: &mut Head) -> Result<(), Malformed> {
     let mut rest = value.strip_prefix("form-data").ok_or(Malformed)?.trim_start();
     while let Some(after) = rest.strip_prefix(';') {
         let (name, after) = after.trim_start().split_once('=').ok_or(Malformed)?;
-        let (text, after) = param(after)?;
+        let Param { text, escaped, after } = param(after)?;
         match name.trim().to_ascii_lowercase().as_str() {
+            // Readers differ about what a backslash escapes, and some decode words (RFC 2047).
+            "name" if escaped || text.contains("=?") => return Err(Malformed),
             "name" if head.name.replace(text).is_some() => return Err(Malformed),
             // Readers differ about which of the two names counts.
             "name*" => return Err(Malformed),
@@ -188,26 +190,39 @@ fn disposition(value: &str, head: &mut Head) -> Result<(), Malformed> {
     if rest.is_empty() { Ok(()) } else { Err(Malformed) }
 }
 
-/// A parameter's value, and what follows it. Browsers escape a quote as `%22`, others with a backslash.
-fn param(text: &str) -> Result<(String, &str), Malformed> {
+/// A parameter's value.
+struct Param<'t> {
+    text: String,
+    /// A backslash stands in it before something that needs none.
+    escaped: bool,
+    /// What follows it.
+    after: &'t str,
+}
+
+/// Reads a parameter's value. Browsers escape a quote as `%22`, others with a backslash.
+fn param(text: &str) -> Result<Param<'_>, Malformed> {
+    let text = text.trim_start();
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(';').unwrap_or(text.len());
-        return Ok((text[..end].trim().to_owned(), &text[end..]));
+        let value = text[..end].trim();
+        let escaped = value.contains(['"', '\\', ' ', '\t']);
+        return Ok(Param { text: value.to_owned(), escaped, after: &text[end..] });
     };
-    let mut value = String::new();
+    let (mut value, mut escaped) = (String::new(), false);
     let mut chars = quoted.char_indices();
     while let Some((at, c)) = chars.next() {
         match c {
             '"' => {
-                return Ok((
-                    value.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n"),
-                    &quoted[at + 1..],
-                ));
+                let text = value.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n");
+                return Ok(Param { text, escaped, after: &quoted[at + 1..] });
             }
             '\\' => match chars.next() {
                 Some((_, c @ ('"' | '\\'))) => value.push(c),
                 // A path of an old browser.
-                Some((_, c)) => value.extend(['\\', c]),
+                Some((_, c)) => {
+                    escaped = true;
+                    value.extend(['\\', c]);
+                }
                 None => return Err(Malformed),
             },
             c => value.push(c),
@@ -283,6 +298,9 @@ mod tests {
             part("Content-Disposition : form-data; name=a"),
             part("Content-Disposition: form-data;\r\n name=a"),
             part("Content-Disposition: form-data; name=\"a"),
+            part("Content-Disposition: form-data; name=\"em\\ail\""),
+            part("Content-Disposition: form-data; name=em\\ail"),
+            part("Content-Disposition: form-data; name=\"=?utf-8?Q?email?=\""),
             part("Content-Transfer-Encoding: base64"),
             part("x\u{0}: y"),
         ] {

@@ -179,6 +179,11 @@ impl Plan {
         !self.query.is_empty() || !self.filters.is_empty() || self.parameters.is_some() || self.graphql
     }
 
+    /// Whether addresses of the listener hold identifiers.
+    pub(super) fn in_addresses(&self) -> bool {
+        !self.segments.is_empty() || !self.query.is_empty() || !self.filters.is_empty()
+    }
+
     /// Whether an undeclared query parameter may pass.
     pub(super) fn lets_pass(&self, name: &str) -> bool {
         let Some(listed) = &self.parameters else { return true };

@@ -289,6 +289,17 @@ impl Problem {
         )
     }
 
+    /// A request that asks for another method than its own.
+    pub(super) fn method() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "method-override",
+            "The request asks for another method",
+            "a header or `_method` asks the service to take the request for one of another method, on a declared path",
+            "send the request by that method itself",
+        )
+    }
+
     /// A token that names a subject, and doesn't hold.
     pub(super) fn token(detail: &'static str) -> Self {
         Self::new(

@@ -9,10 +9,16 @@ use std::sync::Arc;
 /// A listener's routes, by path.
 #[derive(Default)]
 pub(super) struct Routes {
-    exact: Router<Vec<Choice>>,
-    /// In lower case, for paths that a lenient service takes for a declared one.
-    loose: Router<()>,
+    exact: Router<Pattern>,
+    /// In lower case, for paths that a lenient service takes for a declared one: its number among the patterns.
+    loose: Router<usize>,
     any: bool,
+}
+
+/// The routes of a pattern.
+struct Pattern {
+    number: usize,
+    choices: Vec<Choice>,
 }
 
 /// A route of a path.
@@ -29,8 +35,10 @@ pub(super) enum Match<'p> {
     Route(usize, Vec<&'p str>),
     /// Nothing is declared.
     Nothing,
-    /// A service that is lenient about paths would take it for a declared one.
+    /// A service that is lenient about paths or methods would take it for a declared one.
     Spelling,
+    /// The path is declared, for other methods.
+    Other,
 }
 
 impl Routes {
@@ -45,12 +53,13 @@ impl Routes {
             }
         }
         let mut this = Self { any: !routes.is_empty(), ..Self::default() };
-        for (pattern, choices) in patterns {
-            this.exact.insert(pattern, choices).map_err(io::Error::other)?;
-        }
         for route in routes {
+            let number = patterns.iter().position(|(known, _)| *known == pattern(route, false));
             // A second insertion of one pattern changes nothing.
-            let _ = this.loose.insert(pattern(route, true), ());
+            let _ = this.loose.insert(pattern(route, true), number.unwrap_or_default());
+        }
+        for (number, (pattern, choices)) in patterns.into_iter().enumerate() {
+            this.exact.insert(pattern, Pattern { number, choices }).map_err(io::Error::other)?;
         }
         Ok(this)
     }
@@ -61,18 +70,22 @@ impl Routes {
             return Match::Nothing;
         }
         if let Ok(found) = self.exact.at(path) {
-            let takes = |choice: &&Choice| {
-                choice.methods.is_empty()
-                    || choice
-                        .methods
-                        .iter()
-                        .any(|m| **m == *method.as_str() || (&**m == "GET" && method == Method::HEAD))
-            };
-            return match found.value.iter().find(takes) {
+            // A parameter of the path that holds what others read as its structure.
+            let other = !is_plain(path)
+                && self.loose.at(&loosened(path)).is_ok_and(|loose| *loose.value != found.value.number);
+            if other || found.params.iter().any(|(_, value)| value.contains([';', '\\'])) {
+                return Match::Spelling;
+            }
+            let method = method.as_str();
+            let takes = |choice: &&Choice| choice.takes(|known| *known == *method);
+            let alike = |choice: &Choice| choice.takes(|known| known.eq_ignore_ascii_case(method));
+            return match found.value.choices.iter().find(takes) {
                 Some(choice) => {
                     Match::Route(choice.route, found.params.iter().map(|(_, value)| value).collect())
                 }
-                None => Match::Nothing,
+                // Some services know no case in methods either.
+                None if found.value.choices.iter().any(alike) => Match::Spelling,
+                None => Match::Other,
             };
         }
         if is_plain(path) {
@@ -87,7 +100,14 @@ impl Routes {
     /// The route that an address of this listener belongs to, whatever its method.
     pub(super) fn address<'p>(&self, path: &'p str) -> impl Iterator<Item = usize> + use<'_, 'p> {
         let found = self.exact.at(path).ok();
-        found.into_iter().flat_map(|found| found.value.iter().map(|choice| choice.route))
+        found.into_iter().flat_map(|found| found.value.choices.iter().map(|choice| choice.route))
+    }
+}
+
+impl Choice {
+    fn takes(&self, is: impl Fn(&str) -> bool) -> bool {
+        self.methods.is_empty()
+            || self.methods.iter().any(|known| is(known) || (&**known == "GET" && is("HEAD")))
     }
 }
 
@@ -155,9 +175,31 @@ mod tests {
         assert_eq!(routes.find(&Method::HEAD, "/people/42"), Match::Route(0, vec!["42"]));
         assert_eq!(routes.find(&Method::DELETE, "/people/4%32"), Match::Route(1, vec!["4%32"]));
         assert_eq!(routes.find(&Method::POST, "/people"), Match::Route(2, vec![]));
-        assert_eq!(routes.find(&Method::PUT, "/people/42"), Match::Nothing);
+        assert_eq!(routes.find(&Method::PUT, "/people/42"), Match::Other);
+        let patch = Method::from_bytes(b"Patch").unwrap();
+        assert_eq!(routes.find(&patch, "/people/42"), Match::Spelling, "Django knows no case");
+        assert_eq!(routes.find(&Method::GET, "/people/42;v=1"), Match::Spelling);
         assert_eq!(routes.find(&Method::GET, "/other/42"), Match::Nothing);
         assert_eq!(routes.find(&Method::GET, "/people/42/x"), Match::Nothing);
+    }
+
+    #[test]
+    fn what_is_left_of_a_path_belongs_to_a_route_but_hides_no_other() {
+        let text = "[fields]\nemail = \"pseudonym\"\n[[http]]\n\
+            [[http.routes]]\npath = \"/people/{id}\"\nsubject = \"path:id\"\nfields = { \"/email\" = \"email\" }\n\
+            [[http.routes]]\npath = \"/files/{*rest}\"\nsubject = \"header:x-user\"\nfields = { \"/email\" = \"email\" }\n";
+        let routes = Routes::new(&policy_only(text).unwrap().http[0]).unwrap();
+        assert_eq!(routes.find(&Method::GET, "/files/a/b.txt"), Match::Route(1, vec!["a/b.txt"]));
+        assert_eq!(routes.find(&Method::GET, "/files/A%20b/"), Match::Route(1, vec!["A%20b/"]));
+        assert_eq!(routes.find(&Method::GET, "/files"), Match::Nothing);
+        for path in [
+            "/files/../people/42",
+            "/files/%2e%2e/people/42",
+            "/files/..;/people/42",
+            "/files/x/..%2F..%2Fpeople/42",
+        ] {
+            assert_eq!(routes.find(&Method::GET, path), Match::Spelling, "{path}");
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Setup {
     pub more: String,
     /// Files beside the configuration.
     pub files: Vec<(&'static str, String)>,
+    /// What it logs.
+    pub log: &'static str,
 }
 
 impl Setup {
@@ -33,6 +35,7 @@ impl Setup {
             upstream: upstream.into(),
             more: String::new(),
             files: Vec::new(),
+            log: "trace",
         }
     }
 
@@ -64,7 +67,7 @@ impl Setup {
         serve
             .current_dir(dir.path())
             .args(["serve", "--config", "paravent.toml"])
-            .env("PARAVENT_LOG", "trace");
+            .env("PARAVENT_LOG", self.log);
         let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

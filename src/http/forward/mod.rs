@@ -158,7 +158,8 @@ impl Client {
         let admitted = request::admit(&mut head, &forwarder.manner, &self.origin);
         let mut asked = admitted.map_err(|problem| Failure { problem, close: true })?;
         let gate = forwarder.gate.read().clone();
-        let declared = gate.declares(&head.method, &head.uri);
+        gate.disguise(&mut head.headers);
+        let declared = gate.declares(&head);
         if asked.upgrade && (declared || self.pool.only_two()) {
             // What goes through a tunnel can't be protected: the request goes on without it.
             request::withdraw_upgrade(&mut head, &mut asked);

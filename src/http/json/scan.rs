@@ -573,6 +573,9 @@ impl Scanner {
 
 /// Where the member of that name leads; `seen` holds those that came before it in their object.
 fn declared(node: &Node, name: &[u8], seen: &mut u64, exact: bool) -> Result<NodeId, Wrong> {
+    if exact && !name.is_ascii() && node.keys.iter().any(|key| folds(name, &key.name)) {
+        return Err(Wrong::Spelling);
+    }
     if !node.may_be(name.len()) {
         return Ok(node.other);
     }
@@ -589,4 +592,11 @@ fn declared(node: &Node, name: &[u8], seen: &mut u64, exact: bool) -> Result<Nod
         return Err(Wrong::Spelling);
     }
     Ok(node.other)
+}
+
+/// Whether a name is a declared one to readers that know no case, nor two letters outside ASCII (Go's `encoding/json`).
+fn folds(name: &[u8], declared: &str) -> bool {
+    let Ok(name) = std::str::from_utf8(name) else { return false };
+    let plain = name.replace('\u{17f}', "s").replace('\u{212a}', "k");
+    plain != name && plain.to_lowercase() == declared.to_lowercase()
 }

@@ -160,11 +160,15 @@ fn what_readers_differ_about_is_refused() {
     for body in [r#"{"Email":1}"#, r#"{"P":{}}"#, r#"{"p":{"N\u0061me":1}}"#] {
         assert_eq!(all(&layout, body), wrong(Wrong::Spelling), "{body}");
     }
+    let skills = self::layout(&[("/skills", &[])], &[]);
+    for body in [r#"{"\u017fkills":1}"#, "{\"s\u{212a}illS\":1}"] {
+        assert_eq!(all(&skills, body), wrong(Wrong::Spelling), "{body}");
+    }
     assert!(all(&layout, r#"{"x":1,"x":2,"q":{"Email":1}}"#).is_ok());
     let deep = format!("{}1{}", "[".repeat(65), "]".repeat(65));
     let settings = Settings { depth: 64, lines: false, exact: false };
     let mut deeper = Splicer::new(layout, vec![9], settings, 1 << 20, false);
-    assert_eq!(deeper.feed(&Bytes::from(deep.clone())), Err(Stop::Wrong(Wrong::Depth)));
+    assert_eq!(deeper.feed(&Bytes::from(deep)), Err(Stop::Wrong(Wrong::Depth)));
 }
 
 #[test]

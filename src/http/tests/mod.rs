@@ -2,6 +2,7 @@
 
 mod bodies;
 mod creation;
+mod disguise;
 mod json;
 mod jwt;
 mod media;
