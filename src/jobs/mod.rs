@@ -21,6 +21,7 @@ pub use backup::{Backup, back_up, restore};
 pub use error::JobError;
 pub use job::{Job, JobState, Kept, Kind};
 
+use crate::ids::Generation;
 use crate::keyring::Keyring;
 use crate::keystore::model::GenerationState;
 use crate::protect::Door;
@@ -95,6 +96,8 @@ struct Inner {
     /// Held from before a re-keying's secrets are in force until it is counted what was at work then.
     beginning: tokio::sync::Mutex<()>,
     sweeping: Mutex<Sweeping>,
+    /// What to tell of root keys that belong to no generation.
+    strange: Mutex<Option<String>>,
     /// None until they are known: nothing is called swept before.
     places: RwLock<Option<Vec<Arc<dyn Places>>>>,
     wake: Notify,
@@ -124,11 +127,13 @@ impl Jobs {
                 rekeys: Mutex::default(),
                 beginning: tokio::sync::Mutex::default(),
                 sweeping: Mutex::default(),
+                strange: Mutex::default(),
                 places: RwLock::default(),
                 wake: Notify::new(),
             }),
         };
         jobs.take_up().await?;
+        jobs.left_over().await?;
         Ok(jobs)
     }
 
@@ -186,11 +191,13 @@ impl Jobs {
         Ok(keys)
     }
 
-    /// What an operator should know: a rotation that can't go on by itself.
+    /// What an operator should know: a rotation that can't go on by itself, root keys that keep receipts from being final.
     pub fn waiting(&self) -> Option<String> {
         let rotation = self.inner.rotation.lock();
-        let job = rotation.as_ref().filter(|job| job.state == JobState::Waiting)?;
-        Some(format!("the rotation {} waits: {}", job.id, job.detail.as_deref().unwrap_or("")))
+        let waiting = rotation.as_ref().filter(|job| job.state == JobState::Waiting);
+        let told =
+            |job: &Job| format!("the rotation {} waits: {}", job.id, job.detail.as_deref().unwrap_or(""));
+        waiting.map(told).or_else(|| self.inner.strange.lock().clone())
     }
 
     /// Goes on with everything, for as long as it is polled.
@@ -255,6 +262,40 @@ impl Jobs {
             metrics::gauge!("paravent_receipts_pending", "stage" => "live").set(all - swept);
             metrics::gauge!("paravent_receipts_pending", "stage" => "swept").set(swept);
         }
+    }
+
+    /// Root keys that belong to no generation. One that a rotation of this keystore was about to use is used by the next one,
+    /// or destroyed where that went past it: receipts would wait for it for ever. Any other may be another keystore's.
+    pub(super) async fn left_over(&self) -> Result<(), JobError> {
+        let inner = &self.inner;
+        let rows = inner.keyring.store().generations().await?;
+        let active = inner.keyring.active_generation();
+        let known = |number: &Generation| rows.iter().any(|row| row.number == *number);
+        if let Err(error) = inner.rights.root_is_used(active).await {
+            tracing::warn!(%error, "the ledger could not be told which root key is in use");
+        }
+        let mut strange = Vec::new();
+        for number in inner.roots.list()?.into_iter().map(|root| root.generation).filter(|n| !known(n)) {
+            match inner.rights.is_unused(number) {
+                true if number < active => match inner.roots.destroy(number) {
+                    Ok(()) => {
+                        tracing::info!(target: "audit", event = "keys.destroyed", generation = number.0, "an unused root key was destroyed");
+                    }
+                    Err(error) => tracing::warn!(%error, generation = number.0, "an unused root key stays"),
+                },
+                true => {}
+                false => strange.push(number.0.to_string()),
+            }
+        }
+        if !strange.is_empty() {
+            let strange = strange.join(", ");
+            tracing::warn!(generations = strange, "root keys belong to no generation of this keystore");
+            *inner.strange.lock() = Some(format!(
+                "the root keys {strange} belong to no generation of this keystore: receipts of later erasures can't be final while \
+                 they are there; `paravent keys destroy` ends them, if no other keystore needs them"
+            ));
+        }
+        Ok(())
     }
 
     /// The unfinished rotation of an earlier process, if there is one; and the end of re-keyings that it saw no more.

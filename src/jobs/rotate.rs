@@ -97,6 +97,8 @@ impl Jobs {
         let rows = keyring.store().generations().await?;
         let left = rows.iter().find(|r| matches!(r.state, GenerationState::Closing | GenerationState::Empty));
         if let Some(row) = left {
+            // Said again where a crash came before it was: the root key is not free to be used by a rotation.
+            self.inner.rights.root_is_used(keyring.active_generation()).await?;
             return Ok((row.number, keyring.active_generation()));
         }
         // Killed after the end of the rotation, and before its document said so.
@@ -108,7 +110,11 @@ impl Jobs {
         }
         self.stage("begin", 0).await;
         let from = keyring.active_generation();
-        let to = keyring.begin_rotation(&*self.inner.roots).await?;
+        let rights = &self.inner.rights;
+        let to = keyring.next_generation(&*self.inner.roots, |number| rights.is_unused(number)).await?;
+        rights.root_is_made(to).await?;
+        keyring.begin_rotation(&*self.inner.roots, to).await?;
+        rights.root_is_used(to).await?;
         tracing::info!(target: "audit", event = "keys.rotate", from = from.0, to = to.0, "a generation was made");
         Ok((from, to))
     }
@@ -246,6 +252,8 @@ impl Jobs {
                     return Err(JobError::NotFound);
                 }
                 self.inner.roots.destroy(generation)?;
+                *self.inner.strange.lock() = None;
+                self.left_over().await?;
                 return Ok(());
             }
         }

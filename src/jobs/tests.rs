@@ -140,9 +140,9 @@ async fn a_generation_in_use_is_not_destroyed() {
     let jobs = jobs(&house, options(&house)).await;
     assert!(matches!(jobs.destroy(Generation(1)).await, Err(JobError::InUse { generation: 1, .. })));
     assert!(matches!(jobs.destroy(Generation(7)).await, Err(JobError::NotFound)));
-    house.keyring().begin_rotation(&*roots(&house)).await.unwrap();
+    house.keyring().begin_rotation(&*roots(&house), Generation(2)).await.unwrap();
     assert!(matches!(jobs.destroy(Generation(1)).await, Err(JobError::InUse { generation: 1, .. })));
-    let again = house.keyring().begin_rotation(&*roots(&house)).await;
+    let again = house.keyring().begin_rotation(&*roots(&house), Generation(3)).await;
     assert!(matches!(again, Err(KeyringError::Store(StoreError::Rotating))));
     assert_eq!(listed(&house), [1, 2]);
     jobs.rotate().await.unwrap();
@@ -201,7 +201,7 @@ async fn a_start_goes_on_where_a_rotation_stopped() {
     let there = people(&house, 6).await;
     let keys = roots(&house);
     // Killed after each of its steps.
-    house.keyring().begin_rotation(&*keys).await.unwrap();
+    house.keyring().begin_rotation(&*keys, Generation(2)).await.unwrap();
     let house = house.restart().await;
     all_there(&house, &there).await;
     house.keyring().open_domains(Generation(1)).await.unwrap();
@@ -245,7 +245,7 @@ fn token(stored: &Stored) -> Box<str> {
 async fn an_unfinished_rotation_is_taken_up_by_itself() {
     let house = House::new().await;
     let there = people(&house, 3).await;
-    house.keyring().begin_rotation(&*roots(&house)).await.unwrap();
+    house.keyring().begin_rotation(&*roots(&house), Generation(2)).await.unwrap();
     let house = house.restart().await;
     jobs(&house, options(&house)).await.pass().await;
     assert_eq!(listed(&house), [2]);
@@ -342,6 +342,51 @@ async fn a_domain_that_the_policy_forgot_holds_the_rotation_up_and_loses_nothing
     jobs.pass().await;
     assert_eq!(jobs.job(&job.id).await.unwrap().state, JobState::Done);
     all_there(&house, &there).await;
+}
+
+#[tokio::test]
+async fn a_root_key_that_a_crash_left_unused_is_the_next_one() {
+    let house = House::new().await;
+    people(&house, 2).await;
+    // Killed between making it and using it.
+    house.rights.root_is_made(Generation(2)).await.unwrap();
+    roots(&house).create(Generation(2)).unwrap();
+    let house = house.restart().await;
+    assert_eq!(rotated(&house).await.to, Some(2));
+    assert_eq!(listed(&house), [2]);
+    let house = house.restart().await;
+    assert_eq!(rotated(&house).await.to, Some(3), "it is in use, and not free any more");
+}
+
+#[tokio::test]
+async fn an_unused_root_key_that_rotations_went_past_is_destroyed_at_a_start_and_receipts_become_final() {
+    let house = House::new().await;
+    people(&house, 2).await;
+    house.rights.root_is_made(Generation(2)).await.unwrap();
+    roots(&house).create(Generation(2)).unwrap();
+    house.keyring().begin_rotation(&*roots(&house), Generation(3)).await.unwrap();
+    let receipt = house.rights.erase(&person("1"), "request").await.unwrap().receipt;
+    let swept = Step::Swept { places: Vec::new(), missed: Vec::new() };
+    house.rights.issuer().advance(&receipt.id, swept).await.unwrap();
+    let house = house.restart().await;
+    let jobs = jobs(&house, options(&house)).await;
+    assert!(!listed(&house).contains(&2) && jobs.waiting().is_none());
+    jobs.pass().await;
+    rotated(&house).await;
+    assert_eq!(house.rights.receipt(&receipt.id).await.unwrap().stage, crate::rights::Stage::Final);
+}
+
+#[tokio::test]
+async fn a_root_key_of_another_keystore_is_left_alone_and_told() {
+    let house = House::new().await;
+    people(&house, 2).await;
+    roots(&house).create(Generation(7)).unwrap();
+    let open = jobs(&house, options(&house)).await;
+    assert!(open.waiting().unwrap().contains("root keys 7"), "{:?}", open.waiting());
+    assert_eq!(rotated(&house).await.to, Some(8));
+    assert_eq!(listed(&house), [7, 8]);
+    open.destroy(Generation(7)).await.unwrap();
+    assert_eq!((listed(&house), open.waiting()), (vec![8], None));
 }
 
 #[tokio::test]

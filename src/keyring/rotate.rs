@@ -44,30 +44,52 @@ impl Keyring {
         drop(self.inner.switching.read().await);
     }
 
-    /// Makes the next generation and lets everything new be wrapped under it. The root key is made first, then the
-    /// store is changed at once: a crash between the two leaves a root key that wraps nothing.
+    /// The number that the next generation gets: that of a root key which `ours` says a rotation of this keystore made and
+    /// never came to use; else above every number that either side knows, since a root key may belong to a newer keystore.
+    ///
+    /// # Errors
+    /// [`KeyringError`].
+    pub async fn next_generation(
+        &self,
+        roots: &dyn RootProvider,
+        ours: impl Fn(Generation) -> bool,
+    ) -> Result<Generation, KeyringError> {
+        let rows = self.inner.store.generations().await?;
+        let known = roots.list().map_err(root_error(self.active_generation()))?;
+        let known: Vec<Generation> = known.into_iter().map(|root| root.generation).collect();
+        let stored = rows.iter().map(|row| row.number).max().unwrap_or(Generation(0));
+        let left = known.iter().copied().filter(|number| *number > stored && ours(*number)).max();
+        let highest = known.into_iter().max().unwrap_or(stored).max(stored);
+        Ok(left.filter(|left| *left == highest).unwrap_or(Generation(highest.0 + 1)))
+    }
+
+    /// Makes the generation of that number and lets everything new be wrapped under it. Its root key is made first, unless it
+    /// is there, then the store is changed at once: a crash between the two leaves a root key that wraps nothing.
     ///
     /// # Errors
     /// [`StoreError::Rotating`] while an earlier rotation has not ended; [`KeyringError::Root`].
-    pub async fn begin_rotation(&self, roots: &dyn RootProvider) -> Result<Generation, KeyringError> {
+    pub async fn begin_rotation(
+        &self,
+        roots: &dyn RootProvider,
+        number: Generation,
+    ) -> Result<(), KeyringError> {
         let inner = &self.inner;
         let _switch = inner.switching.write().await;
         let rows = inner.store.generations().await?;
         if rows.iter().any(|row| matches!(row.state, GenerationState::Closing | GenerationState::Empty)) {
             return Err(StoreError::Rotating.into());
         }
-        // Above every number that either side knows: a root key may belong to a newer keystore than this one.
-        let known = roots.list().map_err(root_error(self.active_generation()))?;
-        let highest = rows.iter().map(|row| row.number).chain(known.iter().map(|root| root.generation)).max();
-        let number = Generation(highest.map_or(1, |highest| highest.0 + 1));
-        roots.create(number).map_err(root_error(number))?;
+        let known = roots.list().map_err(root_error(number))?;
+        if !known.iter().any(|root| root.generation == number) {
+            roots.create(number).map_err(root_error(number))?;
+        }
         let key = GenerationKey::generate(number);
         let wrapped = roots.wrap(&key).map_err(root_error(number))?.as_bytes().to_vec();
         inner.store.rotate(GenerationRow { number, wrapped, state: GenerationState::Active }).await?;
         let mut ring = inner.ring.write();
         ring.keys.insert(number, Arc::new(key));
         ring.active = number;
-        Ok(number)
+        Ok(())
     }
 
     /// Wraps every secret of `from` again under the active generation. `step` hears of each batch and says how long to

@@ -52,6 +52,14 @@ pub enum What {
         /// What the subject has instead: whoever destroys one of these erases the subject, in an older keystore too.
         by: Vec<String>,
     },
+    /// A rotation is about to make the root key of a generation; or (`used`) a generation lies under it. A root key that was
+    /// made and never used wraps nothing, whatever keystore there is.
+    Root {
+        /// The generation's number.
+        generation: u32,
+        /// Whether it came into use.
+        used: bool,
+    },
     /// All intents of this receipt (or job) are carried out.
     Done {
         /// The receipt, or the job of a re-keying.
@@ -231,7 +239,7 @@ mod tests {
         let name = |(entry, _): (Entry, LedgerHead)| match entry.what {
             What::Done { receipt } | What::Intent { receipt, .. } => receipt,
             What::Rekey { job, .. } => job,
-            What::Standins { .. } => "stand-ins".into(),
+            What::Root { .. } | What::Standins { .. } => "another".into(),
         };
         entries.into_iter().map(name).collect()
     }

@@ -12,6 +12,7 @@ mod receipt;
 mod receipts;
 mod rekey;
 mod replay;
+mod roots;
 mod standins;
 
 #[cfg(test)]
@@ -31,7 +32,8 @@ use crate::crypto::SigningKey;
 use crate::ids::Subject;
 use crate::keyring::Keyring;
 use crate::policy::model::{AfterErasure, Policy};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The rights of subjects. Cheap to clone.
@@ -47,6 +49,8 @@ struct Inner {
     policy: RwLock<(Arc<Policy>, Option<Box<str>>)>,
     /// One erasure at a time: the ledger's order is the order in which they happened.
     turn: tokio::sync::Mutex<()>,
+    /// Root keys that the ledger tells of, and whether each came into use.
+    roots: Mutex<HashMap<u32, bool>>,
     /// Somebody was erased: there is something to sweep.
     erased: tokio::sync::Notify,
 }
@@ -80,6 +84,7 @@ impl Rights {
             ledger: Arc::new(ledger),
             policy: RwLock::default(),
             turn: tokio::sync::Mutex::default(),
+            roots: Mutex::default(),
             erased: tokio::sync::Notify::new(),
         };
         let rights = Self { inner: Arc::new(inner) };

@@ -41,6 +41,11 @@ impl Rights {
                     }
                     continue;
                 }
+                What::Root { generation, used } => {
+                    // One that this keystore does not know of was made by a newer one, which may have used it.
+                    self.roots_known(generation, used || entry.sequence > seen);
+                    continue;
+                }
                 What::Standins { .. } | What::Done { .. } => continue,
             };
             if entry.sequence <= seen && done.contains(&receipt) {
@@ -137,7 +142,7 @@ impl Followed {
                     }
                 }
                 What::Intent { keys, .. } => erased.extend(read_keys(keys, entry.sequence)?),
-                What::Standins { .. } | What::Done { .. } => {}
+                What::Standins { .. } | What::Done { .. } | What::Root { .. } => {}
             }
         }
         followed.erased = followed.with_earlier(erased).into_iter().collect();
@@ -180,7 +185,7 @@ fn highest(entries: &[(Entry, LedgerHead)]) -> HashMap<String, u32> {
 fn finished(what: &What) -> Option<String> {
     match what {
         What::Done { receipt } => Some(receipt.clone()),
-        What::Intent { .. } | What::Standins { .. } | What::Rekey { .. } => None,
+        What::Intent { .. } | What::Standins { .. } | What::Rekey { .. } | What::Root { .. } => None,
     }
 }
 
