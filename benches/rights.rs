@@ -110,7 +110,7 @@ async fn measure(subjects: u64) {
     let roots = FileRoots::open(path.join("keys")).unwrap();
     let begun = Instant::now();
     let from = keyring.active_generation();
-    keyring.begin_rotation(&roots, Generation(2)).await.unwrap();
+    keyring.begin_rotation(&roots, paravent::ids::Generation(2)).await.unwrap();
     let worker = keyring.clone();
     // On a thread of its own, as the gateway's jobs are.
     let thread = std::thread::spawn(move || {

@@ -103,7 +103,7 @@ pub struct ExportSubject {
 /// The protected fields of the subject's rows in one table.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ExportPlace {
-    /// Database and table: `app public.people`.
+    /// Database and table: `app public.people`; or `identifiers in the keystore`, by field.
     pub place: String,
     /// A row each: column to value, as text in the type's own form; null where there is none.
     pub rows: Vec<std::collections::BTreeMap<String, Option<String>>>,
@@ -112,7 +112,7 @@ pub struct ExportPlace {
 /// A place that could not be read.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ExportMissing {
-    /// Database and table.
+    /// Database and table; or a route: `http 127.0.0.1:8080 /people/{id}`.
     pub place: String,
     /// Why.
     pub why: String,

@@ -9,6 +9,7 @@ use crate::audit::{self, Audit, Entry, Filter, Head, Report, event, stand_in};
 use crate::clock::wall_text;
 use crate::config::Config;
 use crate::coverage;
+use crate::http;
 use crate::ids::{Generation, Subject};
 use crate::jobs::{self, Job, JobError, Jobs};
 use crate::keyring::Keyring;
@@ -50,6 +51,8 @@ fn unavailable(error: impl Display) -> BackendError {
     BackendError::Unavailable(error.to_string())
 }
 
+/// What an export calls the identifiers that tokens stand for, wherever these lie.
+const IDENTIFIERS: &str = "identifiers in the keystore";
 /// Jobs that are listed.
 const MOST_JOBS: u32 = 100;
 /// For the disk to take what was handed over.
@@ -126,6 +129,28 @@ impl Office {
                     },
                 }
             }
+        }
+        match door.identifiers(subject).await {
+            Ok((held, unreadable)) => {
+                let row = |(field, text)| std::collections::BTreeMap::from([(field, Some(text))]);
+                let rows: Vec<_> = held.into_iter().map(row).collect();
+                if !rows.is_empty() {
+                    places.push(ExportPlace { place: IDENTIFIERS.to_owned(), rows });
+                }
+                if unreadable > 0 {
+                    let why = format!("{unreadable} of them don't open under the policy in force");
+                    missing.push(ExportMissing { place: IDENTIFIERS.to_owned(), why });
+                }
+            }
+            Err(error) => {
+                missing.push(ExportMissing { place: IDENTIFIERS.to_owned(), why: error.to_string() });
+            }
+        }
+        for listener in &config.http {
+            let services =
+                http::Services::new(listener.listen.to_string(), config.policy.clone(), listener.routes);
+            let unread = services.unread(&subject.class).into_iter();
+            missing.extend(unread.map(|(place, why)| ExportMissing { place, why }));
         }
         let Subject { realm, class, id } = subject;
         let subject =

@@ -12,6 +12,8 @@ pub mod event {
     pub const STOPPED: &str = "stopped";
     /// Fields were opened.
     pub const OPENED: &str = "opened";
+    /// Something stored could not be shown: it was moved, changed or put there behind the gateway, or its subject is restricted.
+    pub const FAULT: &str = "fault";
     /// Somebody did something through the admin API.
     pub const ADMIN: &str = "admin";
     /// A subject was given another secret: one stand-in goes on as another.
@@ -62,7 +64,7 @@ pub struct Entry {
     pub time: String,
     /// A word of [`event`].
     pub event: String,
-    /// `opened`: who.
+    /// `opened`, `fault`: who.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub by: Option<Principal>,
     /// `opened`: when the first value was opened.
@@ -83,6 +85,9 @@ pub struct Entry {
     /// `opened`: which fields of so many keys whose subjects were erased before this was written.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub erased: Vec<Erased>,
+    /// `fault`: what was found.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub faults: Vec<Faults>,
     /// `admin`: whose token or certificate.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub principal: Option<String>,
@@ -122,6 +127,21 @@ pub struct Entry {
     /// `started`: the program's version.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<String>,
+}
+
+/// Values of one field that could not be shown, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Faults {
+    /// Why: the anchor of its entry in `docs/errors.md`.
+    pub fault: String,
+    /// The field as which they were asked for.
+    pub field: String,
+    /// How many.
+    pub values: u64,
+    /// Stand-ins of those under whose keys they lie, sorted, as far as such a key is known: of a copy, whose it was.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub subjects: Vec<String>,
 }
 
 /// Openings of subjects that were erased before the entry was written: whose they were, nobody can tell any more.

@@ -1,14 +1,14 @@
 //! What came within a moment, joined: an entry for each principal.
 
 use super::entry::{Erased, event};
-use super::{Entry, Group, Principal, Record, Resolver};
+use super::{Entry, Faults, Group, Principal, Record, Resolver};
 use crate::clock::rfc3339;
 use crate::ids::KeyId;
 use crate::keys::StandIn;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Subjects of one entry at most: a line stays below some 200 KiB.
@@ -27,12 +27,26 @@ struct Joined {
     values: u64,
     /// The fields of each key, sorted and without repetition.
     keys: HashMap<KeyId, Vec<Arc<str>>>,
+    /// By fault and field: how many, and under which keys.
+    faults: BTreeMap<(&'static str, Arc<str>), (u64, BTreeSet<KeyId>)>,
 }
 
 impl Joined {
     fn add(&mut self, record: &Record) {
         self.first = Some(self.first.map_or(record.at, |at| at.min(record.at)));
         self.last = Some(self.last.map_or(record.at, |at| at.max(record.at)));
+        for found in &record.faults {
+            let Some(name) = record.fields.get(usize::from(found.field.0)) else { continue };
+            let (values, keys) = self.faults.entry((found.fault, name.clone())).or_default();
+            *values += 1;
+            // A bound on the line, not on what is counted.
+            if keys.len() < SUBJECTS {
+                keys.extend(found.key);
+            }
+        }
+        if record.opened.is_empty() {
+            return;
+        }
         self.batches += 1;
         self.values += record.opened.len() as u64;
         for (key, field) in &record.opened {
@@ -64,12 +78,40 @@ pub(super) fn entries<'a>(
     Ok(entries)
 }
 
+fn faults(principal: &Principal, joined: &Joined, resolver: &dyn Resolver) -> Result<Entry, String> {
+    let keys: BTreeSet<KeyId> = joined.faults.values().flat_map(|(_, keys)| keys).copied().collect();
+    let stand_ins = resolver.stand_ins(&keys.into_iter().collect::<Vec<_>>())?;
+    let told = joined.faults.iter().map(|((fault, field), (values, keys))| {
+        let subjects: BTreeSet<String> =
+            keys.iter().filter_map(|key| stand_ins.get(key)).map(|stand_in| text(*stand_in)).collect();
+        Faults {
+            fault: (*fault).to_owned(),
+            field: field.to_string(),
+            values: *values,
+            subjects: subjects.into_iter().collect(),
+        }
+    });
+    Ok(Entry {
+        by: Some(principal.clone()),
+        from: joined.first.map(rfc3339),
+        until: joined.last.map(rfc3339),
+        faults: told.collect(),
+        ..Entry::new(event::FAULT)
+    })
+}
+
 fn write(
     principal: &Principal,
     joined: Joined,
     resolver: &dyn Resolver,
     entries: &mut Vec<Entry>,
 ) -> Result<(), String> {
+    if !joined.faults.is_empty() {
+        entries.push(faults(principal, &joined, resolver)?);
+    }
+    if joined.values == 0 {
+        return Ok(());
+    }
     let keys: Vec<KeyId> = joined.keys.keys().copied().collect();
     let stand_ins = resolver.stand_ins(&keys)?;
     let mut known: BTreeMap<Vec<Arc<str>>, Vec<String>> = BTreeMap::new();

@@ -19,10 +19,10 @@ mod tests;
 mod verify;
 mod writer;
 
-pub use entry::{Entry, Group, Principal, event};
+pub use entry::{Entry, Faults, Group, Principal, event};
 pub use gather::text as stand_in;
 pub use head::Head;
-pub use queue::{Audit, Clients, Options, Record, Unwritable};
+pub use queue::{Audit, Clients, Found, Options, Record, Unwritable};
 pub use report::{FieldReport, Filter, PersonReport, Report, report};
 pub use verify::{Broken, Expected, Verified, verify};
 

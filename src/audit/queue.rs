@@ -26,6 +26,26 @@ pub struct Record {
     pub fields: Arc<[Arc<str>]>,
     /// Each value: its key, and its field.
     pub opened: Vec<(KeyId, FieldId)>,
+    /// Values that could not be shown.
+    pub faults: Vec<Found>,
+}
+
+/// A stored value that could not be shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// Why: the anchor of its entry in `docs/errors.md`.
+    pub fault: &'static str,
+    /// As which field it was asked for.
+    pub field: FieldId,
+    /// The key that it names, if it is an envelope.
+    pub key: Option<KeyId>,
+}
+
+impl Record {
+    /// How much memory it stands for.
+    pub(super) fn values(&self) -> usize {
+        self.opened.len() + self.faults.len()
+    }
 }
 
 /// How the log is kept.
@@ -143,7 +163,7 @@ impl Audit {
         let shared = &self.inner.shared;
         let mut waiting = shared.waiting.lock();
         let first = waiting.items.is_empty();
-        waiting.values += record.opened.len();
+        waiting.values += record.values();
         waiting.given += 1;
         waiting.items.push(Item::Opened(record));
         let over = waiting.values > shared.options.most;

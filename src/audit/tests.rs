@@ -90,7 +90,38 @@ fn record(user: &str, at: &str, opened: &[(u8, u16)]) -> Record {
         at: at.parse().unwrap(),
         fields: ["name", "email"].map(Arc::from).to_vec().into(),
         opened: opened.iter().map(|(k, field)| (key(*k), FieldId(*field))).collect(),
+        faults: Vec::new(),
     }
+}
+
+#[test]
+fn what_could_not_be_shown_is_an_entry_with_whom_it_was_about_and_who_asked() {
+    let house = House::new();
+    let audit = house.open();
+    let found = |fault, k: Option<u8>| Found { fault, field: FieldId(0), key: k.map(key) };
+    let faults = vec![
+        found("wrong-subject", Some(1)),
+        found("wrong-subject", Some(2)),
+        found("wrong-subject", Some(1)),
+        found("in-clear", None),
+    ];
+    audit.record(Record { faults, ..record("app", NOON, &[]) }).unwrap();
+    audit.record(record("app", NOON, &[(3, 0)])).unwrap();
+    drop(audit);
+    let entries = house.entries();
+    let told: Vec<&Entry> = entries.iter().filter(|e| e.event == event::FAULT).collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!((&*told[0].by.as_ref().unwrap().user, told[0].values), ("app", None));
+    let of = |fault: &str, values, subjects: &[String]| Faults {
+        fault: fault.into(),
+        field: "name".into(),
+        values,
+        subjects: subjects.to_vec(),
+    };
+    let expected = [of("in-clear", 1, &[]), of("wrong-subject", 3, &[stand_in(1), stand_in(2)])];
+    assert_eq!(told[0].faults, expected);
+    let opened: Vec<&Entry> = entries.iter().filter(|e| e.event == event::OPENED).collect();
+    assert_eq!((opened.len(), opened[0].values), (1, Some(1)), "openings are counted apart");
 }
 
 const NOON: &str = "2026-01-02T12:00:00.000Z";

@@ -102,7 +102,7 @@ impl Writer {
 
 fn size(item: &Item) -> usize {
     match item {
-        Item::Opened(record) => record.opened.len(),
+        Item::Opened(record) => record.values(),
         Item::Note(_) => 0,
     }
 }

@@ -3,6 +3,7 @@
 use super::answer::Answering;
 use super::coding::{self, Encoder, Input};
 use super::form_body::FormBody;
+use super::forward::ClientAddress;
 use super::head::{self, Types};
 use super::json_body::{Owners, Sealing};
 use super::jwt::Verifier;
@@ -18,6 +19,7 @@ use super::shield::{Ended, Shield, Whose};
 use super::sources::Sources;
 use super::target;
 use crate::config::HttpListener;
+use crate::ids::Subject;
 use crate::protect::{Door, Peer, sealed_body_len};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header, request, response};
@@ -61,6 +63,15 @@ struct Inner {
 /// What was decided about a request, and what its answer needs.
 pub(crate) struct Exchange {
     answering: Option<Box<Answering>>,
+}
+
+impl Inner {
+    /// As the audit log names who asks: the person whose verified token the request brings, never in clear.
+    async fn principal(&self, bearer: Option<&Subject>) -> Result<String, Problem> {
+        let Some(bearer) = bearer else { return Ok("http".to_owned()) };
+        let known = self.door.stand_in(bearer).await.map_err(|e| Problem::protect(&e))?;
+        Ok(format!("jwt:{}", known.as_deref().unwrap_or("unknown")))
+    }
 }
 
 impl Gate {
@@ -128,12 +139,14 @@ impl Gate {
             Match::Spelling => return Err(Problem::path()),
             Match::Route(number, params) => (inner.plans.get(number).ok_or_else(Problem::internal)?, params),
         };
-        // What this exchange opens goes on record under its listener.
-        let peer = Peer { user: "http", via: &inner.via, ..Peer::default() };
-        let shield = Shield::new(inner.door.witnessed(&peer), Arc::clone(&inner.place));
         head::spelled(plan, &head.headers)?;
         let body = head::trailers(plan, body);
         let sources = Sources::read(plan, &params, head, inner.verifier.as_ref())?;
+        let user = inner.principal(sources.bearer()).await?;
+        // What this exchange opens goes on record under its client, and its listener.
+        let address = head.extensions.get::<ClientAddress>().and_then(|client| client.0);
+        let peer = Peer { user: &user, address, via: &inner.via, ..Peer::default() };
+        let shield = Shield::new(inner.door.witnessed(&peer), Arc::clone(&inner.place));
         let owners = sources.owners(plan, false);
         head::seal(plan, &params, head, &shield, &owners).await?;
         let body = self.body(Arc::clone(plan), head, body, &shield, &owners).await?;

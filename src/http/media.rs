@@ -234,7 +234,7 @@ impl MediaOpening {
         }
         if self.header.len() < BODY_HEADER_LEN {
             let field = &self.shield.field(self.field).name;
-            return Err(Problem::open(crate::protect::OpenFault::InClear, field));
+            return Err(Problem::open(self.shield.door.in_clear(self.field), field));
         }
         let last = std::mem::take(&mut self.held);
         // A range may end before the body does.

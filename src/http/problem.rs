@@ -3,7 +3,6 @@
 use super::json::scan::Wrong;
 use super::value::ValueError;
 use crate::protect::{OpenFault, ProtectError};
-use crate::telemetry;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
@@ -110,10 +109,8 @@ impl Problem {
         }
     }
 
-    /// A stored value must not be shown: an audit event.
+    /// A stored value must not be shown; the door has put it on record.
     pub(super) fn open(fault: OpenFault, field: &str) -> Self {
-        tracing::warn!(target: "audit", event = "fault", field = %field, fault = %fault);
-        metrics::counter!(telemetry::AUDIT_EVENTS, "event" => "fault").increment(1);
         let (code, hint) = match fault {
             OpenFault::WrongField => {
                 ("wrong-field", "a sealed value was copied between fields behind the gateway; restore it")

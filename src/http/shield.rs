@@ -6,7 +6,7 @@ use super::value::{self, ValueError};
 use crate::clear::Clear;
 use crate::ids::{FieldId, Subject};
 use crate::policy::model::{Field, Protect};
-use crate::protect::{BodySealer, Door, Item, Missing, OpenFault, Outcome, Owner, Row, Stored, Unit, armour};
+use crate::protect::{BodySealer, Door, Item, Missing, Outcome, Owner, Row, Stored, Unit, armour};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use zeroize::Zeroize;
@@ -179,7 +179,7 @@ impl Shield {
                     Protect::Encrypt if armour::read(read.stored.as_bytes(), &mut envelope) => {
                         self.door.open(read.field, &envelope, row, &mut clear)
                     }
-                    Protect::Encrypt => Outcome::Fault(OpenFault::InClear),
+                    Protect::Encrypt => Outcome::Fault(self.door.in_clear(read.field)),
                 };
                 match outcome {
                     Outcome::Opened(kind) => *slot = Some(Shown::Clear(Clear::new(kind, clear))),

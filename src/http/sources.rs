@@ -15,6 +15,8 @@ use std::sync::Arc;
 /// What the head told: by owner, by source, the id.
 pub(super) struct Sources {
     ids: Vec<Vec<Option<Box<str>>>>,
+    /// The person that a verified token names.
+    bearer: Option<Subject>,
 }
 
 impl Sources {
@@ -27,6 +29,7 @@ impl Sources {
     ) -> Result<Self, Problem> {
         let mut claims: Option<Option<Claims>> = None;
         let mut ids = Vec::with_capacity(plan.owners.len());
+        let mut bearer = None;
         for owner in &plan.owners {
             let mut own = Vec::with_capacity(owner.sources.len());
             for source in &owner.sources {
@@ -48,6 +51,7 @@ impl Sources {
                             Some(raw) => {
                                 let id =
                                     person::of_json(raw.as_bytes()).map_err(|_| Problem::subject_id())?;
+                                bearer.get_or_insert_with(|| Subject::new(owner.class.clone(), &*id));
                                 Some(id.into())
                             }
                             None => None,
@@ -61,7 +65,12 @@ impl Sources {
             }
             ids.push(own);
         }
-        Ok(Self { ids })
+        Ok(Self { ids, bearer })
+    }
+
+    /// The person that the request's verified token names, where a route asks for one.
+    pub(super) fn bearer(&self) -> Option<&Subject> {
+        self.bearer.as_ref()
     }
 
     /// By owner: the first source that the head (or the answer) tells, and who that is. Those before it may yet be

@@ -11,7 +11,12 @@ use crate::keystore::model::Found;
 #[derive(Debug)]
 pub enum BodyAnswer {
     /// It opens.
-    Open(BodyKey),
+    Open {
+        /// What opens it.
+        key: BodyKey,
+        /// Whether its subject may not be read.
+        restricted: bool,
+    },
     /// Its subject was erased.
     Erased,
     /// Its key was replaced since.
@@ -48,7 +53,10 @@ impl Keyring {
             match self.unwrap(&live) {
                 // A rotation ended between the two reads.
                 Err(KeyringError::Generation(_)) if attempts < 4 => attempts += 1,
-                secret => return Ok(BodyAnswer::Open(secret?.body_key(salt))),
+                secret => {
+                    let restricted = live.subject.as_ref().is_some_and(|subject| self.is_restricted(subject));
+                    return Ok(BodyAnswer::Open { key: secret?.body_key(salt), restricted });
+                }
             }
         }
     }

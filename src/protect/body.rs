@@ -20,6 +20,7 @@ pub struct BodySealer(envelope::BodySealer);
 /// Opens a body, at any chunk.
 pub struct BodyOpener {
     door: Door,
+    field: FieldId,
     key: KeyId,
     opener: envelope::BodyOpener,
     opened: u64,
@@ -51,7 +52,7 @@ impl Unit {
         let door = self.door.clone();
         let salt = crate::crypto::random();
         let answer = door.timed(door.keyring().body_key(id, None, &salt)).await?;
-        let BodyAnswer::Open(key) = answer else { return Err(lost()) };
+        let BodyAnswer::Open { key, .. } = answer else { return Err(lost()) };
         let name = name(door.field(field)?)?;
         envelope::BodySealer::salted(id, name, salt, &key).map(BodySealer).map_err(too_long)
     }
@@ -79,24 +80,48 @@ impl Door {
     /// [`ProtectError::Unavailable`].
     pub async fn open_body(&self, field: FieldId, header: &[u8], row: Row<'_>) -> Result<Body, ProtectError> {
         self.lease()?;
-        let Ok(header) = BodyHeader::parse(header) else { return Ok(Body::Fault(OpenFault::InClear)) };
-        let name = name(self.field(field)?)?;
-        if header.field_tag() != name.tag() {
-            return Ok(Body::Fault(OpenFault::WrongField));
+        let (body, key) = self.begin_body(field, header, row).await?;
+        match &body {
+            // On record before the first chunk is released.
+            Body::Open(opener) => self.saw(opener.key, field),
+            Body::Fault(fault) => self.found(*fault, field, key),
+            Body::Erased => {}
         }
+        Ok(body)
+    }
+
+    async fn begin_body(
+        &self,
+        field: FieldId,
+        header: &[u8],
+        row: Row<'_>,
+    ) -> Result<(Body, Option<KeyId>), ProtectError> {
+        let Ok(header) = BodyHeader::parse(header) else {
+            return Ok((Body::Fault(OpenFault::InClear), None));
+        };
+        let name = name(self.field(field)?)?;
         let key = header.key_id();
+        if header.field_tag() != name.tag() {
+            return Ok((Body::Fault(OpenFault::WrongField), Some(key)));
+        }
         let answer = self.timed(self.keyring().body_key(key, known(row), &header.salt())).await?;
-        Ok(match answer {
+        let body = match answer {
             BodyAnswer::Erased => Body::Erased,
             BodyAnswer::Replaced if self.is_marked(row) => Body::Erased,
             BodyAnswer::Replaced => Body::Fault(OpenFault::Replaced),
             BodyAnswer::Unknown => Body::Fault(OpenFault::NotAuthentic),
             BodyAnswer::WrongSubject => Body::Fault(OpenFault::WrongSubject),
-            BodyAnswer::Open(secret) => match envelope::BodyOpener::new(&header, &secret, name) {
-                Ok(opener) => Body::Open(Box::new(BodyOpener { door: self.clone(), key, opener, opened: 0 })),
+            BodyAnswer::Open { restricted: true, .. } if !self.serves_rights() => {
+                Body::Fault(OpenFault::Restricted)
+            }
+            BodyAnswer::Open { key: secret, .. } => match envelope::BodyOpener::new(&header, &secret, name) {
+                Ok(opener) => {
+                    Body::Open(Box::new(BodyOpener { door: self.clone(), field, key, opener, opened: 0 }))
+                }
                 Err(_) => Body::Fault(OpenFault::WrongField),
             },
-        })
+        };
+        Ok((body, Some(key)))
     }
 }
 
@@ -121,11 +146,13 @@ impl BodyOpener {
             }
         }
         self.opened += 1;
-        Ok(match self.opener.open(number, last, sealed, out) {
-            Ok(()) => None,
-            Err(BodyOpenError::WrongField) => Some(OpenFault::WrongField),
-            Err(_) => Some(OpenFault::NotAuthentic),
-        })
+        let fault = match self.opener.open(number, last, sealed, out) {
+            Ok(()) => return Ok(None),
+            Err(BodyOpenError::WrongField) => OpenFault::WrongField,
+            Err(_) => OpenFault::NotAuthentic,
+        };
+        self.door.found(fault, self.field, Some(self.key));
+        Ok(Some(fault))
     }
 }
 

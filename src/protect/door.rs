@@ -4,13 +4,14 @@ use super::places::Fence;
 use super::tally::{Event, Tally};
 use super::witness::{Peer, Principal, Witness};
 use super::{Memo, Missing, OpenFault, Outcome, ProtectError, Row};
-use crate::audit::Audit;
+use crate::audit::{Audit, Found, stand_in};
 use crate::clear::Kind;
 use crate::envelope::{EnvelopeRef, FieldName, OpenError, Opener, VERSION};
-use crate::ids::{FieldId, KeyId};
+use crate::ids::{FieldId, KeyId, Subject};
 use crate::keyring::{KeyAnswer, Keyring, KeyringError};
 use crate::keys::{Purpose, UserKey};
 use crate::policy::model::{AfterErasure, Field, Policy, Protect, TokenKind};
+use crate::telemetry::AUDIT_EVENTS;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -95,9 +96,49 @@ impl Door {
         }
     }
 
+    /// A value in clear stands where a sealed one should: what a wire finds before it comes to open anything.
+    pub fn in_clear(&self, field: FieldId) -> OpenFault {
+        self.found(OpenFault::InClear, field, None);
+        OpenFault::InClear
+    }
+
+    /// What is stored can't be shown: counted, logged, and on record under whoever asked.
+    pub(super) fn found(&self, fault: OpenFault, field: FieldId, key: Option<KeyId>) {
+        // Nothing is wrong with what is stored where only the statement doesn't tell whose it is.
+        if fault == OpenFault::Shared {
+            return;
+        }
+        let name = self.field(field).map(|field| field.name.clone()).unwrap_or_default();
+        tracing::warn!(target: "audit", event = "fault", field = %name, fault = %fault);
+        metrics::counter!(AUDIT_EVENTS, "event" => "fault").increment(1);
+        if let Some(witness) = &self.witness {
+            witness.found(Found { fault: fault.code(), field, key });
+        }
+    }
+
+    pub(super) fn seen(&self, outcome: Outcome, field: FieldId, key: Option<KeyId>) -> Outcome {
+        if let Outcome::Fault(fault) = &outcome {
+            self.found(*fault, field, key);
+        }
+        outcome
+    }
+
+    /// What the audit log calls a subject, where anything about it is kept.
+    ///
+    /// # Errors
+    /// [`ProtectError::Unavailable`].
+    pub async fn stand_in(&self, subject: &Subject) -> Result<Option<String>, ProtectError> {
+        let all = self.timed(self.keyring().stand_ins_of(subject)).await?;
+        Ok(all.first().map(|one| stand_in(*one)))
+    }
+
     /// The same door for serving a subject's right of access: what is restricted opens, too.
     pub fn for_rights(&self) -> Self {
         Self { access: Access::Rights, ..self.clone() }
+    }
+
+    pub(super) fn serves_rights(&self) -> bool {
+        self.access == Access::Rights
     }
 
     /// The same keys under another policy.
@@ -184,20 +225,20 @@ impl Door {
     ) -> Outcome {
         let Ok(parsed) = EnvelopeRef::parse(envelope) else {
             let sealed_once = envelope.first() == Some(&VERSION);
-            return Outcome::Fault(if sealed_once { OpenFault::NotAuthentic } else { OpenFault::InClear });
+            let fault = if sealed_once { OpenFault::NotAuthentic } else { OpenFault::InClear };
+            return self.seen(Outcome::Fault(fault), field, None);
         };
-        let Some(name) = self.field(field).ok().and_then(|field| name(field).ok()) else {
-            return Outcome::Fault(OpenFault::WrongField);
+        let key = parsed.key_id();
+        let name = self.field(field).ok().and_then(|field| name(field).ok());
+        let outcome = match name.filter(|name| parsed.field_tag() == name.tag()) {
+            Some(name) => self.open_as(parsed, name, row, memo, out),
+            None => Outcome::Fault(OpenFault::WrongField),
         };
-        if parsed.field_tag() != name.tag() {
-            return Outcome::Fault(OpenFault::WrongField);
-        }
-        let outcome = self.open_as(parsed, name, row, memo, out);
         if matches!(outcome, Outcome::Opened(_)) {
             self.inner.tally.count(Event::Opened);
-            self.saw(parsed.key_id(), field);
+            self.saw(key, field);
         }
-        outcome
+        self.seen(outcome, field, Some(key))
     }
 
     /// Opens an envelope of the field `name`.

@@ -12,6 +12,7 @@ mod body;
 mod door;
 mod error;
 mod find;
+mod held;
 mod identifier;
 mod keep;
 mod memo;
@@ -99,6 +100,21 @@ pub enum OpenFault {
     /// A token with several holders, in a row whose subject isn't known.
     #[error("the identifier has several holders, and the row's subject is not known")]
     Shared,
+}
+
+impl OpenFault {
+    /// The anchor of its entry in `docs/errors.md`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::WrongField => "wrong-field",
+            Self::WrongSubject => "wrong-subject",
+            Self::NotAuthentic => "not-authentic",
+            Self::Restricted => "restricted",
+            Self::InClear => "in-clear",
+            Self::Replaced => "key-replaced",
+            Self::Shared => "shared-token",
+        }
+    }
 }
 
 /// Why the door could not answer.

@@ -36,6 +36,18 @@ impl Door {
         memo: &mut Memo,
         out: &mut Vec<u8>,
     ) -> Outcome {
+        let outcome = self.revealed(field, token, row, memo, out);
+        self.seen(outcome, field, None)
+    }
+
+    fn revealed(
+        &self,
+        field: FieldId,
+        token: &str,
+        row: Row<'_>,
+        memo: &mut Memo,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         if token.is_empty() {
             return Outcome::Opened(Kind::Text);
         }

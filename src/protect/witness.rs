@@ -1,7 +1,7 @@
 //! Sees what a door opens, and puts it on record before it is released.
 
 use super::ProtectError;
-use crate::audit::{Audit, Record};
+use crate::audit::{Audit, Found, Record};
 use crate::ids::{FieldId, KeyId};
 use crate::policy::model::Policy;
 use jiff::Timestamp;
@@ -51,6 +51,14 @@ impl Witness {
         }
     }
 
+    /// A stored value could not be shown: handed over at once, since nothing may be released after it.
+    pub(super) fn found(&self, found: Found) {
+        let (who, fields) = (self.who.clone(), self.fields.clone());
+        let record = Record { who, at: Timestamp::now(), fields, opened: Vec::new(), faults: vec![found] };
+        // Over its bound nothing is opened any more, and this is on record all the same.
+        let _ = self.audit.record(record);
+    }
+
     /// Hands over what was seen; whether it may be released, and more be opened.
     pub(super) fn release(&self) -> Result<(), ProtectError> {
         let seen = std::mem::take(&mut *self.seen.lock());
@@ -60,7 +68,7 @@ impl Witness {
 
     fn hand_over(&self, opened: Vec<(KeyId, FieldId)>) -> Result<(), crate::audit::Unwritable> {
         let (who, fields) = (self.who.clone(), self.fields.clone());
-        self.audit.record(Record { who, at: Timestamp::now(), fields, opened })
+        self.audit.record(Record { who, at: Timestamp::now(), fields, opened, faults: Vec::new() })
     }
 }
 

@@ -120,6 +120,61 @@ fn a_place_that_the_gateway_may_not_change_is_told_in_the_receipt() {
 }
 
 #[test]
+fn a_place_that_refused_is_tried_again_and_the_receipt_says_that_it_worked() {
+    let world = World::new();
+    world.people(&["Ana"]);
+    let id = world.gateway.admin().erase(1)["id"].as_str().unwrap().to_owned();
+    all(&world.gateway, "swept", 1);
+    let read = || world.gateway.admin().get(&format!("/v1/receipts/{id}")).json();
+    let codes = |receipt: &Value| -> Vec<String> {
+        let entries = receipt["not_covered"].as_array().unwrap();
+        entries.iter().map(|entry| entry["code"].as_str().unwrap().to_owned()).collect()
+    };
+    let refused = read();
+    assert!(codes(&refused).contains(&"place-out-of-reach".to_owned()), "{refused}");
+    may_sweep(&world.pg);
+    let resumed = world.gateway.command("privacy", &["jobs", "resume"]);
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let worked = eventually("it worked", || {
+        let receipt = read();
+        (!codes(&receipt).contains(&"place-out-of-reach".to_owned())).then_some(receipt)
+    });
+    assert!(worked["revision"].as_u64() > refused["revision"].as_u64());
+    assert!(worked["swept"].to_string().contains("people.first_name"), "{worked}");
+    assert_eq!(world.direct().rows("SELECT first_name FROM people"), [row(["NULL"])]);
+    // With a rotation it is final, and the sweep is forgotten.
+    let made = world.gateway.command("operator", &["keys", "rotate", "--no-wait"]);
+    assert!(made.status.success());
+    let backup = || world.gateway.command("operator", &["keystore", "backup", "copy"]);
+    eventually("the rotation gets that far", || {
+        let job = world.gateway.admin().get("/v1/jobs").json();
+        (job["jobs"][0]["state"] == "waiting").then_some(())
+    });
+    assert!(backup().status.success());
+    assert!(world.gateway.command("operator", &["jobs", "resume"]).status.success());
+    all(&world.gateway, "final", 1);
+}
+
+#[test]
+fn a_lock_holds_the_sweep_up_and_the_receipt_with_it() {
+    let world = World::new();
+    may_sweep(&world.pg);
+    world.people(&["Ana", "Bea"]);
+    let mut holder = world.direct();
+    holder.rows("BEGIN");
+    holder.rows("SELECT id FROM people WHERE id = 1 FOR UPDATE");
+    world.gateway.admin().erase(1);
+    eventually("the sweep waits", || {
+        let log = String::from_utf8_lossy(&world.gateway.log()).into_owned();
+        log.contains("sweeps wait").then_some(())
+    });
+    assert_eq!(count(&world.gateway, "live"), (1, 1));
+    holder.rows("COMMIT");
+    all(&world.gateway, "swept", 1);
+    assert_eq!(world.direct().rows("SELECT first_name FROM people WHERE id = 1"), [row(["NULL"])]);
+}
+
+#[test]
 fn what_the_database_says_about_a_row_stays_out_of_the_receipt_and_the_log() {
     let world = World::new();
     may_sweep(&world.pg);

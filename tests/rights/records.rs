@@ -193,3 +193,68 @@ fn the_command_line_restricts_releases_and_exports() {
     let out = run(&["audit", "report", "--from", "2020-01-01T00:00:00Z"]);
     assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
 }
+
+#[test]
+fn what_was_moved_behind_the_gateway_is_an_entry_of_the_audit_log_with_who_asked() {
+    let world = World::new();
+    world.people(&["Ana", "Bea"]);
+    world
+        .direct()
+        .rows("UPDATE people SET first_name = (SELECT first_name FROM people WHERE id = 1) WHERE id = 2");
+    world.direct().rows("UPDATE people SET last_name = 'in clear' WHERE id = 1");
+    let mut client = world.through();
+    assert_eq!(client.fails("SELECT first_name FROM people WHERE id = 2").sqlstate(), "XX001");
+    assert_eq!(client.fails("SELECT last_name FROM people WHERE id = 1").sqlstate(), "XX001");
+    // Asking for the head brings everything to disk.
+    ok(&world.gateway.admin_as("auditor").get("/v1/audit/head"));
+    let log = fs::read_to_string(world.gateway.home.path("audit/00000001.log")).unwrap();
+    let entries: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line.rsplit_once(' ').unwrap().0).unwrap())
+        .filter(|entry| entry["event"] == "fault")
+        .collect();
+    let faults: Vec<Value> =
+        entries.iter().flat_map(|entry| entry["faults"].as_array().unwrap().clone()).collect();
+    let of = |fault: &str| faults.iter().find(|f| f["fault"] == fault).unwrap_or_else(|| panic!("{log}"));
+    let copied = of("wrong-subject");
+    assert_eq!((&copied["field"], &copied["values"]), (&json!("first_name"), &json!(1)));
+    assert_eq!(copied["subjects"].as_array().unwrap().len(), 1, "whose it is: {copied}");
+    assert_eq!(of("in-clear")["field"], "last_name");
+    let by = &entries[0]["by"];
+    assert_eq!(
+        (&by["user"], &by["client"], &by["database"]),
+        (&json!("app"), &json!("127.0.0.1"), &json!("app"))
+    );
+    let verified = world.gateway.home.run(&["audit", "verify", "--path", "audit"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
+#[test]
+fn an_export_names_the_routes_that_it_did_not_read_and_tells_every_identifier() {
+    let pg = Postgres::start();
+    make_tables(&pg);
+    let mut setup = Setup::new(&pg);
+    setup.tables.push_str(
+        "\n[[http]]\nlisten = \"127.0.0.1:0\"\nupstream = \"http://127.0.0.1:9\"\n\n[[http.routes]]\n\
+         path = \"/people/{id}\"\nsubject = \"path:id\"\nfields = { \"/email\" = \"email\" }\n\n[[http.routes]]\n\
+         path = \"/search\"\nsubject = \"json:/id\"\nfields = { \"/name\" = \"first_name\" }\n",
+    );
+    let gateway = Gateway::with(setup);
+    let mut client = crate::support::Raw::connect(gateway.port(), "app");
+    client.rows("INSERT INTO people (email, first_name) VALUES ('a@x.example', 'Ana')");
+    client.rows("UPDATE people SET email = 'b@x.example' WHERE id = 1");
+    let export = ok(&gateway.admin().get("/v1/subjects/person/1/export"));
+    assert_eq!(export["complete"], false);
+    let missing: Vec<_> =
+        export["missing"].as_array().unwrap().iter().filter_map(|m| m["place"].as_str()).collect();
+    for path in ["/people/{id}", "/search"] {
+        assert!(missing.iter().any(|place| place.starts_with("http ") && place.ends_with(path)), "{export}");
+    }
+    let places = export["places"].as_array().unwrap();
+    let held = places.iter().find(|place| place["place"] == "identifiers in the keystore").unwrap();
+    assert_eq!(
+        held["rows"],
+        json!([{"email": "a@x.example"}, {"email": "b@x.example"}]),
+        "the one before, too"
+    );
+}

@@ -16,9 +16,14 @@ const CLAIMS: [HeaderName; 5] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
+/// Where a request's client connects from; none of a Unix socket. An extension of the request.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct ClientAddress(pub(in crate::http) Option<IpAddr>);
+
 /// A client's connection, as the service is told of it. Made once for each connection.
 pub(in crate::http) struct Origin {
     mode: HttpForwarded,
+    client: ClientAddress,
     address: HeaderValue,
     proto: HeaderValue,
     /// An element of `Forwarded` (RFC 7239 §4), without `host`.
@@ -37,10 +42,16 @@ impl Origin {
         let value = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
         Self {
             mode,
+            client: ClientAddress(peer.map(|peer| peer.ip().to_canonical())),
             address: value(address),
             proto: HeaderValue::from_static(proto),
             element: value(format!("for={node};proto={proto}")),
         }
+    }
+
+    /// Where the client connects from, for the record.
+    pub(super) fn client(&self) -> ClientAddress {
+        self.client
     }
 
     /// Writes it into a request's head. `host` is what the client asked for.

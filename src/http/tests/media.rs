@@ -107,6 +107,20 @@ async fn a_photo_is_sealed_as_it_streams_and_comes_back() {
 }
 
 #[tokio::test]
+async fn a_restricted_person_s_photo_is_not_shown() {
+    let world = World::new(PHOTOS).await;
+    let sent = put(&world, "/photos/7", &photo(100), 5000).await;
+    let sealed = sent.body;
+    sent.exchange.json(204, "").await.unwrap();
+    world.house.settled().await;
+    let subject = crate::ids::Subject::new("person", "7");
+    assert!(world.house.keyring().restrict(&subject, true).await.unwrap());
+    assert_eq!(ask(&world, "/photos/7", &sealed, None).await.err().unwrap().code, "restricted");
+    assert!(world.house.keyring().restrict(&subject, false).await.unwrap());
+    assert_eq!(ask(&world, "/photos/7", &sealed, None).await.unwrap().body, photo(100));
+}
+
+#[tokio::test]
 async fn a_range_is_answered_from_its_chunks_alone() {
     let world = World::new(PHOTOS).await;
     let clear = photo(4 * CHUNK_LEN + 100);

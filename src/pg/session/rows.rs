@@ -172,12 +172,12 @@ impl Opener<'_> {
             let outcome = if output.token {
                 match token_text(output.stored_oid, format, cell.bytes) {
                     Some(token) => self.door.reveal_next(output.field, &token, of, memo, out),
-                    None => Outcome::Fault(OpenFault::InClear),
+                    None => Outcome::Fault(self.door.in_clear(output.field)),
                 }
             } else if stored_envelope(output.stored_oid, format, cell.bytes, stored) {
                 self.door.open_next(output.field, stored, of, memo, out)
             } else {
-                Outcome::Fault(OpenFault::InClear)
+                Outcome::Fault(self.door.in_clear(output.field))
             };
             let shown = match outcome {
                 Outcome::Opened(kind) if value::is_shown_as_is(kind, field.ty) => Ok(true),
@@ -277,12 +277,6 @@ struct Cell<'a> {
 }
 
 fn fault(why: OpenFault, field: &Field) -> RowError {
-    if why == OpenFault::Shared {
-        // The statement doesn't tell whose row it is: a refusal, nothing to be audited.
-        return RowError::Failure(Failure::open(why, &field.name));
-    }
-    tracing::warn!(target: "audit", event = "fault", field = %field.name, fault = %why);
-    metrics::counter!(crate::telemetry::metrics::AUDIT_EVENTS, "event" => "fault").increment(1);
     RowError::Failure(Failure::open(why, &field.name))
 }
 
