@@ -19,6 +19,9 @@ pub fn text(stand_in: StandIn) -> String {
     URL_SAFE_NO_PAD.encode(stand_in.0)
 }
 
+/// A fault, and the field's name.
+type FaultOf = (&'static str, Arc<str>);
+
 #[derive(Default)]
 struct Joined {
     first: Option<Timestamp>,
@@ -28,7 +31,7 @@ struct Joined {
     /// The fields of each key, sorted and without repetition.
     keys: HashMap<KeyId, Vec<Arc<str>>>,
     /// By fault and field: how many, and under which keys.
-    faults: BTreeMap<(&'static str, Arc<str>), (u64, BTreeSet<KeyId>)>,
+    faults: BTreeMap<FaultOf, (u64, BTreeSet<KeyId>)>,
 }
 
 impl Joined {
