@@ -97,6 +97,17 @@ fn cursors_give_what_those_of_a_clear_copy_give() {
     ] {
         assert_eq!(ask(&mut through, sql, params), ask(&mut clear, sql, params), "{sql}");
     }
+    // A cursor is a portal, too.
+    for client in [&mut clear, &mut through] {
+        client.rows("DECLARE p CURSOR FOR SELECT birth_date, first_name FROM people ORDER BY id");
+    }
+    let fetch = [raw::describe(b'P', "p"), raw::execute("p", 2), raw::execute("p", 1), raw::sync()].concat();
+    let seen = [&mut through, &mut clear].map(|client| {
+        client.send(&fetch);
+        lines(&client.until_ready())
+    });
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(lines(&through.query("FETCH p")), lines(&clear.query("FETCH p")));
 }
 
 #[test]

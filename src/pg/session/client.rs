@@ -176,7 +176,7 @@ impl Session {
 
     /// Statements or portals are kept here, so that names in messages must be looked at.
     fn knows_names(&self) -> bool {
-        !self.statements.is_empty() || !self.portals.is_empty()
+        !self.statements.is_empty() || !self.portals.is_empty() || !self.cursors.is_empty()
     }
 
     fn peek(&self, input: &[u8]) -> u8 {

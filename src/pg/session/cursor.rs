@@ -1,6 +1,7 @@
 //! Cursors of SQL on protected tables: remembered by name, since FETCH names nothing else.
 
 use super::Session;
+use super::running::Running;
 use crate::pg::plan::{Cursor, Plan, Verdict};
 use crate::pg::sql::{Planned, StatementKind};
 use std::sync::Arc;
@@ -31,6 +32,15 @@ impl Session {
                 _ => {}
             }
         }
+    }
+
+    /// A cursor's rows by the protocol, where it is a portal of that name too.
+    pub(super) fn cursor_portal(&self, name: &[u8]) -> Option<Arc<Running>> {
+        if self.cursors.is_empty() || self.portals.get(name).is_some() {
+            return None;
+        }
+        let cursor = self.cursors.get(std::str::from_utf8(name).ok()?)?;
+        Some(Running::text(&Arc::new(cursor.fetched("")), &Arc::from([])))
     }
 
     /// A statement of this plan is about to run.

@@ -233,6 +233,14 @@ impl Session {
 
     pub(super) fn describe(&mut self, total: usize) -> Result<(), End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
+        if let Target::Portal(name) = simple::read_target(body)?
+            && let Some(run) = self.cursor_portal(name)
+        {
+            self.expects.add(Expect::of(&run, What::Describe, Show::Rewrite));
+            self.pipeline = true;
+            self.relay_client(total);
+            return Ok(());
+        }
         let prepared = match simple::read_target(body)? {
             Target::Statement(name) => self.statements.get(name),
             Target::Portal(name) => self.portals.get(name).map(|portal| &portal.prepared),
@@ -251,6 +259,14 @@ impl Session {
     pub(super) fn execute_now(&mut self, total: usize) -> Result<bool, End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let (name, _) = simple::read_execute(body)?;
+        if let Some(run) = self.cursor_portal(name) {
+            if !self.is_in_order(true) {
+                return Ok(false);
+            }
+            self.begin_run(&run, None, false);
+            self.relay_client(total);
+            return Ok(true);
+        }
         let Some(portal) = self.portals.get_mut(name) else { return Ok(self.pass_execute_now(total)) };
         let Prepared::Run { run, .. } = &portal.prepared else { return Ok(false) };
         let run = Arc::clone(run);
@@ -275,6 +291,16 @@ impl Session {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let (name, rows) = simple::read_execute(body)?;
         let name = name.to_vec();
+        if let Some(run) = self.cursor_portal(&name) {
+            self.in_order(true).await?;
+            if self.skipping {
+                self.pass_over(total);
+                return Ok(());
+            }
+            self.begin_run(&run, None, false);
+            self.relay_client(total);
+            return Ok(());
+        }
         let Some(prepared) = self.portals.get(&name).map(|portal| portal.prepared.clone()) else {
             return self.pass_execute(total).await;
         };
