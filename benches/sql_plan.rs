@@ -80,7 +80,7 @@ fn catalog() -> Catalog {
     };
     let tables = [table(1, "people", &people, vec![]), table(2, "comments", &comments, vec![author])];
     let relations = tables.into_iter().map(|t| ((t.schema.clone(), t.name.clone()), t)).collect();
-    Catalog { version: 1, server_version: 150_018, relations, functions: vec![] }
+    Catalog { version: 1, server_version: 150_018, relations, ..Catalog::default() }
 }
 
 fn sql_plan(c: &mut Criterion) {

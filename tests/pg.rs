@@ -31,5 +31,7 @@ mod refusals;
 mod session;
 #[path = "pg/stored_bytes.rs"]
 mod stored_bytes;
+#[path = "pg/triggers.rs"]
+mod triggers;
 #[path = "pg/views.rs"]
 mod views;

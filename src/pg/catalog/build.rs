@@ -39,7 +39,22 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     add_foreign(&mut relations, foreign).ok_or(BuildError("FOREIGN"))?;
     let views = pairs(views, |row| number(row, 1)).ok_or(BuildError("VIEWS"))?;
     let calls = pairs(calls, |row| Some(text(row, 1)?.to_lowercase())).ok_or(BuildError("CALLS"))?;
+    let assigning: Vec<Arc<str>> = functions
+        .iter()
+        .filter(|row| text(row, 1).is_some_and(|body| crate::pg::sql::assigns_protected(body, tables)))
+        .filter_map(|row| Some(text(row, 0)?.to_lowercase().into()))
+        .collect();
     let functions = mark(&mut relations, &views, functions, &calls, tables);
+    let mut triggered: Vec<Arc<str>> = Vec::new();
+    for (oid, function) in &calls {
+        // A protected table whose own trigger would put a value in clear.
+        if let Some(relation) = relations.get_mut(oid)
+            && tables.iter().any(|t| t.schema == relation.schema && t.name == relation.name)
+        {
+            triggered.push(function.as_str().into());
+            relation.writes_protected |= assigning.iter().any(|f| **f == **function);
+        }
+    }
     for row in definitions {
         let oid: u32 = number(row, 0).ok_or(BuildError("DEFINITIONS"))?;
         if let Some(relation) = relations.get_mut(&oid).filter(|r| r.touches_protected) {
@@ -48,7 +63,7 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     }
     let relations =
         relations.into_values().map(|r| ((r.schema.clone(), r.name.clone()), Arc::new(r))).collect();
-    Ok(Catalog { version, server_version, relations, functions })
+    Ok(Catalog { version, server_version, relations, functions, triggered, assigning })
 }
 
 fn relations(rows: &[Row]) -> Option<HashMap<u32, Relation>> {

@@ -14,6 +14,10 @@ pub struct Catalog {
     pub relations: HashMap<(Arc<str>, Arc<str>), Arc<Relation>>,
     /// Names of functions and procedures whose body or dependencies touch a protected table, lower case.
     pub functions: Vec<Arc<str>>,
+    /// Names of functions that protected tables' triggers and the like call, lower case.
+    pub triggered: Vec<Arc<str>>,
+    /// Names of functions that assign a protected column of NEW, lower case.
+    pub assigning: Vec<Arc<str>>,
 }
 
 /// A table, view or the like.

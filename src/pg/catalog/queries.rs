@@ -70,14 +70,17 @@ JOIN pg_catalog.pg_proc p ON p.oid = c.function
 WHERE c.relation >= 16384 AND p.oid >= 16384
 ORDER BY 1, 2";
 
-/// Which view (rewritten relation) depends on which relation: both OIDs.
+/// Which view (rewritten relation) depends on which relation, and which tables are parent and child, both ways:
+/// what is written to the one may go to the other. Both OIDs.
 pub const VIEWS: &str = "\
 SELECT DISTINCT r.ev_class::text, d.refobjid::text
 FROM pg_catalog.pg_depend d
 JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
 WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-  AND d.refobjid <> r.ev_class AND d.refobjid >= 16384";
+  AND d.refobjid <> r.ev_class AND d.refobjid >= 16384
+UNION SELECT i.inhrelid::text, i.inhparent::text FROM pg_catalog.pg_inherits i
+UNION SELECT i.inhparent::text, i.inhrelid::text FROM pg_catalog.pg_inherits i";
 
 /// Functions and procedures that users made, with their bodies: name, body.
 pub const FUNCTIONS: &str = "\

@@ -390,7 +390,8 @@ pub(super) fn writes_on(name: &str) -> crate::pg::refusal::Refusal {
     refuse::refusal(
         "trigger",
         format!(
-            "{name} has a trigger, a rule or a function in its definition that touches a protected table"
+            "{name} has a trigger, a rule or a function in its definition that touches a protected table, or is its \
+             parent, child or partition"
         ),
         "Do its work from the application, so that values are protected where they go.",
     )

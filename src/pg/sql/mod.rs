@@ -11,6 +11,7 @@ use crate::policy::model::{Policy, Table};
 use std::ops::Range;
 use std::sync::Arc;
 
+mod assigns;
 mod compare;
 mod conflict;
 mod copy;
@@ -41,6 +42,7 @@ mod values_from;
 mod view;
 mod when;
 
+pub use assigns::assigns_protected;
 pub use filter::Filter;
 pub use shape::Shape;
 

@@ -291,6 +291,10 @@ impl<'s> Planner<'s> {
     /// condition is an expression kept in the schema.
     pub(super) fn trigger(&mut self, t: &nodes::CreateTrigStmt) -> Step<()> {
         let Some(table) = t.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
+        let function = t.funcname().iter().filter_map(|n| n.as_str()).next_back().unwrap_or_default();
+        if self.scope.catalog.assigning.iter().any(|f| f.eq_ignore_ascii_case(function)) {
+            return self.stop(super::assigns::assigning("a trigger with a function"));
+        }
         if matches!(t.when_clause(), Node::None) {
             return Ok(());
         }

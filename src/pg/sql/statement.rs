@@ -41,6 +41,7 @@ pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec
                 "Send the statements that change the schema by themselves.",
             ));
         }
+        made.extend(super::assigns::made(raw.stmt(), scope).map(str::to_owned));
         if names.any(&tokens, &range) {
             made.extend(new_name(raw.stmt()).map(str::to_owned));
         }
@@ -59,6 +60,9 @@ fn verdict(
     scope: &Scope<'_>,
 ) -> Verdict {
     if let Err(refusal) = super::settings::check(stmt, tokens, range) {
+        return Verdict::Refuse(refusal);
+    }
+    if let Err(refusal) = super::assigns::check(stmt, scope) {
         return Verdict::Refuse(refusal);
     }
     if let Err(refusal) = super::schema::renamed_schema(stmt, scope) {

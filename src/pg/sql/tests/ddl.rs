@@ -77,6 +77,22 @@ fn ddl_under_which_values_would_be_unprotected_is_refused() {
         ("COPY people FROM STDIN (QUOTE 'x')", "copy-option"),
         ("COPY parted FROM STDIN", "hierarchy"),
         ("PREPARE p AS SELECT * FROM people", "prepare"),
+        (
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.last_name := ''x''; RETURN NEW; END'",
+            "trigger-assigns",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF true THEN new.\"email\" = 'x'; END IF; RETURN NEW; END $$",
+            "trigger-assigns",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN SELECT 'x' INTO NEW.body; RETURN NEW; END $$",
+            "trigger-assigns",
+        ),
+        (
+            "CREATE TRIGGER t BEFORE INSERT ON people FOR EACH ROW EXECUTE FUNCTION Sets_Names()",
+            "trigger-assigns",
+        ),
         ("DECLARE c BINARY CURSOR FOR SELECT * FROM people", "cursor"),
         ("DECLARE c CURSOR FOR SELECT upper(last_name) FROM people", "encrypted-operator"),
         ("UPDATE people SET last_name = 'x' WHERE CURRENT OF c", "cursor"),

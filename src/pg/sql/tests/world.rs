@@ -194,6 +194,8 @@ pub(in crate::pg) fn world() -> World {
         catalog.relations.insert((r.schema.clone(), r.name.clone()), Arc::new(r));
     }
     catalog.functions.push("touch_people".into());
+    catalog.triggered.push("f".into());
+    catalog.assigning.push("sets_names".into());
     World { policy, tables, catalog, search_path: vec!["public".into()], refreshed: false }
 }
 
