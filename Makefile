@@ -5,7 +5,7 @@
 PROFILE ?= release
 CARGO   ?= cargo
 
-.PHONY: help demo test test-clients soak-http nightly bench relay http-bench deps deps-bench fmt lint clean
+.PHONY: help demo test test-clients test-regress soak-http nightly bench relay http-bench deps deps-bench fmt lint clean
 
 help:
 	@echo 'make demo    the whole story on throwaway data, in about a minute after the build'
@@ -13,6 +13,7 @@ help:
 	@echo 'make test-clients   larger applications (npm fetches a gigabyte once): Directus'
 	@echo 'make soak-http  a gibibyte each way and 256 connections for a minute, without growth'
 	@echo 'make nightly ten thousand random schedules of faults (make test runs 500)'
+	@echo 'make test-regress  Postgres'"'"'s own suites through the gateway'
 	@echo 'make bench   criterion benches, then the relay benches against pgbouncer, nginx and haproxy'
 	@echo 'make deps    installs what the build and the tests need (Debian, Ubuntu)'
 	@echo 'make fmt     formats'
@@ -31,6 +32,11 @@ test-clients: deps
 # What must not grow. Shorter: make soak-http PARAVENT_SOAK_SECONDS=10 PARAVENT_SOAK_MIB=256
 soak-http: deps
 	$(CARGO) test --locked --test endurance -- --test-threads 1 --nocapture
+
+# Postgres's own suites through the gateway, compared with a direct connection (Debian: it fetches their sources).
+test-regress: deps
+	$(CARGO) build --locked
+	scripts/regress
 
 # Ten thousand schedules with faults, in a release build: hours of a machine's night.
 nightly: deps

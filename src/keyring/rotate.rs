@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Secrets that are wrapped again in one change: a few milliseconds of the writer's time.
-const BATCH: u32 = 1000;
+/// Secrets that are wrapped again in one change: some milliseconds of the writer's time, in steps.
+const BATCH: u32 = 2000;
 
 /// How far the wrapping has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,6 +5,7 @@
 
 mod backup;
 mod change;
+mod checkpoint;
 mod erase;
 mod fail;
 mod open;
@@ -27,6 +28,7 @@ use super::rotation::{Dependent, Dependents, GenerationState, Rewrap, TokenLooku
 use super::sweep::{Replacement, SealedSubject, SweepRow};
 use super::{Answer, Done, Keystore, StoreError};
 use crate::ids::{Generation, KeyId, Subject};
+use checkpoint::Checkpoints;
 use fail::{Fail, Op};
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -46,7 +48,7 @@ pub struct Embedded {
     path: PathBuf,
     stopped: Arc<Stopped>,
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     readers: Mutex<Vec<Connection>>,
     _lock: File,
 }
@@ -60,17 +62,19 @@ impl Embedded {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = open::prepare(path)?;
         let stopped = Arc::new(Stopped::default());
-        let writer = Writer { conn: open::writer(path)?, path: path.to_owned(), stopped: stopped.clone() };
+        let (checkpoints, woken) = Checkpoints::new(path);
+        let writer = Writer::new(open::writer(path)?, path.to_owned(), stopped.clone(), checkpoints);
         let (queue, jobs) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("keystore".into())
-            .spawn(move || writer.serve(&jobs))
-            .map_err(|e| StoreError::Unavailable(format!("no thread for the keystore: {e}")))?;
+        let (conn, own, stop) = (open::checkpointer(path)?, path.to_owned(), stopped.clone());
+        let threads = vec![
+            thread("keystore", move || writer.serve(&jobs))?,
+            thread("keystore-log", move || checkpoint::serve(&conn, &own, &stop, &woken))?,
+        ];
         Ok(Self {
             path: path.to_owned(),
             stopped,
             queue: Some(queue),
-            thread: Some(thread),
+            threads,
             readers: Mutex::new(Vec::new()),
             _lock: lock,
         })
@@ -115,11 +119,7 @@ impl Embedded {
         let (sender, receiver) = oneshot::channel();
         let done = move |outcome| drop(sender.send(outcome));
         self.submit(Box::new(Change { needs, run, done, out: None }));
-        Box::pin(async move {
-            receiver
-                .await
-                .unwrap_or_else(|_| Err(StoreError::Unavailable("the keystore's thread is gone".into())))
-        })
+        Box::pin(async move { receiver.await.unwrap_or_else(|_| Err(gone())) })
     }
 
     fn submit(&self, job: Box<dyn Job>) {
@@ -128,7 +128,7 @@ impl Embedded {
             None => Some(job),
         };
         if let Some(job) = refused {
-            job.answer(Err(StoreError::Unavailable("the keystore's thread is gone".into())));
+            job.answer(Err(gone()));
         }
     }
 }
@@ -139,12 +139,21 @@ impl Drop for Embedded {
     fn drop(&mut self) {
         self.readers.get_mut().clear();
         self.queue = None;
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            let _ = thread.join();
+        for thread in self.threads.drain(..) {
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
         }
     }
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+    thread.map_err(|e| StoreError::Unavailable(format!("no thread for the keystore: {e}")))
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("the keystore's thread is gone".into())
 }
 
 /// An operation with its answer.
@@ -220,7 +229,9 @@ impl Keystore for Embedded {
     }
 
     fn rewrap(&self, secrets: Vec<Rewrap>) -> Answer<'_, u64> {
-        self.change(Needs::default(), move |conn| rotate::rewrap(conn, &secrets))
+        let (sender, receiver) = oneshot::channel();
+        self.submit(Box::new(rotate::Rewrapping::new(secrets, sender)));
+        Box::pin(async move { receiver.await.unwrap_or_else(|_| Err(gone())) })
     }
 
     fn domain(&self, domain: &str) -> Answer<'_, Vec<DomainRow>> {
@@ -308,7 +319,7 @@ impl Keystore for Embedded {
     }
 
     fn settle(&self, settle: Settle, done: Done) {
-        let needs = Needs { patience: true, checkpoint: false };
+        let needs = Needs { patience: true, ..Needs::default() };
         let run = move |conn: &Connection| outcome::settle(conn, &settle);
         self.submit(Box::new(Change { needs, run, done, out: None }));
     }
@@ -318,7 +329,7 @@ impl Keystore for Embedded {
     }
 
     fn erase(&self, erase: Erase) -> Answer<'_, Erased> {
-        let needs = Needs { checkpoint: true, patience: false };
+        let needs = Needs { checkpoint: true, ..Needs::default() };
         self.change(needs, move |conn| erase::erase(conn, &erase))
     }
 
@@ -328,7 +339,7 @@ impl Keystore for Embedded {
 
     fn set_sweep(&self, receipt: &str, subject: Option<SealedSubject>) -> Answer<'_, ()> {
         let receipt = receipt.to_owned();
-        let needs = Needs { checkpoint: subject.is_none(), patience: false };
+        let needs = Needs { checkpoint: subject.is_none(), ..Needs::default() };
         self.change(needs, move |conn| sweep::set_sweep(conn, &receipt, subject.as_ref()))
     }
 
@@ -360,7 +371,7 @@ impl Keystore for Embedded {
 
     fn end_rekey(&self, job: &str, ledger: Option<LedgerHead>) -> Answer<'_, bool> {
         let job = job.to_owned();
-        let needs = Needs { checkpoint: ledger.is_some(), patience: false };
+        let needs = Needs { checkpoint: ledger.is_some(), ..Needs::default() };
         self.change(needs, move |conn| rekey::end(conn, &job, ledger.as_ref()))
     }
 
@@ -375,7 +386,7 @@ impl Keystore for Embedded {
 
     fn retire(&self, domain: &str, old: &str, ledger: LedgerHead) -> Answer<'_, ()> {
         let (domain, old) = (domain.to_owned(), old.to_owned());
-        let needs = Needs { checkpoint: true, patience: false };
+        let needs = Needs { checkpoint: true, ..Needs::default() };
         self.change(needs, move |conn| replace::retire(conn, &domain, &old, &ledger))
     }
 

@@ -97,7 +97,8 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let found = check(&conn, path)?;
     conn.execute_batch(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;",
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; \
+         PRAGMA wal_autocheckpoint = 0;",
     )
     .map_err(|e| fail::classify(path, &e))?;
     if found < 2 {
@@ -109,6 +110,13 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
         conn.execute_batch(&format!("BEGIN IMMEDIATE; {ADDED_3} PRAGMA user_version = 3; COMMIT;"))
             .map_err(|e| fail::classify(path, &e))?;
     }
+    Ok(conn)
+}
+
+/// The connection that copies the write-ahead log.
+pub(super) fn checkpointer(path: &Path) -> Result<Connection, StoreError> {
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.execute_batch("PRAGMA synchronous = FULL;").map_err(|e| fail::classify(path, &e))?;
     Ok(conn)
 }
 

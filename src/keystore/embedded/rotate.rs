@@ -3,11 +3,13 @@
 use super::change::add_pair;
 use super::fail::Op;
 use super::read;
+use super::writer::{Job, Needs};
 use crate::ids::{Generation, KeyId};
 use crate::keystore::StoreError;
 use crate::keystore::model::{GenerationRow, GenerationState, HolderRow, SecretRow};
 use crate::keystore::rotation::{Dependent, Dependents, Rewrap, TokenLookups, Unlooked};
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::oneshot;
 
 pub(super) fn rotate(conn: &Connection, row: &GenerationRow) -> Op<()> {
     let busy = conn
@@ -98,16 +100,50 @@ fn start(after: Option<&KeyId>) -> &[u8] {
     after.map_or(&[][..], |key| &key.0)
 }
 
-pub(super) fn rewrap(conn: &Connection, secrets: &[Rewrap]) -> Op<u64> {
-    let mut statement = conn.prepare_cached(
-        "UPDATE secrets SET generation = ?, wrapped = ?, version = version + 1 \
-         WHERE key_id = ? AND generation = ? AND version = ?",
-    )?;
-    let mut changed = 0;
-    for s in secrets {
-        changed += statement.execute(params![s.to.0, s.wrapped, s.key_id, s.from.0, s.version])? as u64;
+/// Secrets that are wrapped again between two looks at who else waits.
+const SLICE: usize = 128;
+
+/// Wraps secrets again, a slice at a time.
+pub(super) struct Rewrapping {
+    secrets: Vec<Rewrap>,
+    next: usize,
+    changed: u64,
+    done: oneshot::Sender<Result<u64, StoreError>>,
+}
+
+impl Rewrapping {
+    pub(super) fn new(secrets: Vec<Rewrap>, done: oneshot::Sender<Result<u64, StoreError>>) -> Self {
+        Self { secrets, next: 0, changed: 0, done }
     }
-    Ok(changed)
+}
+
+impl Job for Rewrapping {
+    fn run(&mut self, conn: &Connection) -> Op<()> {
+        let mut statement = conn.prepare_cached(
+            "UPDATE secrets SET generation = ?, wrapped = ?, version = version + 1 \
+             WHERE key_id = ? AND generation = ? AND version = ?",
+        )?;
+        let slice = self.secrets.iter().skip(self.next).take(SLICE);
+        for s in slice {
+            let changed =
+                statement.execute(params![s.to.0, s.wrapped, s.key_id, s.from.0, s.version])? as u64;
+            self.changed += changed;
+        }
+        self.next += SLICE;
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let _ = self.done.send(outcome.map(|()| self.changed));
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { long: true, ..Needs::default() }
+    }
+
+    fn more(&self) -> bool {
+        self.next < self.secrets.len()
+    }
 }
 
 pub(super) fn close_domain(conn: &Connection, domain: &str, generation: Generation) -> Op<()> {

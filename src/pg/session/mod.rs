@@ -165,6 +165,8 @@ pub(crate) struct Session {
     order: Order,
     /// The server skips everything up to the next Sync.
     skipping: bool,
+    /// The server told the client why it ends the connection.
+    said_goodbye: bool,
     /// A row could not be shown: the client was told, and the transaction must fail.
     poisoned: bool,
     /// Bytes of the client's current message that are still to come.
@@ -282,6 +284,7 @@ impl Session {
             pipeline: false,
             order: Order::default(),
             skipping: false,
+            said_goodbye: false,
             poisoned: false,
             client_rest: 0,
             dropping: false,
@@ -412,7 +415,7 @@ impl Session {
                 self.io.server.close().await;
             }
             End::Leg(Ended { side: Side::Server, error }) => {
-                if error.is_some() || !self.expects.is_empty() {
+                if !self.said_goodbye && (error.is_some() || !self.expects.is_empty()) {
                     let lost = Failure::backend_lost();
                     self.io.client.output.append_with(|out| lost.write(out, "FATAL"));
                 }

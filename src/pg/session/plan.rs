@@ -62,7 +62,10 @@ impl Session {
             // An escape may spell a setting's name.
             self.search_path.disturb();
         }
-        if planned.len() > 1 && self.shared.search_path.is_match(text.as_bytes()) {
+        if planned.len() > 1
+            && planned.iter().any(|p| p.mentions)
+            && self.shared.search_path.is_match(text.as_bytes())
+        {
             // The later statements would be planned with the path that the earlier ones leave behind.
             self.shared.metrics.refused("search-path");
             return Ok(Decision::Refuse(Box::new(Failure::new(

@@ -7,9 +7,9 @@ use super::hidden::Captured;
 use super::rewrite::{error_for, follow, rewrite};
 use super::rows::{Opener, RowError};
 use super::{End, Session};
-use crate::pg::wire::WireError;
 use crate::pg::wire::frame::{self, HEADER};
 use crate::pg::wire::simple::{self, Status};
+use crate::pg::wire::{WireError, error};
 use crate::protect::Mark;
 
 /// What is done with a message.
@@ -370,6 +370,7 @@ impl Session {
         self.copy_out = None;
         self.copy_failed();
         let Some(front) = self.expects.front_mut() else {
+            self.said_goodbye = error::is_fatal(body)?;
             self.io.client.output.push(frame);
             return Ok(());
         };
@@ -379,6 +380,7 @@ impl Session {
         if hidden {
             self.captured = Some(Captured::failed(shown));
         } else if !self.poisoned {
+            self.said_goodbye = error::is_fatal(body)?;
             self.io.client.output.push(&shown);
         }
         if front.what == What::Query {

@@ -70,6 +70,8 @@ pub struct Planned {
     pub range: Range<usize>,
     /// What becomes of it.
     pub verdict: Verdict,
+    /// A name or string in it is that of something protected.
+    pub mentions: bool,
     /// What it does to transactions and settings.
     pub kind: StatementKind,
 }

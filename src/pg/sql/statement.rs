@@ -18,7 +18,12 @@ pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec
         return if names.in_code(sql) || filter::may_do_more(sql) {
             Err(refuse::syntax())
         } else {
-            Ok(vec![Planned { range: 0..sql.len(), verdict: Verdict::Pass, kind: StatementKind::Other }])
+            Ok(vec![Planned {
+                range: 0..sql.len(),
+                verdict: Verdict::Pass,
+                mentions: false,
+                kind: StatementKind::Other,
+            }])
         };
     };
     let tokens = Tokens::new(sql);
@@ -30,7 +35,10 @@ pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec
         let end = if length == 0 { sql.len() } else { start + length };
         let range = start..end.min(sql.len());
         let kind = kind(raw.stmt());
-        let mut verdict = verdict(raw.stmt(), sql, &tokens, &names, &range, declared, scope);
+        let mentions = names.any(&tokens, &range);
+        let anywhere = mentions || names.in_strings(&tokens, &range);
+        let whole = Text { sql, tokens: &tokens, names: &names, mentions, anywhere };
+        let mut verdict = verdict(raw.stmt(), &whole, &range, declared, scope);
         if matches!(verdict, Verdict::Pass)
             && !made.is_empty()
             && uses_new(raw.stmt(), &tokens, &range, &made)
@@ -42,24 +50,31 @@ pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec
             ));
         }
         made.extend(super::assigns::made(raw.stmt(), scope).map(str::to_owned));
-        if names.any(&tokens, &range) {
+        if mentions {
             made.extend(new_name(raw.stmt()).map(str::to_owned));
         }
-        planned.push(Planned { range, verdict, kind });
+        planned.push(Planned { range, verdict, mentions: anywhere, kind });
     }
     Ok(planned)
 }
 
+/// A text, and what of it is protected's in the statement at hand.
+struct Text<'t> {
+    sql: &'t str,
+    tokens: &'t Tokens<'t>,
+    names: &'t Mentions<'t>,
+    mentions: bool,
+    anywhere: bool,
+}
+
 fn verdict(
     stmt: Node<'_>,
-    sql: &str,
-    tokens: &Tokens<'_>,
-    names: &Mentions<'_>,
+    text: &Text<'_>,
     range: &Range<usize>,
     declared: &[u32],
     scope: &Scope<'_>,
 ) -> Verdict {
-    if let Err(refusal) = super::settings::check(stmt, tokens, range) {
+    if let Err(refusal) = super::settings::check(stmt, text.tokens, range) {
         return Verdict::Refuse(refusal);
     }
     if let Err(refusal) = super::assigns::check(stmt, scope) {
@@ -68,12 +83,11 @@ fn verdict(
     if let Err(refusal) = super::schema::renamed_schema(stmt, scope) {
         return Verdict::Refuse(refusal);
     }
-    let mentions = names.any(tokens, range);
-    if !mentions && !names.in_strings(tokens, range) {
+    if !text.anywhere {
         return Verdict::Pass;
     }
-    let mut planner = Planner::new(scope, sql, tokens, names, range.clone());
-    let result = planner.statement(stmt, mentions);
+    let mut planner = Planner::new(scope, text.sql, text.tokens, text.names, range.clone());
+    let result = planner.statement(stmt, text.mentions);
     planner.finish(result, declared)
 }
 

@@ -73,6 +73,14 @@ pub fn code(body: &[u8]) -> Result<Option<&[u8]>, WireError> {
     get(body, field::CODE)
 }
 
+/// Whether the server ends the connection with it.
+///
+/// # Errors
+/// As [`get`].
+pub fn is_fatal(body: &[u8]) -> Result<bool, WireError> {
+    Ok(matches!(get(body, field::SEVERITY_PLAIN)?, Some(b"FATAL" | b"PANIC")))
+}
+
 /// POSITION of the error, in characters from 1; `None` when it has none or it is no number.
 pub fn position(body: &[u8]) -> Result<Option<u32>, WireError> {
     Ok(get(body, field::POSITION)?.and_then(|v| std::str::from_utf8(v).ok()).and_then(|v| v.parse().ok()))
