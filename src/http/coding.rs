@@ -82,20 +82,21 @@ pub(super) enum InputError {
     Expansion,
 }
 
+/// Boxed, as [`Encoder`].
 enum Decoder {
-    Gzip(bufread::GzipDecoder<Frames>),
-    Deflate(bufread::ZlibDecoder<Frames>),
-    Brotli(bufread::BrotliDecoder<Frames>),
-    Zstd(bufread::ZstdDecoder<Frames>),
+    Gzip(Box<bufread::GzipDecoder<Frames>>),
+    Deflate(Box<bufread::ZlibDecoder<Frames>>),
+    Brotli(Box<bufread::BrotliDecoder<Frames>>),
+    Zstd(Box<bufread::ZstdDecoder<Frames>>),
 }
 
 impl Decoder {
     fn reader(&mut self) -> &mut (dyn AsyncRead + Send + Unpin) {
         match self {
-            Self::Gzip(d) => d,
-            Self::Deflate(d) => d,
-            Self::Brotli(d) => d,
-            Self::Zstd(d) => d,
+            Self::Gzip(d) => &mut **d,
+            Self::Deflate(d) => &mut **d,
+            Self::Brotli(d) => &mut **d,
+            Self::Zstd(d) => &mut **d,
         }
     }
 
@@ -118,14 +119,14 @@ impl Input {
             Some(Coding::Gzip) => {
                 let mut decoder = bufread::GzipDecoder::new(frames);
                 decoder.multiple_members(true);
-                Decoder::Gzip(decoder)
+                Decoder::Gzip(decoder.into())
             }
-            Some(Coding::Deflate) => Decoder::Deflate(bufread::ZlibDecoder::new(frames)),
-            Some(Coding::Brotli) => Decoder::Brotli(bufread::BrotliDecoder::new(frames)),
+            Some(Coding::Deflate) => Decoder::Deflate(Box::new(bufread::ZlibDecoder::new(frames))),
+            Some(Coding::Brotli) => Decoder::Brotli(Box::new(bufread::BrotliDecoder::new(frames))),
             Some(Coding::Zstd) => {
                 let mut decoder = bufread::ZstdDecoder::new(frames);
                 decoder.multiple_members(true);
-                Decoder::Zstd(decoder)
+                Decoder::Zstd(decoder.into())
             }
         };
         Self { form: Form::Coded { decoder, given: 0 }, shared }
@@ -239,14 +240,13 @@ impl AsyncRead for Frames {
     }
 }
 
-/// Encodes a body again.
-#[allow(clippy::large_enum_variant)] // there is one for a body
+/// Encodes a body again. Boxed, since a body's way is moved often and most bodies are not coded.
 pub(super) enum Encoder {
     Plain,
-    Gzip(write::GzipEncoder<Vec<u8>>),
-    Deflate(write::ZlibEncoder<Vec<u8>>),
-    Brotli(write::BrotliEncoder<Vec<u8>>),
-    Zstd(write::ZstdEncoder<Vec<u8>>),
+    Gzip(Box<write::GzipEncoder<Vec<u8>>>),
+    Deflate(Box<write::ZlibEncoder<Vec<u8>>>),
+    Brotli(Box<write::BrotliEncoder<Vec<u8>>>),
+    Zstd(Box<write::ZstdEncoder<Vec<u8>>>),
 }
 
 impl Encoder {
@@ -254,11 +254,15 @@ impl Encoder {
         let out = Vec::new();
         match coding {
             None => Self::Plain,
-            Some(Coding::Gzip) => Self::Gzip(write::GzipEncoder::with_quality(out, Level::Fastest)),
-            Some(Coding::Deflate) => Self::Deflate(write::ZlibEncoder::with_quality(out, Level::Fastest)),
+            Some(Coding::Gzip) => Self::Gzip(Box::new(write::GzipEncoder::with_quality(out, Level::Fastest))),
+            Some(Coding::Deflate) => {
+                Self::Deflate(Box::new(write::ZlibEncoder::with_quality(out, Level::Fastest)))
+            }
             // Its best quality takes a hundred times as long.
-            Some(Coding::Brotli) => Self::Brotli(write::BrotliEncoder::with_quality(out, Level::Precise(4))),
-            Some(Coding::Zstd) => Self::Zstd(write::ZstdEncoder::with_quality(out, Level::Fastest)),
+            Some(Coding::Brotli) => {
+                Self::Brotli(Box::new(write::BrotliEncoder::with_quality(out, Level::Precise(4))))
+            }
+            Some(Coding::Zstd) => Self::Zstd(Box::new(write::ZstdEncoder::with_quality(out, Level::Fastest))),
         }
     }
 

@@ -201,3 +201,14 @@ pub(super) fn refusal(error: BodyError) -> Problem {
         BodyError::Peer(_) => Problem::cut(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_s_way_is_small_enough_to_be_moved() {
+        let size = size_of::<Pump>();
+        assert!(size <= 512, "{size} bytes");
+    }
+}

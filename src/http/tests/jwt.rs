@@ -14,6 +14,7 @@ const ROUTE: &str = "jwt = { jwks = \"file:keys.json\", audience = \"app\", issu
 struct Signer {
     ed: Ed25519KeyPair,
     ec: EcdsaKeyPair,
+    rsa: aws_lc_rs::rsa::KeyPair,
 }
 
 impl Signer {
@@ -22,6 +23,7 @@ impl Signer {
         let ec =
             EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         Self {
+            rsa: aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap(),
             ed: Ed25519KeyPair::from_pkcs8(ed.as_ref()).unwrap(),
             ec: EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, ec.as_ref()).unwrap(),
         }
@@ -29,7 +31,13 @@ impl Signer {
 
     fn set(&self) -> String {
         let point = self.ec.public_key().as_ref();
+        let rsa = self.rsa.public_key();
+        let (n, e) = (
+            rsa.modulus().big_endian_without_leading_zero(),
+            rsa.exponent().big_endian_without_leading_zero(),
+        );
         json!({"keys": [
+            {"kty": "RSA", "kid": "rsa", "alg": "RS256", "use": "sig", "n": BASE64.encode(n), "e": BASE64.encode(e)},
             {"kty": "OKP", "crv": "Ed25519", "kid": "ed", "use": "sig", "x": BASE64.encode(self.ed.public_key().as_ref())},
             {"kty": "EC", "crv": "P-256", "kid": "ec", "alg": "ES256", "x": BASE64.encode(&point[1..33]), "y": BASE64.encode(&point[33..])},
         ]})
@@ -41,6 +49,12 @@ impl Signer {
         let signature = match head["alg"].as_str() {
             Some("ES256") => self.ec.sign(&SystemRandom::new(), text.as_bytes()).unwrap().as_ref().to_vec(),
             Some("EdDSA") => self.ed.sign(text.as_bytes()).as_ref().to_vec(),
+            Some("RS256") => {
+                let mut signature = vec![0; self.rsa.public_modulus_len()];
+                let padding = &aws_lc_rs::signature::RSA_PKCS1_SHA256;
+                self.rsa.sign(padding, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
+                signature
+            }
             _ => Vec::new(),
         };
         format!("{text}.{}", BASE64.encode(signature))
@@ -66,9 +80,13 @@ async fn write(world: &World, token: &str) -> Result<Sent, Problem> {
 async fn a_token_that_holds_names_its_subject() {
     let signer = Signer::new();
     let world = World::with(ROUTE, &[("keys.json", &signer.set())]).await;
-    for head in
-        [json!({"alg": "EdDSA", "kid": "ed"}), json!({"alg": "ES256", "kid": "ec"}), json!({"alg": "ES256"})]
-    {
+    for head in [
+        json!({"alg": "EdDSA", "kid": "ed"}),
+        json!({"alg": "ES256", "kid": "ec"}),
+        json!({"alg": "ES256"}),
+        json!({"alg": "RS256", "kid": "rsa"}),
+        json!({"alg": "RS256"}),
+    ] {
         let sent = write(&world, &signer.token(&head, &claims())).await.unwrap();
         let stored = sent.text().to_owned();
         sent.exchange.json(200, "{}").await.unwrap();
@@ -106,6 +124,8 @@ async fn a_token_that_does_not_hold_names_nobody() {
         ("another issuer", signer.token(&head, &with("iss", json!("x")))),
         ("no signature", signer.token(&json!({"alg": "none"}), &claims())),
         ("a shared secret", signer.token(&json!({"alg": "HS256", "kid": "ed"}), &claims())),
+        ("another's key, RS256", stranger.token(&json!({"alg": "RS256", "kid": "rsa"}), &claims())),
+        ("another algorithm than the key's", signer.token(&json!({"alg": "PS256", "kid": "rsa"}), &claims())),
         ("another's claims", spliced),
         ("cut", format!("{text}.")),
         ("another key's name", signer.token(&json!({"alg": "EdDSA", "kid": "ec"}), &claims())),
