@@ -31,7 +31,7 @@ test-clients: deps
 
 # What must not grow. Shorter: make soak-http PARAVENT_SOAK_SECONDS=10 PARAVENT_SOAK_MIB=256
 soak-http: deps
-	$(CARGO) test --locked --test endurance -- --test-threads 1 --nocapture
+	$(CARGO) test --locked --release --test endurance -- --test-threads 1 --nocapture
 
 # Postgres's own suites through the gateway, compared with a direct connection (Debian: it fetches their sources).
 test-regress: deps
