@@ -404,3 +404,56 @@ async fn a_receipt_is_final_once_the_generations_of_its_time_are_gone() {
     let late = house.rights.erase(&person("2"), "request").await.unwrap().receipt;
     assert_eq!(late.generation, 2, "the next rotation is what it waits for");
 }
+
+/// Re-keys a person of whom only identifiers are kept here, to the end.
+async fn rekey(house: &House, id: &str) -> Job {
+    let jobs = jobs(house, options(house)).await;
+    jobs.set_places(Vec::new());
+    let job = jobs.rekey(&person(id)).await.unwrap();
+    for _ in 0..4 {
+        jobs.resume();
+        jobs.pass().await;
+    }
+    jobs.job(&job.id).await.unwrap()
+}
+
+#[tokio::test]
+async fn who_was_re_keyed_and_then_erased_is_not_brought_back_by_a_keystore_from_before_both() {
+    use crate::protect::tests::Shown;
+    let house = House::new().await;
+    let there = people(&house, 2).await;
+    let before = back_up(house.keyring(), &house.folder.path().join("before")).await.unwrap().file;
+    for _ in 0..2 {
+        assert_eq!(rekey(&house, "1").await.state, JobState::Done);
+        assert_eq!(house.show(EMAIL, &there[1].1, of("1")).await, value("p1@example.org"));
+    }
+    // Its intent names neither of the keys that the older keystore knows.
+    house.rights.erase(&person("1"), "request").await.unwrap();
+    let House { folder, store, door, rights } = house;
+    drop((door, rights, store));
+    restore(&before, &folder.path().join("test.keystore")).unwrap().unwrap();
+    let house = House::at(folder).await;
+    assert_eq!(house.show(LAST_NAME, &there[1].0, of("1")).await, Shown::Erased);
+    assert_eq!(house.show(EMAIL, &there[1].1, of("1")).await, Shown::Erased);
+    assert_eq!(house.show(LAST_NAME, &there[0].0, of("0")).await, value("Name 0"));
+    assert!(house.store.rekeys().await.unwrap().is_empty());
+    assert_eq!(house.rights.state(&person("1")).await.unwrap(), crate::rights::SubjectState::Erased);
+}
+
+#[tokio::test]
+async fn a_keystore_from_before_a_re_keying_opens_what_is_as_old_and_is_re_keyed_again() {
+    let house = House::new().await;
+    let there = people(&house, 1).await;
+    let before = back_up(house.keyring(), &house.folder.path().join("before")).await.unwrap().file;
+    let old = house.store.footprint(&person("0")).await.unwrap().keys;
+    assert_eq!(rekey(&house, "0").await.state, JobState::Done);
+    let House { folder, store, door, rights } = house;
+    drop((door, rights, store));
+    restore(&before, &folder.path().join("test.keystore")).unwrap().unwrap();
+    let house = House::at(folder).await;
+    assert_eq!(house.show(LAST_NAME, &there[0].0, of("0")).await, value("Name 0"), "of a database as old");
+    let again = house.store.rekeys().await.unwrap();
+    assert_eq!((again.len(), &again[0].old), (1, &old));
+    let house = house.restart().await;
+    assert_eq!(house.store.rekeys().await.unwrap(), again, "once");
+}
