@@ -151,3 +151,41 @@ fn nothing_in_clear_goes_through_a_view_that_was_just_made() {
     assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Ana"])]);
     assert_absent("the server's log", pg.log().as_bytes(), &[b"Canary"]);
 }
+
+/// A statement is let pass unread where it names nothing protected. The server analyses it again when what it
+/// names has changed.
+#[test]
+fn what_was_prepared_before_a_view_showed_protected_values_writes_nothing_in_clear() {
+    let pg = Postgres::with(&Options { log_all: true, ..Options::default() });
+    make_tables(&pg);
+    let gateway = Gateway::start(&pg);
+    let (mut client, mut other) = (Raw::connect(gateway.port(), "app"), Raw::connect(gateway.port(), "app"));
+    client.rows("INSERT INTO people (id, email, first_name) VALUES (1, 'a@x.example', 'Ana')");
+    client.rows("CREATE TABLE harmless (id integer, first_name text)");
+    client.rows("CREATE VIEW v AS SELECT id, first_name FROM harmless");
+    let write = "UPDATE v SET first_name = $1 WHERE id = 1";
+    for session in [&mut client, &mut other] {
+        session.send(&[raw::parse("w", write, &[25]), raw::sync()].concat());
+        assert_eq!(session.until_ready()[0].tag, b'1');
+        session.rows("PREPARE p(text) AS UPDATE v SET first_name = $1 WHERE id = 1");
+        assert_eq!(session.query("EXECUTE p('Before')")[0].command(), "UPDATE 0");
+    }
+    client.rows("CREATE OR REPLACE VIEW v AS SELECT id, first_name FROM people");
+    for session in [&mut client, &mut other] {
+        let bind = raw::bind_text("", "w", &[Some("Canary")], &[]);
+        session.send(&[bind, raw::execute("", 0), raw::sync()].concat());
+        let answers = session.until_ready();
+        assert_eq!(answers[0].sqlstate(), "0A000", "{answers:?}");
+        for sql in ["EXECUTE p('Canary')", "explain analyze execute p('Canary')"] {
+            assert_eq!(session.fails(sql).sqlstate(), "0A000", "{sql}");
+        }
+        // What is prepared from now on is read with the view as it is.
+        let ask = raw::parse("q", "SELECT count(*) FROM harmless WHERE id = $1", &[23]);
+        session.send(
+            &[ask, raw::bind_text("", "q", &[Some("1")], &[]), raw::execute("", 0), raw::sync()].concat(),
+        );
+        assert_eq!(session.until_ready().iter().filter(|m| m.tag == b'D').count(), 1);
+    }
+    assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Ana"])]);
+    assert!(!pg.log().contains("Canary"), "nothing reached the server");
+}

@@ -8,6 +8,7 @@ use super::hidden::HiddenError;
 use super::plan::Decision;
 use super::units::{Control, is_ddl};
 use super::{End, Session};
+use crate::pg::catalog::Snapshot;
 use crate::pg::wire::frame::{self, HEADER};
 use crate::pg::wire::simple::{self, Status};
 use std::sync::Arc;
@@ -83,7 +84,7 @@ impl Session {
         let whole = input.len() >= total;
         let needs_whole = match tag {
             b'Q' | b'P' | b'F' => true,
-            b'B' => self.knows_names() && !self.bind_is_plain(&input[HEADER..]),
+            b'B' => self.judges_binds() || (self.knows_names() && !self.bind_is_plain(&input[HEADER..])),
             b'E' | b'D' | b'C' => self.knows_names(),
             _ => false,
         };
@@ -377,8 +378,29 @@ impl Session {
             && !self.database.is_newest(&self.snapshot)
             && let Some(newer) = self.database.newest()
         {
-            self.snapshot = newer;
+            self.follow_to(newer);
         }
+    }
+
+    /// Goes on with another snapshot. Where it protects more names, statements that were let pass before, and
+    /// are not kept here, may mean something else by now: they are refused until they are prepared again.
+    pub(super) fn follow_to(&mut self, newer: Arc<Snapshot>) {
+        if !self.snapshot.filter.covers(&newer.filter) {
+            self.passed_since = Some(hashbrown::HashSet::new());
+        }
+        self.snapshot = newer;
+    }
+
+    /// Whether a Bind must wait until it is known what its statement means today, even one that is not kept here.
+    pub(super) fn judges_binds(&self) -> bool {
+        self.passed_since.is_some()
+            || !self.trusts_filter()
+            || !(self.private || self.database.is_newest(&self.snapshot))
+    }
+
+    /// Whether a statement that is not kept here was let pass before more names were protected.
+    pub(super) fn is_stale(&self, statement: &[u8]) -> bool {
+        self.passed_since.as_ref().is_some_and(|since| !since.contains(statement))
     }
 
     /// Relays a simple Query; what transactions wrote goes with it, since it may end them.

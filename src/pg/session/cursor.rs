@@ -10,7 +10,9 @@ impl Session {
     /// Whether a text must be decided on: by the names in it, or since it may be about a cursor that was
     /// declared here.
     pub(super) fn may_touch(&self, text: &[u8]) -> bool {
-        self.snapshot.filter.may_touch(text) || (!self.cursors.is_empty() && names_cursor(text))
+        self.snapshot.filter.may_touch(text)
+            || (!self.cursors.is_empty() && has_word(text, &[b"fetch", b"declare"]))
+            || (self.passed_since.is_some() && has_word(text, &[b"execute"]))
     }
 
     /// FETCH from a cursor on a protected table runs as its query's rows are to be read. A cursor that is
@@ -60,8 +62,6 @@ impl Session {
 }
 
 /// Whether a text holds a word that statements about cursors begin with.
-fn names_cursor(text: &[u8]) -> bool {
-    [&b"fetch"[..], b"declare"]
-        .iter()
-        .any(|word| text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word)))
+fn has_word(text: &[u8], words: &[&[u8]]) -> bool {
+    words.iter().any(|word| text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word)))
 }

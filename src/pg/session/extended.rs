@@ -91,6 +91,8 @@ impl Session {
             self.statements.insert(name, Prepared::Control(control));
         } else if let Some(near) = near_ddl {
             self.statements.insert(name, Prepared::Ddl { near });
+        } else if let Some(since) = &mut self.passed_since {
+            since.insert(name.into());
         }
         self.forward(total, What::Complete);
         Ok(())
@@ -106,6 +108,9 @@ impl Session {
 
     /// A Bind that goes on as it came; false for any other.
     pub(super) fn bind_now(&mut self, total: usize) -> Result<bool, End> {
+        if self.judges_binds() {
+            return Ok(false);
+        }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let names = bind::names(body)?;
         let (run, made) = match self.statements.get(names.statement) {
@@ -130,16 +135,27 @@ impl Session {
     }
 
     pub(super) async fn bind(&mut self, total: usize) -> Result<(), End> {
+        self.follow_catalog();
         self.settle_encoding().await?;
+        let trusted = self.trust_filter().await;
         if self.skipping {
             self.pass_over(total);
             return Ok(());
+        }
+        if let Err(error) = trusted {
+            self.take(total);
+            return self.failed_extended(error);
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let names = bind::names(body)?;
         let portal = names.portal.to_vec();
         self.portals.remove(&portal);
         let Some(prepared) = self.statements.get(names.statement).cloned() else {
+            if self.is_stale(names.statement) {
+                self.take(total);
+                self.shared.metrics.refused("replan");
+                return self.refuse_extended(Failure::replan().response());
+            }
             self.forward(total, What::Complete);
             return Ok(());
         };

@@ -151,6 +151,8 @@ pub(crate) struct Session {
     near_block: bool,
     expects: Expects,
     statements: Names<Prepared>,
+    /// Statements that were let pass since more names are protected than when the first of them was; none yet.
+    passed_since: Option<hashbrown::HashSet<Box<[u8]>>>,
     portals: Names<Portal>,
     settings: Settings,
     /// A statement may have changed the client's encoding since it was last known.
@@ -275,6 +277,7 @@ impl Session {
             near_block: false,
             expects: Expects::default(),
             statements: Names::default(),
+            passed_since: None,
             portals: Names::default(),
             settings,
             encoding_moves: false,

@@ -75,6 +75,11 @@ impl Session {
                 "send the statement that changes the search path by itself",
             ))));
         }
+        if self.passed_since.is_some() && planned.iter().any(|p| matches!(p.kind, StatementKind::Execute)) {
+            // What PREPARE was given is not kept: it may write to what is protected by now.
+            self.shared.metrics.refused("replan");
+            return Ok(Decision::Refuse(Box::new(Failure::replan())));
+        }
         if planned.iter().any(|p| matches!(p.kind, StatementKind::SetEncoding)) {
             self.encoding_moves = true;
             if planned.len() > 1 && planned.iter().any(|p| !matches!(p.verdict, Verdict::Pass)) {
@@ -262,7 +267,7 @@ impl Session {
                 answers.push(self.hidden(query, &[]).await?);
             }
             match self.database.build(answers) {
-                Ok(snapshot) => self.snapshot = Arc::new(snapshot),
+                Ok(snapshot) => self.follow_to(Arc::new(snapshot)),
                 Err(error) => return Err(unavailable(&error)),
             }
             self.private = true;
@@ -273,7 +278,8 @@ impl Session {
             self.database.expire();
         }
         if !self.private && !self.database.is_current(&self.snapshot) {
-            self.snapshot = self.database.snapshot().await.map_err(|e| unavailable(&e))?;
+            let newer = self.database.snapshot().await.map_err(|e| unavailable(&e))?;
+            self.follow_to(newer);
         }
         Ok(())
     }

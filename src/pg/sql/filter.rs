@@ -22,6 +22,8 @@ const HIDING: [&str; 3] = ["schema", "function", "procedure"];
 pub struct Filter {
     /// `None` when it could not be built: then every text goes to the parser.
     words: Option<AhoCorasick>,
+    /// The names that it watches, in order.
+    names: Vec<Box<str>>,
 }
 
 impl Filter {
@@ -30,7 +32,18 @@ impl Filter {
         let hiding = HIDING.into_iter().chain(super::ddl::RUN_TEXT);
         let mut builder = AhoCorasickBuilder::new();
         builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard);
-        Self { words: builder.build(names(tables, catalog).chain(WATCHED).chain(hiding)).ok() }
+        let mut watched: Vec<Box<str>> =
+            names(tables, catalog).map(|name| name.to_ascii_lowercase().into()).collect();
+        watched.sort_unstable();
+        Self {
+            words: builder.build(names(tables, catalog).chain(WATCHED).chain(hiding)).ok(),
+            names: watched,
+        }
+    }
+
+    /// Whether it stops all that another one stops: what this one let pass would pass there too.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.names.iter().all(|name| self.names.binary_search(name).is_ok())
     }
 
     /// Whether the text must be parsed. `false` is certain, `true` is not.

@@ -99,6 +99,8 @@ pub enum StatementKind {
     SetByteaOutput(Option<bool>),
     /// Sets `client_encoding`.
     SetEncoding,
+    /// Runs a statement that PREPARE made.
+    Execute,
     /// DECLARE of that cursor.
     Declare(Box<str>),
     /// FETCH from that cursor.

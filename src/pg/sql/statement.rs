@@ -198,6 +198,9 @@ fn kind(stmt: Node<'_>) -> StatementKind {
     match stmt {
         Node::TransactionStmt(t) => transaction(t),
         Node::VariableSetStmt(v) => setting(v),
+        Node::ExecuteStmt(_) => StatementKind::Execute,
+        Node::ExplainStmt(e) if matches!(e.query(), Node::ExecuteStmt(_)) => StatementKind::Execute,
+        Node::CreateTableAsStmt(c) if matches!(c.query(), Node::ExecuteStmt(_)) => StatementKind::Execute,
         Node::DeclareCursorStmt(d) => StatementKind::Declare(d.portalname().unwrap_or_default().into()),
         Node::FetchStmt(f) if !f.ismove => StatementKind::Fetch(f.portalname().unwrap_or_default().into()),
         Node::SelectStmt(_)
@@ -208,7 +211,6 @@ fn kind(stmt: Node<'_>) -> StatementKind {
         | Node::ExplainStmt(_)
         | Node::VariableShowStmt(_)
         | Node::PrepareStmt(_)
-        | Node::ExecuteStmt(_)
         | Node::DeallocateStmt(_)
         | Node::FetchStmt(_)
         | Node::ClosePortalStmt(_)
