@@ -9,6 +9,7 @@ use super::plan::Decision;
 use super::units::{Control, is_ddl};
 use super::{End, Session};
 use crate::pg::catalog::Snapshot;
+use crate::pg::plan::Plan;
 use crate::pg::wire::frame::{self, HEADER};
 use crate::pg::wire::simple::{self, Status};
 use std::sync::Arc;
@@ -259,25 +260,48 @@ impl Session {
         if !self.trusts_filter() {
             return Ok(false);
         }
+        // Where the last one was found by its shape, the next may be: then its words are known too.
+        if self.shape_repeats && self.shaped_query_now(total)? {
+            return Ok(true);
+        }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let text = simple::read_query(body)?;
         if self.shared.search_path.is_match(text) {
             return Ok(false);
         }
         if self.may_touch(text) {
-            return self.known_query_now(total);
+            return Ok(self.shaped_query_now(total)? || self.known_query_now(total)?);
         }
         let (control, ddl) = first_words(text);
         if control.is_some() {
             return Ok(false);
         }
+        self.shape_repeats = false;
         self.forget_unnamed();
         self.passes_query(total, ddl);
         Ok(true)
     }
 
-    /// A simple Query that may touch something protected; true where its text, or one of its shape, was
-    /// planned before and runs as a simple Query.
+    /// A simple Query of a shape that was planned before; false for any other.
+    fn shaped_query_now(&mut self, total: usize) -> Result<bool, End> {
+        if self.settings.charset.is_some() || !self.decides_now() {
+            return Ok(false);
+        }
+        let Some(path) = &self.search_path.known else { return Ok(false) };
+        let text = simple::read_query(&self.io.client.input.bytes()[HEADER..total])?;
+        let Ok(text) = std::str::from_utf8(text) else { return Ok(false) };
+        if !self.shape.read(text) {
+            return Ok(false);
+        }
+        let Some(template) = self.snapshot.plans.of_shape(&self.shape, path) else { return Ok(false) };
+        let pieces = template.sql(text, self.shape.holes());
+        self.io.server.output.append_with(|out| simple::query_of(out, pieces))?;
+        self.shape_repeats = true;
+        self.sent_query(total, &template.plan);
+        Ok(true)
+    }
+
+    /// A simple Query whose very text was planned before, and runs as a simple Query; false for any other.
     fn known_query_now(&mut self, total: usize) -> Result<bool, End> {
         if !self.decides_now() {
             return Ok(false);
@@ -285,29 +309,20 @@ impl Session {
         let Some(path) = &self.search_path.known else { return Ok(false) };
         let text = simple::read_query(&self.io.client.input.bytes()[HEADER..total])?;
         let Ok(text) = std::str::from_utf8(text) else { return Ok(false) };
-        let (plans, charset) = (&self.snapshot.plans, self.settings.charset.as_deref());
-        let output = &mut self.io.server.output;
-        let shaped = charset.is_none() && self.shape.read(text);
-        let plan = match plans.of_shape(&self.shape, path).filter(|_| shaped) {
-            Some(template) => {
-                let pieces = template.sql(text, self.shape.holes());
-                output.append_with(|out| simple::query_of(out, pieces))?;
-                Arc::clone(&template.plan)
-            }
-            None => {
-                let Some(plan) = plans.of_text(text, path).filter(|plan| plan.stays_simple()) else {
-                    return Ok(false);
-                };
-                let sql = encoding::write(charset, plan.sql.as_bytes());
-                let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
-                output.append_with(|out| simple::query(out, &sql))?;
-                plan
-            }
-        };
+        let found = self.snapshot.plans.of_text(text, path).filter(|plan| plan.stays_simple());
+        let Some(plan) = found else { return Ok(false) };
+        let sql = encoding::write(self.settings.charset.as_deref(), plan.sql.as_bytes());
+        let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
+        self.io.server.output.append_with(|out| simple::query(out, &sql))?;
+        self.sent_query(total, &plan);
+        Ok(true)
+    }
+
+    /// The client's Query of `total` bytes was sent as this plan has it.
+    fn sent_query(&mut self, total: usize, plan: &Arc<Plan>) {
         self.forget_unnamed();
         self.io.client.input.consume(total);
-        self.runs_as_query(&plan);
-        Ok(true)
+        self.runs_as_query(plan);
     }
 
     /// A simple Query ends the unnamed statement and portal.

@@ -202,6 +202,8 @@ pub(crate) struct Session {
     asked: bool,
     scratch: rows::Scratch,
     shape: Shape,
+    /// The last simple Query was planned by its shape.
+    shape_repeats: bool,
     /// The last planned statement that went as a simple Query: often the next is alike.
     last_query: Option<Arc<Running>>,
 }
@@ -308,6 +310,7 @@ impl Session {
             asked: false,
             scratch: rows::Scratch::default(),
             shape: Shape::default(),
+            shape_repeats: false,
             last_query: None,
         }
     }
