@@ -3,16 +3,16 @@
 use super::compare::{self, Piece};
 use super::graphql;
 use super::json::scan::{Settings, Wrong};
-use super::json::splice::{Edit, Splicer, Stop, Told};
+use super::json::splice::{Edit, Replacements, Splicer, Stop, Told};
 use super::json::text;
 use super::links::Turner;
 use super::person;
 use super::plan::Plan;
 use super::problem::Problem;
-use super::shield::{Read, Shield, Whose, Write, shown_json, stored_json};
+use super::shield::{Batch, LOADS, Next, Read, Shield, Whose, Write, erased_json, stored_json};
 use super::value;
 use crate::ids::Subject;
-use crate::policy::model::{Protect, TokenKind};
+use crate::policy::model::{Field, Protect, TokenKind};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -140,18 +140,23 @@ impl Sealing {
                 true => Whose::Nobody,
                 false => whose(&self.splicer, edit, place, &self.plan, &self.owners, &mut last)?,
             };
-            kinds.push(Kind::Replaced { number: raw.first() != Some(&b'"') });
+            kinds.push(Kind::Replaced { digits: raw.first() != Some(&b'"') });
             writes.push(Write { field: known.field, whose, find: known.find, value });
         }
         let mut stored = self.shield.seal(&writes).await?.into_iter();
-        let mut replacements = Vec::with_capacity(kinds.len());
-        for (kind, (_, raw)) in kinds.into_iter().zip(self.splicer.edits()) {
-            let mut next = |number| stored.next().map(|stored| stored_json(&stored, number));
-            replacements.push(match kind {
-                Kind::Kept => None,
-                Kind::Replaced { number } => Some(next(number).ok_or_else(Problem::internal)?),
-                Kind::Compared(pieces) => Some(compared(raw, &pieces, next).ok_or_else(Problem::internal)?),
-            });
+        let mut replacements = Replacements::default();
+        for (number, (kind, (_, raw))) in kinds.into_iter().zip(self.splicer.edits()).enumerate() {
+            let mut next = |digits, out: &mut Vec<u8>| {
+                stored_json(&stored.next().ok_or_else(Problem::internal)?, digits, out);
+                Ok(())
+            };
+            match kind {
+                Kind::Kept => replacements.keep(number),
+                Kind::Replaced { digits } => replacements.replace(number, |out| next(digits, out))?,
+                Kind::Compared(pieces) => {
+                    replacements.replace(number, |out| compared(raw, &pieces, out, next))?;
+                }
+            }
         }
         self.splicer.splice(&replacements, out);
         Ok(())
@@ -162,7 +167,7 @@ impl Sealing {
 enum Kind {
     Kept,
     Replaced {
-        number: bool,
+        digits: bool,
     },
     /// It is a comparison, whose identifiers are replaced.
     Compared(Vec<Piece>),
@@ -203,21 +208,21 @@ pub(super) fn comparison(
     Ok(kept)
 }
 
-/// A comparison with its identifiers replaced, each by the next one.
+/// Appends a comparison with its identifiers replaced, each by the next one.
 pub(super) fn compared(
     raw: &[u8],
     pieces: &[Piece],
-    mut next: impl FnMut(bool) -> Option<Vec<u8>>,
-) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(raw.len() + 32 * pieces.len());
+    out: &mut Vec<u8>,
+    mut next: impl FnMut(bool, &mut Vec<u8>) -> Result<(), Problem>,
+) -> Result<(), Problem> {
     let mut from = 0;
     for (range, number) in pieces {
-        out.extend_from_slice(raw.get(from..range.start)?);
-        out.extend(next(*number)?);
+        out.extend_from_slice(raw.get(from..range.start).ok_or_else(Problem::internal)?);
+        next(*number, out)?;
         from = range.end;
     }
-    out.extend_from_slice(raw.get(from..)?);
-    Some(out)
+    out.extend_from_slice(raw.get(from..).ok_or_else(Problem::internal)?);
+    Ok(())
 }
 
 impl Opening {
@@ -302,66 +307,80 @@ impl Opening {
     }
 
     async fn go(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
-        let mut found: Vec<(usize, Cow<'_, str>, bool, u16, Whose)> = Vec::new();
-        let mut turned: Vec<(usize, Vec<u8>)> = Vec::new();
-        let mut count = 0;
-        let mut last = None;
-        for (number, (edit, raw)) in self.splicer.edits().enumerate() {
-            count = number + 1;
-            let Some(place) = edit.place else {
-                if let (Some(links), Some(address)) = (&self.links, text::decode(raw))
-                    && let Some(address) = links.turn(&self.shield, &address).await?
-                {
-                    let mut out = Vec::new();
-                    text::encode(&address, &mut out);
-                    turned.push((number, out));
-                }
-                continue;
-            };
-            let known = self.plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
-            let field = self.shield.field(known.field);
-            let (stored, digits) = match raw.first() {
-                Some(b'n') => continue,
-                Some(b'"') => {
-                    let text =
-                        text::decode(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
-                    // Nothing stands in it that could have been planted.
-                    if text.is_empty() {
-                        continue;
-                    }
-                    (text, false)
-                }
-                _ if matches!(field.protect, Protect::Pseudonym { kind: TokenKind::Integer, .. }) => {
-                    (String::from_utf8_lossy(raw), true)
-                }
-                _ => return Err(Problem::open(crate::protect::OpenFault::InClear, &field.name)),
-            };
-            let whose = whose(&self.splicer, edit, place, &self.plan, &self.owners, &mut last)
-                .map_err(|_| Problem::answer("a subject's id in it is not in its canonical spelling"))?;
-            found.push((number, stored, digits, place, whose));
-        }
-        let mut replacements: Vec<Option<Vec<u8>>> = vec![None; count];
-        let reads: Vec<Read<'_>> = found
-            .iter()
-            .filter_map(|(_, stored, _, place, whose)| {
-                let known = self.plan.places.get(usize::from(*place))?;
-                Some(Read { field: known.field, whose: whose.clone(), stored })
-            })
-            .collect();
-        if !reads.is_empty() {
-            let shown = self.shield.open(&reads).await?;
-            for ((shown, read), (number, _, digits, ..)) in shown.iter().zip(&reads).zip(&found) {
-                let field = self.shield.field(read.field);
-                let raw = shown_json(shown, field, *digits).map_err(|e| Problem::answer(e.to_string()))?;
-                replacements[*number] = Some(raw);
+        let mut replacements = Replacements::default();
+        self.turn(&mut replacements).await?;
+        let mut open = None;
+        for _ in 0..LOADS {
+            let mut batch = self.shield.batch();
+            open = Some(self.show(&mut batch, open.as_deref(), &mut replacements)?);
+            if self.shield.complete(batch).await? {
+                self.splicer.splice(&replacements, out);
+                return Ok(());
             }
         }
-        for (number, address) in turned {
-            replacements[number] = Some(address);
+        Err(Problem::internal())
+    }
+
+    /// Turns addresses around.
+    async fn turn(&self, replacements: &mut Replacements) -> Result<(), Problem> {
+        let Some(links) = &self.links else { return Ok(()) };
+        for (number, (_, raw)) in
+            self.splicer.edits().enumerate().filter(|(_, (edit, _))| edit.place.is_none())
+        {
+            if let Some(address) = text::decode(raw)
+                && let Some(address) = links.turn(&self.shield, &address).await?
+            {
+                replacements.write(number, |out| text::encode(&address, out));
+            }
         }
-        drop(reads);
-        drop(found);
-        self.splicer.splice(&replacements, out);
         Ok(())
+    }
+
+    /// Opens the values whose numbers are `open`, or all; gives the numbers of those that are not at hand.
+    fn show(
+        &self,
+        batch: &mut Batch<'_>,
+        open: Option<&[usize]>,
+        replacements: &mut Replacements,
+    ) -> Result<Vec<usize>, Problem> {
+        let mut missing = Vec::new();
+        let mut last = None;
+        for (number, (edit, raw)) in self.splicer.edits().enumerate() {
+            if open.is_some_and(|open| open.binary_search(&number).is_err()) {
+                continue;
+            }
+            replacements.keep(number);
+            let Some(place) = edit.place else { continue };
+            let known = self.plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
+            let field = self.shield.field(known.field);
+            let Some((stored, digits)) = stored(raw, field)? else { continue };
+            let whose = whose(&self.splicer, edit, place, &self.plan, &self.owners, &mut last)
+                .map_err(|_| Problem::answer("a subject's id in it is not in its canonical spelling"))?;
+            match batch.next(&Read { field: known.field, whose, stored: &stored })? {
+                Next::Clear(_, bytes) if digits => replacements.put(number, bytes),
+                Next::Clear(kind, bytes) => replacements
+                    .replace(number, |out| value::to_json(kind, bytes, out))
+                    .map_err(|e| Problem::answer(e.to_string()))?,
+                Next::Erased => replacements.write(number, |out| erased_json(field, out)),
+                Next::Missing => missing.push(number),
+            }
+        }
+        Ok(missing)
+    }
+}
+
+/// What is stored at a declared place, and whether it is a number; none where nothing is.
+fn stored<'r>(raw: &'r [u8], field: &Field) -> Result<Option<(Cow<'r, str>, bool)>, Problem> {
+    match raw.first() {
+        Some(b'n') => Ok(None),
+        Some(b'"') => {
+            let text = text::decode(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
+            // Nothing stands in an empty one that could have been planted.
+            Ok((!text.is_empty()).then_some((text, false)))
+        }
+        _ if matches!(field.protect, Protect::Pseudonym { kind: TokenKind::Integer, .. }) => {
+            Ok(Some((String::from_utf8_lossy(raw), true)))
+        }
+        _ => Err(Problem::open(crate::protect::OpenFault::InClear, &field.name)),
     }
 }

@@ -41,6 +41,6 @@ mod timer;
 mod value;
 mod watch;
 
-pub use json::replace;
+pub use json::Replacer;
 pub use server::{Gateway, Prepared, Reload, serve};
 pub use services::Services;

@@ -108,8 +108,11 @@ impl Query {
                     (pair, format!("{before}{}", stored_text(stored)))
                 }
                 Change::Json { pair, text, pieces } => {
-                    let next = |number| stored.next().map(|stored| stored_json(&stored, number));
-                    let raw = compared(text.as_bytes(), &pieces, next).ok_or_else(Problem::internal)?;
+                    let mut raw = Vec::with_capacity(text.len() + 32 * pieces.len());
+                    compared(text.as_bytes(), &pieces, &mut raw, |number, out| {
+                        stored_json(&stored.next().ok_or_else(Problem::internal)?, number, out);
+                        Ok(())
+                    })?;
                     (pair, String::from_utf8(raw).map_err(|_| Problem::internal())?)
                 }
             };

@@ -3,16 +3,16 @@
 use super::json::text;
 use super::problem::Problem;
 use super::value::{self, ValueError};
-use crate::clear::Clear;
+use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, Subject};
 use crate::policy::model::{Field, Protect};
-use crate::protect::{BodySealer, Door, Item, Missing, Outcome, Owner, Row, Stored, Unit, armour};
+use crate::protect::{BodySealer, Door, Item, Memo, Missing, Outcome, Owner, Row, Stored, Unit, armour};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// So often what is missing is fetched before it is given up.
-const LOADS: usize = 8;
+pub(super) const LOADS: usize = 8;
 
 /// Whose a value is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,64 @@ pub(super) struct Read<'a> {
 pub(super) enum Shown {
     Clear(Clear),
     Erased,
+}
+
+/// One value of a [`Batch`].
+pub(super) enum Next<'b> {
+    /// Its canonical form.
+    Clear(Kind, &'b [u8]),
+    Erased,
+    /// Not at hand: the whole batch is tried again ([`Shield::complete`]).
+    Missing,
+}
+
+/// Values that are opened one after another. Neighbours mostly have one key, which is set up once.
+pub(super) struct Batch<'s> {
+    shield: &'s Shield,
+    /// The lease was checked.
+    begun: bool,
+    memo: Memo,
+    envelope: Vec<u8>,
+    clear: Zeroizing<Vec<u8>>,
+    missing: Vec<Missing>,
+}
+
+impl Batch<'_> {
+    /// Opens the next one.
+    ///
+    /// # Errors
+    /// It must not be shown.
+    pub(super) fn next(&mut self, read: &Read<'_>) -> Result<Next<'_>, Problem> {
+        let row = match &read.whose {
+            Whose::Known(subject) => Row::Of { class: &subject.class, id: &subject.id },
+            Whose::Returned(_) | Whose::Nobody => Row::Unknown,
+        };
+        let (door, field) = (&self.shield.door, self.shield.field(read.field));
+        if !std::mem::replace(&mut self.begun, true) {
+            door.begin_batch().map_err(|e| Problem::protect(&e))?;
+        }
+        self.clear.zeroize();
+        let outcome = match field.protect {
+            Protect::Pseudonym { .. } => {
+                door.reveal_next(read.field, read.stored, row, &mut self.memo, &mut self.clear)
+            }
+            Protect::Encrypt if armour::read(read.stored.as_bytes(), &mut self.envelope) => {
+                door.open_next(read.field, &self.envelope, row, &mut self.memo, &mut self.clear)
+            }
+            Protect::Encrypt => Outcome::Fault(door.in_clear(read.field)),
+        };
+        match outcome {
+            Outcome::Opened(kind) => Ok(Next::Clear(kind, &self.clear)),
+            Outcome::Erased => Ok(Next::Erased),
+            Outcome::Missing(what) => {
+                if !self.missing.contains(&what) {
+                    self.missing.push(what);
+                }
+                Ok(Next::Missing)
+            }
+            Outcome::Fault(why) => Err(Problem::open(why, &field.name)),
+        }
+    }
 }
 
 /// What an exchange has written, until its outcome is known.
@@ -161,46 +219,52 @@ impl Shield {
     /// # Errors
     /// One of them must not be shown.
     pub(super) async fn open(&self, reads: &[Read<'_>]) -> Result<Vec<Shown>, Problem> {
-        self.door.lease().map_err(|e| Problem::protect(&e))?;
         let mut shown: Vec<Option<Shown>> = Vec::new();
         shown.resize_with(reads.len(), || None);
-        let mut envelope = Vec::new();
         for _ in 0..LOADS {
-            let mut missing: Vec<Missing> = Vec::new();
+            let mut batch = self.batch();
             for (slot, read) in shown.iter_mut().zip(reads).filter(|(slot, _)| slot.is_none()) {
-                let mut clear = Vec::new();
-                let row = match &read.whose {
-                    Whose::Known(subject) => Row::Of { class: &subject.class, id: &subject.id },
-                    Whose::Returned(_) | Whose::Nobody => Row::Unknown,
+                *slot = match batch.next(read)? {
+                    Next::Clear(kind, bytes) => Some(Shown::Clear(Clear::new(kind, bytes.to_vec()))),
+                    Next::Erased => Some(Shown::Erased),
+                    Next::Missing => None,
                 };
-                let field = self.field(read.field);
-                let outcome = match field.protect {
-                    Protect::Pseudonym { .. } => self.door.reveal(read.field, read.stored, row, &mut clear),
-                    Protect::Encrypt if armour::read(read.stored.as_bytes(), &mut envelope) => {
-                        self.door.open(read.field, &envelope, row, &mut clear)
-                    }
-                    Protect::Encrypt => Outcome::Fault(self.door.in_clear(read.field)),
-                };
-                match outcome {
-                    Outcome::Opened(kind) => *slot = Some(Shown::Clear(Clear::new(kind, clear))),
-                    Outcome::Erased => *slot = Some(Shown::Erased),
-                    Outcome::Missing(what) => {
-                        clear.zeroize();
-                        if !missing.contains(&what) {
-                            missing.push(what);
-                        }
-                    }
-                    Outcome::Fault(why) => return Err(Problem::open(why, &field.name)),
-                }
             }
-            if missing.is_empty() {
-                // Released only while the lease runs.
-                self.door.lease().map_err(|e| Problem::protect(&e))?;
+            if self.complete(batch).await? {
                 return shown.into_iter().collect::<Option<_>>().ok_or_else(Problem::internal);
             }
-            self.door.load(&missing).await.map_err(|e| Problem::protect(&e))?;
         }
         Err(Problem::internal())
+    }
+
+    /// A batch of values to be opened, without waiting.
+    pub(super) fn batch(&self) -> Batch<'_> {
+        Batch {
+            shield: self,
+            begun: false,
+            memo: Memo::default(),
+            envelope: Vec::new(),
+            clear: Zeroizing::default(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// Whether all of a batch was there, and may be released. What was missing has then been fetched, for the next try.
+    ///
+    /// # Errors
+    /// What is missing can't be fetched, or nothing may be released.
+    pub(super) async fn complete(&self, batch: Batch<'_>) -> Result<bool, Problem> {
+        let Batch { begun, missing, .. } = batch;
+        if !begun {
+            return Ok(true);
+        }
+        if missing.is_empty() {
+            // Released only while the lease runs.
+            self.door.lease().map_err(|e| Problem::protect(&e))?;
+            return Ok(true);
+        }
+        self.door.load(&missing).await.map_err(|e| Problem::protect(&e))?;
+        Ok(false)
     }
 
     fn take(&self) -> Unit {
@@ -266,14 +330,12 @@ impl Shield {
 }
 
 /// The raw JSON of what is stored. `number`: the value was one, and its token is too.
-pub(super) fn stored_json(stored: &Stored, number: bool) -> Vec<u8> {
-    let mut out = Vec::new();
+pub(super) fn stored_json(stored: &Stored, number: bool, out: &mut Vec<u8>) {
     match stored {
         Stored::Token(token) if number => out.extend_from_slice(token.as_bytes()),
-        Stored::Token(token) => text::encode(token, &mut out),
-        Stored::Envelope(envelope) => text::encode(&armour::write(envelope), &mut out),
+        Stored::Token(token) => text::encode(token, out),
+        Stored::Envelope(envelope) => text::encode(&armour::write(envelope), out),
     }
-    out
 }
 
 /// The text of what is stored.
@@ -284,22 +346,13 @@ pub(super) fn stored_text(stored: Stored) -> String {
     }
 }
 
-/// The raw JSON of what is shown. An erased value is null, or what its field declares.
-pub(super) fn shown_json(shown: &Shown, field: &Field, number: bool) -> Result<Vec<u8>, ValueError> {
-    let mut out = Vec::new();
-    match shown {
-        Shown::Clear(clear) if number => out.extend_from_slice(clear.bytes()),
-        Shown::Clear(clear) => value::to_json(clear.kind(), clear.bytes(), &mut out)?,
-        Shown::Erased => match field.erased.as_deref().filter(|text| !text.is_empty()) {
-            None => out.extend_from_slice(b"null"),
-            Some(text) => erased_json(text, field, &mut out)?,
-        },
-    }
-    Ok(out)
-}
-
-fn erased_json(text: &str, field: &Field, out: &mut Vec<u8>) -> Result<(), ValueError> {
+/// Appends the raw JSON of what stands for an erased value: null, or what its field declares.
+pub(super) fn erased_json(field: &Field, out: &mut Vec<u8>) {
     use crate::policy::model::Declared::{Bigint, Boolean, Integer, Jsonb, Numeric};
+    let Some(text) = field.erased.as_deref().filter(|text| !text.is_empty()) else {
+        out.extend_from_slice(b"null");
+        return;
+    };
     match field.ty {
         // What SQL reads as such is not always JSON: then it is a string.
         Integer | Bigint | Numeric(_) | Boolean | Jsonb
@@ -309,11 +362,10 @@ fn erased_json(text: &str, field: &Field, out: &mut Vec<u8>) -> Result<(), Value
         }
         _ => text::encode(text, out),
     }
-    Ok(())
 }
 
 /// The text of what is shown.
-pub(super) fn shown_text(shown: &Shown, field: &Field) -> Result<zeroize::Zeroizing<String>, ValueError> {
+pub(super) fn shown_text(shown: &Shown, field: &Field) -> Result<Zeroizing<String>, ValueError> {
     match shown {
         Shown::Clear(clear) => value::to_text(clear.kind(), clear.bytes()),
         Shown::Erased => Ok(field.erased.as_deref().unwrap_or_default().to_owned().into()),

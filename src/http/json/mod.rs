@@ -15,46 +15,70 @@ pub(super) mod tree;
 
 use crate::policy::model::Pointer;
 use bytes::Bytes;
-use scan::{Settings, Wrong};
-use splice::{Layout, Splicer, Stop};
+use scan::Settings;
+use splice::{Layout, Replacements, Splicer, Stop};
 use std::sync::Arc;
 use tree::{Leaf, Tree};
 
-/// Replaces the value at each of `places` (pointers of the policy) by `with`, in 16 KiB steps as a body streams: what the
-/// gateway does to JSON but for the keys. `subject`: the pointer that tells whose they are, where one is waited for.
-///
-/// # Errors
-/// What is wrong with a pointer, or with the body.
-pub fn replace(places: &[&str], subject: Option<&str>, body: &Bytes, with: &[u8]) -> Result<Vec<u8>, String> {
-    let mut tree = Tree::default();
-    let mut depths = Vec::new();
-    for (number, place) in (0u16..).zip(places) {
-        tree.add(&Pointer::parse(place)?, Leaf::Place(number));
+/// Values at declared places, all replaced by one text, in 16 KiB steps as a body streams: what the gateway does to JSON but for
+/// the keys.
+#[derive(Debug, Clone)]
+pub struct Replacer {
+    layout: Arc<Layout>,
+}
+
+impl Replacer {
+    /// Of the values at `places` (pointers of the policy). `subject`: the pointer that tells whose they are, where one is waited for.
+    ///
+    /// # Errors
+    /// What is wrong with a pointer.
+    pub fn new(places: &[&str], subject: Option<&str>) -> Result<Self, String> {
+        let mut tree = Tree::default();
+        let mut depths = Vec::new();
+        for (number, place) in (0u16..).zip(places) {
+            tree.add(&Pointer::parse(place)?, Leaf::Place(number));
+        }
+        if let Some(subject) = subject {
+            let pointer = Pointer::parse(subject)?;
+            depths.push(u16::try_from(pointer.stars()).unwrap_or(u16::MAX));
+            tree.add(&pointer, Leaf::Subject(0));
+        }
+        let slots = vec![if depths.is_empty() { Vec::new() } else { vec![0] }; places.len()];
+        Ok(Self { layout: Arc::new(Layout { tree: Arc::new(tree), slots, depths }) })
     }
-    if let Some(subject) = subject {
-        let pointer = Pointer::parse(subject)?;
-        depths.push(u16::try_from(pointer.stars()).unwrap_or(u16::MAX));
-        tree.add(&pointer, Leaf::Subject(0));
+
+    /// A body with the values replaced by `with`.
+    ///
+    /// # Errors
+    /// What is wrong with the body.
+    pub fn replace(&self, body: &Bytes, with: &[u8]) -> Result<Vec<u8>, String> {
+        const STEP: usize = 16 << 10;
+        let settings = Settings { depth: 128, lines: false, exact: false };
+        let counts = vec![1; self.layout.slots.len()];
+        let limit = body.len().max(1 << 20);
+        let mut splicer = Splicer::new(Arc::clone(&self.layout), counts, settings, limit, false);
+        let mut out = Vec::with_capacity(body.len());
+        let mut replacements = Replacements::default();
+        let mut go = |splicer: &mut Splicer| {
+            replacements.clear();
+            for number in 0..splicer.edits().count() {
+                replacements.put(number, with);
+            }
+            splicer.splice(&replacements, &mut out);
+        };
+        for start in (0..body.len()).step_by(STEP) {
+            splicer.feed(&body.slice(start..body.len().min(start + STEP))).map_err(why)?;
+            go(&mut splicer);
+        }
+        splicer.finish().map_err(why)?;
+        go(&mut splicer);
+        Ok(out)
     }
-    let slots = vec![if depths.is_empty() { Vec::new() } else { vec![0] }; places.len()];
-    let layout = Arc::new(Layout { tree: Arc::new(tree), slots, depths });
-    let settings = Settings { depth: 128, lines: false, exact: false };
-    let mut splicer = Splicer::new(layout, vec![1; places.len()], settings, body.len().max(1 << 20), false);
-    let why = |stop| match stop {
-        Stop::Wrong(wrong) => Wrong::to_string(&wrong),
+}
+
+fn why(stop: Stop) -> String {
+    match stop {
+        Stop::Wrong(wrong) => wrong.to_string(),
         Stop::TooLong => "more would have to be held than the body has".to_owned(),
-    };
-    let mut out = Vec::with_capacity(body.len());
-    let mut replacements = Vec::new();
-    for start in (0..body.len()).step_by(16 << 10) {
-        splicer.feed(&body.slice(start..body.len().min(start + (16 << 10)))).map_err(why)?;
-        replacements.clear();
-        replacements.extend(splicer.edits().map(|_| Some(with.to_vec())));
-        splicer.splice(&replacements, &mut out);
     }
-    splicer.finish().map_err(why)?;
-    replacements.clear();
-    replacements.extend(splicer.edits().map(|_| Some(with.to_vec())));
-    splicer.splice(&replacements, &mut out);
-    Ok(out)
 }

@@ -160,7 +160,7 @@ impl Scanner {
         Self {
             tree,
             state: State::Value,
-            stack: Vec::new(),
+            stack: Vec::with_capacity(8),
             node: Tree::ROOT,
             start: 0,
             within: None,

@@ -4,6 +4,8 @@ use super::raw::Raw;
 use super::scan::{Scanner, Settings, Sink, Wrong};
 use super::tree::{Leaf, Tree};
 use bytes::Bytes;
+use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a route declares in bodies of one direction.
@@ -92,6 +94,9 @@ impl From<Wrong> for Stop {
     }
 }
 
+/// A byte order mark may come first.
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
 impl Splicer {
     /// `whole`: nothing goes on before the body's end.
     /// `counts`: by place, how many of its subjects are asked before a source elsewhere is.
@@ -111,9 +116,9 @@ impl Splicer {
             found: Found {
                 layout,
                 counts,
-                edits: Vec::new(),
+                edits: Vec::with_capacity(16),
                 open: 0,
-                ids: Vec::new(),
+                ids: Vec::with_capacity(4),
                 subjects,
                 items: Vec::new(),
                 outer: 0,
@@ -129,21 +134,21 @@ impl Splicer {
 
     /// Takes a chunk in and reads it.
     pub(in crate::http) fn feed(&mut self, chunk: &Bytes) -> Result<(), Stop> {
-        if self.buf.is_empty() && self.chunk.is_empty() && self.started {
+        if self.buf.is_empty() && self.chunk.is_empty() && (self.started || chunk.len() >= BOM.len()) {
             self.chunk = chunk.clone();
-            return self.scan();
+        } else {
+            self.gather();
+            self.buf.extend_from_slice(chunk);
         }
-        self.gather();
-        self.buf.extend_from_slice(chunk);
         if !self.started {
-            const BOM: &[u8] = b"\xEF\xBB\xBF";
-            if self.buf.len() < BOM.len() && BOM.starts_with(&self.buf) {
+            let held = self.held();
+            if held.len() < BOM.len() && BOM.starts_with(held) {
                 return Ok(());
             }
-            self.started = true;
-            if self.buf.starts_with(BOM) {
+            if held.starts_with(BOM) {
                 self.scanned = BOM.len();
             }
+            self.started = true;
         }
         self.scan()
     }
@@ -224,19 +229,19 @@ impl Splicer {
     }
 
     /// Appends what may go on to `out`: for each of [`Splicer::edits`] its replacement, or itself.
-    pub(in crate::http) fn splice(&mut self, replacements: &[Option<Vec<u8>>], out: &mut Vec<u8>) {
+    pub(in crate::http) fn splice(&mut self, replacements: &Replacements, out: &mut Vec<u8>) {
         let (ready, held) = (self.ready(), self.held());
         let mut from = 0;
         out.reserve(ready);
-        for (edit, replacement) in self.found.edits.iter().zip(replacements) {
-            if let Some(replacement) = replacement {
+        for (edit, span) in self.found.edits.iter().zip(&replacements.spans) {
+            if let Some(replacement) = replacements.get(span) {
                 out.extend_from_slice(&held[from..edit.start]);
                 out.extend_from_slice(replacement);
                 from = edit.end;
             }
         }
         out.extend_from_slice(&held[from..ready]);
-        self.take(replacements.len(), ready);
+        self.take(replacements.spans.len(), ready);
     }
 
     /// Forgets what went on.
@@ -260,6 +265,58 @@ impl Splicer {
             drop(self.buf.drain(..bytes));
         }
         self.found.forget();
+    }
+}
+
+/// What comes in the place of edits: written one after another, in any order.
+#[derive(Default)]
+pub(in crate::http) struct Replacements {
+    bytes: Vec<u8>,
+    /// By the edit's number: what of them replaces it. None: its value stays as it is.
+    spans: Vec<Option<Range<usize>>>,
+}
+
+impl Replacements {
+    pub(in crate::http) fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+    }
+
+    /// The value of that number stays as it is, unless it is replaced later.
+    pub(in crate::http) fn keep(&mut self, number: usize) {
+        self.spans.resize(self.spans.len().max(number + 1), None);
+    }
+
+    /// The value of that number is replaced by what is written.
+    pub(in crate::http) fn replace<E>(
+        &mut self,
+        number: usize,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.keep(number);
+        let start = self.bytes.len();
+        write(&mut self.bytes)?;
+        if let Some(span) = self.spans.get_mut(number) {
+            *span = Some(start..self.bytes.len());
+        }
+        Ok(())
+    }
+
+    /// The value of that number is replaced by these bytes.
+    pub(in crate::http) fn put(&mut self, number: usize, bytes: &[u8]) {
+        self.write(number, |out| out.extend_from_slice(bytes));
+    }
+
+    /// As [`Replacements::replace`], by what can always be written.
+    pub(in crate::http) fn write(&mut self, number: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let Ok(()) = self.replace(number, |out| {
+            write(out);
+            Ok::<(), Infallible>(())
+        });
+    }
+
+    fn get(&self, span: &Option<Range<usize>>) -> Option<&[u8]> {
+        self.bytes.get(span.clone()?)
     }
 }
 
@@ -411,7 +468,7 @@ impl Found {
 /// Where the last whole character ends; an error where the bytes are no UTF-8.
 fn whole_characters(buf: &[u8], from: usize) -> Result<usize, Wrong> {
     let fresh = buf.get(from..).unwrap_or_default();
-    match std::str::from_utf8(fresh) {
+    match simdutf8::compat::from_utf8(fresh) {
         Ok(_) => Ok(buf.len()),
         Err(error) if error.error_len().is_none() => Ok(from + error.valid_up_to()),
         Err(_) => Err(Wrong::Syntax),

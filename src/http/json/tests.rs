@@ -1,7 +1,7 @@
 //! The scanner and splicer against random documents, cut anywhere.
 
 use super::scan::{Settings, Wrong};
-use super::splice::{Layout, Splicer, Stop, Told};
+use super::splice::{Layout, Replacements, Splicer, Stop, Told};
 use super::tree::{Leaf, Tree};
 use crate::policy::model::Pointer;
 use bytes::Bytes;
@@ -34,17 +34,16 @@ fn run(layout: &Arc<Layout>, chunks: &[&[u8]], lines: bool) -> Result<String, St
     let mut splicer = splicer(layout, lines);
     let mut out = Vec::new();
     let mut go = |splicer: &mut Splicer| {
-        let replacements: Vec<Option<Vec<u8>>> = splicer
-            .edits()
-            .map(|(edit, raw)| {
-                let told = match edit.told {
-                    Told::Here(id) => String::from_utf8_lossy(splicer.id(id)).into_owned(),
-                    Told::Nothing => "-".into(),
-                    Told::Open => panic!("an open edit was released"),
-                };
-                Some(format!("<{told}|{}>", String::from_utf8_lossy(raw)).replace('"', ".").into_bytes())
-            })
-            .collect();
+        let mut replacements = Replacements::default();
+        for (number, (edit, raw)) in splicer.edits().enumerate() {
+            let told = match edit.told {
+                Told::Here(id) => String::from_utf8_lossy(splicer.id(id)).into_owned(),
+                Told::Nothing => "-".into(),
+                Told::Open => panic!("an open edit was released"),
+            };
+            let raw = String::from_utf8_lossy(raw);
+            replacements.put(number, format!("<{told}|{raw}>").replace('"', ".").as_bytes());
+        }
         splicer.splice(&replacements, &mut out);
     };
     for chunk in chunks {
@@ -116,14 +115,15 @@ fn what_may_go_on_goes_on() {
     let layout = layout(&[("/*/email", &[0])], &["/*/id"]);
     let mut splicer = splicer(&layout, false);
     splicer.feed(&Bytes::from_static(br#"[{"id":1,"email":"a","big":"0123"#)).unwrap();
-    let replaced = [Some(b"!".to_vec())];
+    let mut replaced = Replacements::default();
+    replaced.put(0, b"!");
     let mut out = Vec::new();
     splicer.splice(&replaced, &mut out);
     assert_eq!(out, br#"[{"id":1,"email":!,"big":"0123"#);
     // A value whose subject isn't told yet is held, and what follows it.
     splicer.feed(&Bytes::from_static(br#"4"},{"email":"b","big":"567"#)).unwrap();
     out.clear();
-    splicer.splice(&[], &mut out);
+    splicer.splice(&Replacements::default(), &mut out);
     assert_eq!(out, br#"4"},{"email":"#);
     assert!(splicer.edits().next().is_none());
 }
@@ -137,10 +137,10 @@ fn what_must_be_held_has_a_limit() {
     splicer.feed(&Bytes::from_static(b"[{\"big\":\"")).unwrap();
     for _ in 0..100 {
         splicer.feed(&vec![b'x'; 999].into()).unwrap();
-        splicer.splice(&[], &mut Vec::new());
+        splicer.splice(&Replacements::default(), &mut Vec::new());
     }
     splicer.feed(&Bytes::from_static(b"\",\"email\":\"")).unwrap();
-    splicer.splice(&[], &mut Vec::new());
+    splicer.splice(&Replacements::default(), &mut Vec::new());
     splicer.feed(&vec![b'x'; 999].into()).unwrap();
     assert_eq!(splicer.feed(&vec![b'x'; 99].into()), Err(Stop::TooLong));
 }
@@ -275,10 +275,10 @@ proptest! {
         let mut out = Vec::new();
         for part in [a, b] {
             lenient.feed(&Bytes::copy_from_slice(part)).unwrap();
-            lenient.splice(&[], &mut out);
+            lenient.splice(&Replacements::default(), &mut out);
         }
         lenient.finish().unwrap();
-        lenient.splice(&[], &mut out);
+        lenient.splice(&Replacements::default(), &mut out);
         prop_assert_eq!(String::from_utf8(out).unwrap(), body);
     }
 
