@@ -9,9 +9,13 @@ mod support;
 mod ask;
 #[path = "services/both.rs"]
 mod both;
+#[path = "services/cable.rs"]
+mod cable;
 #[path = "services/gateway.rs"]
 mod gateway;
 #[path = "services/json_server.rs"]
 mod json_server;
+#[path = "services/lost.rs"]
+mod lost;
 #[path = "services/node.rs"]
 mod node;

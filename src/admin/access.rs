@@ -11,6 +11,7 @@ pub(super) enum Action {
     SubjectRelease,
     SubjectExport,
     SubjectRekey,
+    UnsettledShow,
     ReceiptShow,
     PolicyShow,
     PolicyReload,
@@ -36,6 +37,7 @@ pub(super) const TABLE: &[(Action, &str, &[Role])] = &[
     (A::SubjectRekey, "subject.rekey", &[Operator, Privacy]),
     // An operator runs the gateway, and has no business with what it holds.
     (A::SubjectExport, "subject.export", &[Privacy]),
+    (A::UnsettledShow, "unsettled.show", &[Operator, Privacy, Auditor]),
     (A::ReceiptShow, "receipt.show", &[Operator, Privacy, Auditor]),
     (A::PolicyShow, "policy.show", &[Operator, Privacy, Auditor]),
     (A::PolicyReload, "policy.reload", &[Operator]),

@@ -253,6 +253,31 @@ pub struct ReceiptList {
     pub receipts: Vec<String>,
 }
 
+/// A creation through HTTP whose outcome is unknown. Says nothing of whom it made.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct UnsettledView {
+    /// Names it: random.
+    pub id: String,
+    /// The listener that it went through.
+    pub listener: String,
+    /// The class of whom it made; left out where that was not kept.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub class: Option<String>,
+    /// When its request left; RFC 3339, UTC.
+    pub made_at: String,
+    /// How long ago that is.
+    pub age_seconds: u64,
+    /// Secrets that were made for it: one a person and purpose.
+    pub keys: usize,
+}
+
+/// Creations whose outcome is unknown.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct UnsettledList {
+    /// Oldest first.
+    pub creations: Vec<UnsettledView>,
+}
+
 /// The newest jobs.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct JobList {
@@ -293,6 +318,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Begins to re-key a subject, or gives the job that does; `None` when nothing was ever held about it.
     fn rekey<'a>(&'a self, subject: &'a Subject) -> Reply<'a, Option<Job>>;
+
+    /// Creations whose outcome is unknown, oldest first.
+    fn unsettled(&self) -> Reply<'_, Vec<UnsettledView>>;
 
     /// A receipt's newest revision.
     fn receipt<'a>(&'a self, id: &'a str) -> Reply<'a, Option<Receipt>>;

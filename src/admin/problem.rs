@@ -42,6 +42,19 @@ impl Problem {
         )
     }
 
+    /// Nothing is held about a subject that an erasure names, and there are creations of which nobody knows whom they made.
+    pub(super) fn perhaps_unsettled(count: usize) -> Self {
+        let mut problem = Self::unknown_subject();
+        if count > 0 {
+            problem.detail = format!(
+                "nothing is held about this subject; but the outcome of {count} creations through HTTP is unknown, and one \
+                 of them may have made it: read it through the gateway, then erase it (GET /v1/unsettled)"
+            )
+            .into();
+        }
+        problem
+    }
+
     pub(super) fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

@@ -224,6 +224,7 @@ async fn each_role_may_what_the_table_says_and_nothing_else() {
         ("subject.export", Method::GET, "/v1/subjects/person/42/export"),
         ("subject.rekey", Method::POST, "/v1/subjects/person/42/rekey"),
         ("subject.erase", Method::DELETE, PERSON),
+        ("unsettled.show", Method::GET, "/v1/unsettled"),
         ("receipt.show", Method::GET, "/v1/receipts/rcp_1"),
         ("receipt.show", Method::GET, "/v1/receipts"),
         ("policy.show", Method::GET, "/v1/policy"),

@@ -3,10 +3,10 @@
 use crate::admin::backend::{
     Backend, BackendError, Backup, ClassView, Coverage, DatabaseCoverage, Erasure, Event, Export,
     ExportMissing, ExportPlace, ExportSubject, FieldView, FindingView, KeyView, PlaceView, PolicyView,
-    Reloaded, Reply, State,
+    Reloaded, Reply, State, UnsettledView,
 };
 use crate::audit::{self, Audit, Entry, Filter, Head, Report, event, stand_in};
-use crate::clock::wall_text;
+use crate::clock::{rfc3339, wall_text};
 use crate::config::Config;
 use crate::coverage;
 use crate::http;
@@ -18,7 +18,7 @@ use crate::pg::net::connect::Connector;
 use crate::policy;
 use crate::policy::model::{AfterErasure, Policy, Protect, Table};
 use crate::protect::{Door, Peer};
-use crate::rights::{AuditHead, Receipt, Rights, RightsError, SubjectState};
+use crate::rights::{AuditHead, Receipt, Rights, RightsError, SubjectState, Unsettled};
 use crate::telemetry::AUDIT_EVENTS;
 use parking_lot::RwLock;
 use std::fmt::Display;
@@ -254,6 +254,22 @@ impl Backend for Office {
                 }
                 Err(error) => Err(unavailable(error)),
             }
+        })
+    }
+
+    fn unsettled(&self) -> Reply<'_, Vec<UnsettledView>> {
+        Box::pin(async {
+            let now = self.keyring.wall();
+            let all = self.rights.unsettled().await.map_err(unavailable)?;
+            let view = |one: Unsettled| UnsettledView {
+                id: one.id,
+                listener: one.listener,
+                class: one.class,
+                made_at: rfc3339(one.made_at),
+                age_seconds: u64::try_from(now.duration_since(one.made_at).as_secs()).unwrap_or(0),
+                keys: one.keys.len(),
+            };
+            Ok(all.into_iter().map(view).collect())
         })
     }
 

@@ -147,6 +147,8 @@ pub(super) enum SubjectCommand {
         #[arg(long)]
         ground: Option<String>,
     },
+    /// List creations through HTTP whose outcome is unknown: each may be anybody's of its class until it is found
+    Unsettled(Api),
     /// Print all protected fields of the subject, from every declared place, as JSON
     Export(SubjectArgs),
     /// Keep the subject's values and make reading them an error

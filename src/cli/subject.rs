@@ -1,7 +1,7 @@
-//! `paravent subject show|erase|export|restrict|release|rekey`, through the admin API.
+//! `paravent subject show|erase|export|restrict|release|rekey|unsettled`, through the admin API.
 
 use super::args::{Api, SubjectArgs, SubjectCommand};
-use super::follow::{self, Ended};
+use super::follow::{self, Ended, text};
 use super::remote::Remote;
 use super::{Stop, say};
 use crate::admin::client::segment;
@@ -16,6 +16,7 @@ pub(super) fn run(command: SubjectCommand) -> Result<Exit, Stop> {
         SubjectCommand::Restrict(subject) => (Method::POST, "/restrict", subject, None),
         SubjectCommand::Release(subject) => (Method::POST, "/release", subject, None),
         SubjectCommand::Rekey { subject, no_wait } => return rekey(subject, no_wait),
+        SubjectCommand::Unsettled(api) => return unsettled(api),
     };
     let path =
         with(path(&subject, action), &[("realm", subject.realm.as_deref()), ("ground", ground.as_deref())]);
@@ -24,6 +25,19 @@ pub(super) fn run(command: SubjectCommand) -> Result<Exit, Stop> {
 
 fn path(subject: &SubjectArgs, action: &str) -> String {
     format!("/v1/subjects/{}/{}{action}", segment(&subject.class), segment(&subject.id))
+}
+
+/// A line for each creation, oldest first.
+fn unsettled(api: Api) -> Result<Exit, Stop> {
+    let answer = Remote::of(api)?.ask(Method::GET, "/v1/unsettled")?;
+    for one in answer["creations"].as_array().map(Vec::as_slice).unwrap_or_default() {
+        let class = Some(text(one, "class")).filter(|class| !class.is_empty()).unwrap_or("-");
+        let (id, made_at, listener) = (text(one, "id"), text(one, "made_at"), text(one, "listener"));
+        let (age, keys) = (one["age_seconds"].as_u64(), one["keys"].as_u64());
+        let (age, keys) = (age.unwrap_or_default(), keys.unwrap_or_default());
+        say(&format!("{id} {class} {listener} {made_at} ({age} s ago, {keys} keys)"))?;
+    }
+    Ok(Exit::Done)
 }
 
 /// Follows the job to its end, or to what it waits for.

@@ -146,7 +146,7 @@ impl Gate {
         // What this exchange opens goes on record under its client, and its listener.
         let address = head.extensions.get::<ClientAddress>().and_then(|client| client.0);
         let peer = Peer { user: &user, address, via: &inner.via, ..Peer::default() };
-        let shield = Shield::new(inner.door.witnessed(&peer), Arc::clone(&inner.place));
+        let shield = Shield::new(inner.door.witnessed(&peer), Arc::clone(&inner.place), plan.creates.clone());
         let owners = sources.owners(plan, false);
         head::seal(plan, &params, head, &shield, &owners).await?;
         let body = self.body(Arc::clone(plan), head, body, &shield, &owners).await?;
@@ -237,10 +237,17 @@ impl Exchange {
         }
     }
 
-    /// The service never answered: what was made for the request stays provisional, for recovery.
+    /// The service never answered: what was made for the request stays, provisionally, until it is found.
     pub(crate) fn lost(self) {
         if let Some(answering) = self.answering {
             answering.shield.outcome(Ended::Unclear);
+        }
+    }
+
+    /// The service was never reached: what was made for the request goes.
+    pub(crate) fn unsent(self) {
+        if let Some(answering) = self.answering {
+            answering.shield.unsent();
         }
     }
 }

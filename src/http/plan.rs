@@ -25,6 +25,8 @@ pub(super) struct Plan {
     pub(super) owners: Vec<RouteOwner>,
     /// Where the answer to a creation tells whose it is: its number among the answer's subjects.
     pub(super) created: Option<u16>,
+    /// The class of whom a creation makes.
+    pub(super) creates: Option<Arc<str>>,
     /// A creation makes several people, one an item.
     pub(super) created_many: bool,
     /// The same, in `Location`.
@@ -155,6 +157,7 @@ impl Plan {
             places,
             request: request.layout(),
             answer: answer.layout(),
+            creates: owners.iter().find(|owner| owner.returned()).map(|owner| owner.class.clone()),
             owners,
             created,
             created_many,

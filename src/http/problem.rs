@@ -106,6 +106,7 @@ impl Problem {
             ProtectError::Value(_) => {
                 Self::refused("value", "The value can't be sealed", detail, "send a shorter value")
             }
+            ProtectError::Stored { fault, field } => Self::open(*fault, field),
         }
     }
 

@@ -132,11 +132,13 @@ pub(super) struct Shield {
     work: Arc<Mutex<Work>>,
     /// What the unit is kept under for recovery.
     place: Arc<str>,
+    /// The class of whom the request makes, where the answer tells whom.
+    creates: Option<Arc<str>>,
 }
 
 impl Shield {
-    pub(super) fn new(door: Door, place: Arc<str>) -> Self {
-        Self { door, work: Arc::default(), place }
+    pub(super) fn new(door: Door, place: Arc<str>, creates: Option<Arc<str>>) -> Self {
+        Self { door, work: Arc::default(), place, creates }
     }
 
     pub(super) fn field(&self, id: FieldId) -> &Field {
@@ -173,6 +175,10 @@ impl Shield {
             let returned = items.iter().any(|item| matches!(item.owner, Owner::Returned(_)));
             self.work.lock().returned |= returned;
             let mut unit = self.take();
+            if let (true, Some(class)) = (returned, &self.creates) {
+                let seals = |item: &Item<'_>| self.field(item.field).protect == Protect::Encrypt;
+                unit.creates(class, !items.iter().any(seals));
+            }
             let done = unit.protect(&items).await;
             self.put(unit);
             let mut done = done.map_err(|e| Problem::protect(&e))?.into_iter();
@@ -196,8 +202,12 @@ impl Shield {
             }
             Whose::Nobody => return Err(Problem::nobody(&self.field(field).name)),
         };
-        self.work.lock().returned |= matches!(owner, Owner::Returned(_));
+        let returned = matches!(owner, Owner::Returned(_));
+        self.work.lock().returned |= returned;
         let mut unit = self.take();
+        if let (true, Some(class)) = (returned, &self.creates) {
+            unit.creates(class, false);
+        }
         let done = unit.seal_body(field, owner).await;
         self.put(unit);
         done.map_err(|e| Problem::protect(&e))
@@ -311,6 +321,14 @@ impl Shield {
     /// The answer has told.
     pub(super) fn outcome(&self, outcome: Ended) {
         self.work.lock().outcome = Some(outcome);
+        self.end();
+    }
+
+    /// Nothing of the request ever left: what was made for it sealed nothing.
+    pub(super) fn unsent(&self) {
+        let mut work = self.work.lock();
+        (work.sent, work.outcome) = (true, Some(Ended::Undone));
+        drop(work);
         self.end();
     }
 

@@ -25,6 +25,8 @@ pub enum BodyAnswer {
     Unknown,
     /// It is another subject's than the row's.
     WrongSubject,
+    /// It is nobody's yet, and the row is somebody's.
+    Unbound,
 }
 
 impl Keyring {
@@ -48,7 +50,8 @@ impl Keyring {
                 Some(Found::Live(live)) => live,
             };
             if !super::read::fits(live.subject.as_ref(), row) {
-                return Ok(BodyAnswer::WrongSubject);
+                let unbound = live.subject.is_none();
+                return Ok(if unbound { BodyAnswer::Unbound } else { BodyAnswer::WrongSubject });
             }
             match self.unwrap(&live) {
                 // A rotation ended between the two reads.

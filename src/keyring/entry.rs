@@ -33,6 +33,8 @@ pub enum KeyAnswer {
     Open(Secret<32>),
     /// It is another subject's.
     WrongSubject,
+    /// It is nobody's yet, and the row is somebody's.
+    Unbound,
     /// Its subject is restricted: not to be read.
     Restricted,
     /// It was destroyed.

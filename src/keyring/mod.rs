@@ -3,6 +3,7 @@
 //! Nothing enters a cache before it is durable, and no load that read before a purge fills a cache after
 //! it. A user key answers for as long as the lease runs.
 
+mod adopt;
 mod body;
 mod cache;
 mod entry;

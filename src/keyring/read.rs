@@ -63,7 +63,7 @@ impl Keyring {
             KeyEntry::Live(live) if fits(live.subject.as_ref(), row) => {
                 KeyAnswer::Open(Secret::filled(|own| own.copy_from_slice(live.secret.expose())))
             }
-            KeyEntry::Live(_) => KeyAnswer::WrongSubject,
+            KeyEntry::Live(live) => misfit(live),
         })
     }
 
@@ -73,7 +73,7 @@ impl Keyring {
             KeyEntry::Fenced => KeyAnswer::Erased,
             KeyEntry::Replaced => KeyAnswer::Replaced,
             KeyEntry::Unknown => KeyAnswer::Unknown,
-            KeyEntry::Live(live) if !fits(live.subject.as_ref(), row) => KeyAnswer::WrongSubject,
+            KeyEntry::Live(live) if !fits(live.subject.as_ref(), row) => misfit(live),
             KeyEntry::Live(live) if live.restricted => KeyAnswer::Restricted,
             KeyEntry::Live(live) => {
                 KeyAnswer::Open(Secret::filled(|own| own.copy_from_slice(live.secret.expose())))
@@ -213,6 +213,11 @@ impl Keyring {
     pub fn erasures(&self) -> u64 {
         self.inner.caches.erasures.load(Ordering::Acquire)
     }
+}
+
+/// What a key is that may not open in a row.
+fn misfit(live: &LiveKey) -> KeyAnswer {
+    if live.subject.is_none() { KeyAnswer::Unbound } else { KeyAnswer::WrongSubject }
 }
 
 /// Whether a key of `owner` may open in that row. An unbound key belongs to no row yet.

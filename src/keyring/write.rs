@@ -240,7 +240,7 @@ impl Keyring {
 }
 
 impl Caches {
-    fn forget<'a>(&self, keys: &[KeyId], tokens: impl Iterator<Item = (&'a str, &'a str)>) {
+    pub(super) fn forget<'a>(&self, keys: &[KeyId], tokens: impl Iterator<Item = (&'a str, &'a str)>) {
         for key in keys {
             self.keys.purge(key);
         }

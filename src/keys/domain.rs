@@ -93,10 +93,20 @@ pub struct MarkKey(Secret<32>);
 impl MarkKey {
     /// HMAC(K, realm ‖ class ‖ id), each with its length (u64) before it.
     pub fn mark(&self, subject: &Subject) -> Mark {
+        self.marked(b"", subject)
+    }
+
+    /// The same with a label before it, so that it is no mark of the first kind: what an erasure leaves against creations
+    /// whose outcome was unknown then, where the class takes new data about the erased.
+    pub fn lost(&self, subject: &Subject) -> Mark {
+        self.marked(labels::LOST, subject)
+    }
+
+    fn marked(&self, label: &[u8], subject: &Subject) -> Mark {
         let parts = [subject.realm.as_bytes(), subject.class.as_bytes(), subject.id.as_bytes()];
         let [realm, class, id] = parts;
         let [r, c, i] = parts.map(|part| (part.len() as u64).to_be_bytes());
-        Mark(hmac_sha256(&self.0, &[&r, realm, &c, class, &i, id]))
+        Mark(hmac_sha256(&self.0, &[label, &r, realm, &c, class, &i, id]))
     }
 }
 
@@ -165,5 +175,6 @@ mod tests {
         assert_eq!(key.mark(&Subject::new("person", "42")), key.mark(&Subject::new("person", "42")));
         assert_ne!(key.mark(&Subject::new("person", "42")), key.mark(&Subject::new("person4", "2")));
         assert_ne!(key.mark(&Subject::new("person", "42")), key.mark(&Subject::new("person", "43")));
+        assert_ne!(key.mark(&Subject::new("person", "42")), key.lost(&Subject::new("person", "42")));
     }
 }

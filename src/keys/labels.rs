@@ -17,6 +17,8 @@ pub const LOOKUP_KEY: &[u8] = b"paravent/v1/lookup-key";
 pub const MARK_KEY: &[u8] = b"paravent/v1/mark-key";
 /// S → what the audit log calls its subject.
 pub const STAND_IN: &[u8] = b"paravent/v1/stand-in";
+/// Subject → the mark against its lost creations (HMAC message prefix).
+pub const LOST: &[u8] = b"paravent/v1/lost";
 /// Root key → what it is known by.
 pub const ROOT_ID: &[u8] = b"paravent/v1/root-id";
 /// Root key → key that wraps its generation key.
@@ -31,7 +33,7 @@ pub const EXACT: &[u8] = b"paravent/v1/exact";
 pub const FOLD: &[u8] = b"paravent/v1/fold";
 
 /// All of them, for the test and for reviewers.
-pub const ALL: [&[u8]; 14] = [
+pub const ALL: [&[u8]; 15] = [
     BODY_KEY,
     KEY_ID,
     USER_KEY,
@@ -39,6 +41,7 @@ pub const ALL: [&[u8]; 14] = [
     DOMAIN_WRAP,
     LOOKUP_KEY,
     MARK_KEY,
+    LOST,
     ROOT_ID,
     ROOT_WRAP,
     FIELD,

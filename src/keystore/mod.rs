@@ -143,7 +143,8 @@ pub trait Keystore: Send + Sync + 'static {
     /// is no longer active, or lookups that lack one of their domain's generations.
     fn write(&self, write: Write) -> Answer<'_, Vec<Held>>;
 
-    /// Gives provisional secrets their subject, and destroys others. All or nothing.
+    /// Gives provisional secrets their subject, and destroys others. All or nothing. One that has that subject already
+    /// stays as it is.
     ///
     /// # Errors
     /// As for [`Keystore::write`].

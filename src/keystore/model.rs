@@ -279,7 +279,7 @@ pub struct Erase {
     pub keys: Vec<KeyId>,
     /// Domain and token to destroy, if no other subject holds them.
     pub tokens: Vec<(Box<str>, Box<str>)>,
-    /// The mark to leave, if any.
+    /// The mark to leave, if any. Where it is there already, it goes on under this receipt.
     pub mark: Option<[u8; 32]>,
     /// The receipt's id.
     pub receipt: Box<str>,

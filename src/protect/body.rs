@@ -5,7 +5,7 @@ use super::{Door, Item, OpenFault, Owner, ProtectError, Row, Stored, Unit};
 use crate::clear::{Clear, Kind};
 use crate::crypto::TooLong;
 use crate::envelope::{self, BodyHeader, BodyOpenError, EnvelopeRef};
-use crate::ids::{FieldId, KeyId};
+use crate::ids::{FieldId, KeyId, Subject};
 use crate::keyring::{BodyAnswer, KeyringError};
 
 pub use crate::envelope::{BODY_HEADER_LEN, CHUNK_LEN, SEALED_CHUNK_LEN, body_len, sealed_body_len};
@@ -104,13 +104,17 @@ impl Door {
         if header.field_tag() != name.tag() {
             return Ok((Body::Fault(OpenFault::WrongField), Some(key)));
         }
-        let answer = self.timed(self.keyring().body_key(key, known(row), &header.salt())).await?;
+        let mut answer = self.timed(self.keyring().body_key(key, known(row), &header.salt())).await?;
+        if let (BodyAnswer::Unbound, Some((class, id))) = (&answer, known(row)) {
+            self.adopt(field, key, &Subject::new(class, id)).await?;
+            answer = self.timed(self.keyring().body_key(key, known(row), &header.salt())).await?;
+        }
         let body = match answer {
             BodyAnswer::Erased => Body::Erased,
             BodyAnswer::Replaced if self.is_marked(row) => Body::Erased,
             BodyAnswer::Replaced => Body::Fault(OpenFault::Replaced),
             BodyAnswer::Unknown => Body::Fault(OpenFault::NotAuthentic),
-            BodyAnswer::WrongSubject => Body::Fault(OpenFault::WrongSubject),
+            BodyAnswer::WrongSubject | BodyAnswer::Unbound => Body::Fault(OpenFault::WrongSubject),
             BodyAnswer::Open { restricted: true, .. } if !self.serves_rights() => {
                 Body::Fault(OpenFault::Restricted)
             }

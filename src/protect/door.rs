@@ -1,5 +1,6 @@
 //! The door itself: opening, loading, and what units and lookups share.
 
+use super::adopt::Judged;
 use super::places::Fence;
 use super::tally::{Event, Tally};
 use super::witness::{Peer, Principal, Witness};
@@ -12,6 +13,7 @@ use crate::keyring::{KeyAnswer, Keyring, KeyringError};
 use crate::keys::{Purpose, UserKey};
 use crate::policy::model::{AfterErasure, Field, Policy, Protect, TokenKind};
 use crate::telemetry::AUDIT_EVENTS;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,6 +41,8 @@ pub(super) struct Inner {
     /// By field.
     purposes: Vec<Purpose>,
     pub(super) tally: Tally,
+    /// What was found out about lost creations.
+    pub(super) judged: Mutex<Judged>,
 }
 
 /// A pseudonym field's settings.
@@ -62,7 +66,8 @@ impl Door {
             purposes
                 .push(purpose.map_err(|e| ProtectError::Unavailable(format!("field {}: {e}", field.name)))?);
         }
-        let inner = Arc::new(Inner { keyring, policy, purposes, tally: Tally::new() });
+        let inner = Inner { keyring, policy, purposes, tally: Tally::new(), judged: Mutex::default() };
+        let inner = Arc::new(inner);
         Ok(Self { inner, access: Access::Serve, witness: None, fence: None })
     }
 
@@ -146,7 +151,7 @@ impl Door {
     /// # Errors
     /// As [`Door::new`].
     pub fn with_policy(&self, policy: Arc<Policy>) -> Result<Self, ProtectError> {
-        let door = Self::new(self.inner.keyring.clone(), policy)?;
+        let door = Self { fence: self.fence.clone(), ..Self::new(self.inner.keyring.clone(), policy)? };
         Ok(match &self.witness {
             Some(witness) => door.audited(witness.audit().clone()),
             None => door,
@@ -231,7 +236,7 @@ impl Door {
         let key = parsed.key_id();
         let name = self.field(field).ok().and_then(|field| name(field).ok());
         let outcome = match name.filter(|name| parsed.field_tag() == name.tag()) {
-            Some(name) => self.open_as(parsed, name, row, memo, out),
+            Some(name) => self.open_as(parsed, name, field, row, memo, out),
             None => Outcome::Fault(OpenFault::WrongField),
         };
         if matches!(outcome, Outcome::Opened(_)) {
@@ -246,6 +251,7 @@ impl Door {
         &self,
         envelope: EnvelopeRef<'_>,
         name: FieldName<'_>,
+        field: FieldId,
         row: Row<'_>,
         memo: &mut Memo,
         out: &mut Vec<u8>,
@@ -272,6 +278,10 @@ impl Door {
             KeyAnswer::Unknown => Outcome::Fault(OpenFault::NotAuthentic),
             KeyAnswer::Restricted => Outcome::Fault(OpenFault::Restricted),
             KeyAnswer::WrongSubject => Outcome::Fault(OpenFault::WrongSubject),
+            KeyAnswer::Unbound => match known(row) {
+                Some((class, of)) => Outcome::Missing(Missing::Owner(field, id, Subject::new(class, of))),
+                None => Outcome::Fault(OpenFault::WrongSubject),
+            },
             KeyAnswer::Open(secret) => {
                 let opener = Opener::new(&UserKey::from_parts(id, secret));
                 opened(memo.keep(opener, row).open(name, envelope, out))
@@ -285,6 +295,22 @@ impl Door {
     /// [`ProtectError::Unavailable`].
     pub async fn load(&self, missing: &[Missing]) -> Result<(), ProtectError> {
         self.timed(self.fetch(missing)).await?;
+        let (mut envelopes, mut tokens) = (Vec::new(), Vec::new());
+        for missing in missing {
+            match missing {
+                Missing::Owner(field, key, subject) => envelopes.push((*field, *key, subject)),
+                Missing::Holder(field, token, subject) => tokens.push((*field, &**token, subject)),
+                Missing::Key(_) | Missing::Token(..) => {}
+            }
+        }
+        for (field, key, subject) in &envelopes {
+            self.adopt(*field, *key, subject).await?;
+        }
+        // An envelope says exactly which secret is whose: with it, most tokens are told as well.
+        let told = |subject: &Subject| envelopes.iter().any(|(.., own)| *own == subject);
+        for (field, token, subject) in tokens.into_iter().filter(|(.., subject)| !told(subject)) {
+            self.adopt_token(field, token, subject).await?;
+        }
         Ok(())
     }
 
@@ -298,6 +324,7 @@ impl Door {
                         self.inner.keyring.load_token(pseudonym.domain, token).await?;
                     }
                 }
+                Missing::Owner(..) | Missing::Holder(..) => {}
             }
         }
         keys.sort_unstable();

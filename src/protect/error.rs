@@ -43,6 +43,7 @@ impl Fault for ProtectError {
             Self::ErasedSubject => sqlstate::REFUSED,
             Self::Identifier(_) => sqlstate::INVALID_VALUE,
             Self::Value(_) => sqlstate::TOO_LONG,
+            Self::Stored { .. } => sqlstate::NOT_AUTHENTIC,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! cache, or say what is [`Outcome::Missing`]; [`Door::load`] fetches it. Writing goes through a
 //! [`Unit`], one per transaction, so that what a rolled-back transaction made is undone.
 
+mod adopt;
 pub mod armour;
 mod body;
 mod door;
@@ -31,7 +32,7 @@ pub use body::{
 };
 pub use door::Door;
 pub use memo::Memo;
-pub use recovery::Unsettled;
+pub use recovery::{Creation, Unsettled};
 pub use relook::Relooked;
 pub use reseal::{Again, InUse};
 pub use unit::Unit;
@@ -39,6 +40,7 @@ pub use witness::{Peer, Principal};
 
 use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, KeyId, Subject};
+use std::sync::Arc;
 
 /// Whose row a stored value stood in.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +76,10 @@ pub enum Missing {
     Key(KeyId),
     /// The holders of this token, in this field's domain.
     Token(FieldId, Box<str>),
+    /// Whose this secret is: it is nobody's yet, and sealed a value of that field that stands in the subject's row.
+    Owner(FieldId, KeyId, Subject),
+    /// Whose this token is: it is held for nobody yet, and stands in the row of that subject, who doesn't hold it.
+    Holder(FieldId, Box<str>, Subject),
 }
 
 /// Why a stored value is not shown (SQLSTATE XX001). Each is an audit event and counted.
@@ -135,6 +141,14 @@ pub enum ProtectError {
     /// The value can't be sealed: beyond 512 MiB, or not what its type allows (SQLSTATE 22001).
     #[error("the value can't be sealed: {0}")]
     Value(&'static str),
+    /// A stored value must not be shown, as turned out while its key was fetched. Put on record already.
+    #[error("field {field}: {fault}")]
+    Stored {
+        /// Why not.
+        fault: OpenFault,
+        /// The field.
+        field: Arc<str>,
+    },
 }
 
 /// A value to be written.
@@ -165,6 +179,13 @@ pub enum Stored {
     Envelope(Vec<u8>),
     /// A token in its column's text form.
     Token(Box<str>),
+}
+
+impl Stored {
+    /// Whether it is that token.
+    pub(crate) fn is_token(&self, token: &str) -> bool {
+        matches!(self, Self::Token(own) if **own == *token)
+    }
 }
 
 /// A savepoint within a [`Unit`].

@@ -40,10 +40,45 @@ pub struct Swept {
     pub missed: Vec<(String, String)>,
 }
 
-/// Makes stand-ins known: durable, and read as erased, before one is stored anywhere.
+/// What shows whose a lost creation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// An envelope under its secret stands in a row of the subject.
+    Envelope,
+    /// A token held under its secret does. `sole`: under no other that is nobody's. It may stand in a row of somebody else
+    /// who has the same identifier.
+    Token {
+        /// Nothing else could be meant.
+        sole: bool,
+    },
+}
+
+/// What became of a lost creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// Its secret is the subject's now, durably.
+    Theirs,
+    /// The subject was erased after it was made: what the evidence shows is erased. Its secret is destroyed, where the
+    /// evidence tells that it is the subject's.
+    Erased,
+    /// The subject is there, and the evidence doesn't tell whether this secret is theirs.
+    Elsewhere,
+    /// It is no lost creation, or not of that class.
+    No,
+}
+
+/// What the door asks of those who keep the ledger.
 pub trait Fence: Send + Sync {
-    /// Fences key ids and tokens that never named anything.
+    /// Fences key ids and tokens that never named anything: durable, and read as erased, before one is stored anywhere.
     fn fence(&self, keys: Vec<KeyId>, tokens: Vec<DomainToken>) -> Answer<'_, Result<(), String>>;
+
+    /// A secret that is nobody's yet was found to be `subject`'s.
+    fn adopt<'a>(
+        &'a self,
+        key: KeyId,
+        subject: &'a Subject,
+        evidence: Evidence,
+    ) -> Answer<'a, Result<Adopted, String>>;
 }
 
 /// A token that is replaced in the rows of those who still hold it, and taken out of all others.

@@ -5,7 +5,7 @@ use super::tally::Event;
 use super::{Door, Memo, Missing, OpenFault, Outcome, Row};
 use crate::clear::Kind;
 use crate::envelope::{EnvelopeRef, FieldName};
-use crate::ids::{FieldId, FieldTag, Subject};
+use crate::ids::{FieldId, FieldTag, KeyId, Subject};
 use crate::keyring::{Holder, TokenEntry};
 use crate::policy::model::Protect;
 use crate::pseudonym::Token;
@@ -17,6 +17,8 @@ enum Pick {
     Erased,
     /// Not this row's: unless the row's own subject was erased.
     Other,
+    /// Held for nobody yet, under these keys, and not for the row's subject.
+    Lost(Vec<KeyId>),
     Fault(OpenFault),
 }
 
@@ -61,10 +63,21 @@ impl Door {
             None => Outcome::Missing(Missing::Token(field, token.into())),
             Some(Pick::Erased) => Outcome::Erased,
             Some(Pick::Fault(fault)) => Outcome::Fault(fault),
+            Some(Pick::Lost(keys)) => self.lost(field, token, row, &keys),
             Some(Pick::Other) if self.is_marked(row) => Outcome::Erased,
             Some(Pick::Other) => Outcome::Fault(OpenFault::WrongSubject),
             Some(Pick::Holder(sealed)) => self.show((field, pseudonym.domain), &sealed, row, memo, out),
         }
+    }
+
+    /// Somebody's creation was lost, and the token stands in a row of somebody who doesn't hold it.
+    fn lost(&self, field: FieldId, token: &str, row: Row<'_>, keys: &[KeyId]) -> Outcome {
+        let Some((class, id)) = known(row) else { return Outcome::Fault(OpenFault::WrongSubject) };
+        let subject = Subject::new(class, id);
+        if keys.iter().all(|key| self.is_judged(*key, &subject)) {
+            return Outcome::Erased;
+        }
+        Outcome::Missing(Missing::Holder(field, token.into(), subject))
     }
 
     fn show(
@@ -79,7 +92,7 @@ impl Door {
         let Some(name) = self.sealer(domain, parsed.field_tag()) else {
             return Outcome::Fault(OpenFault::WrongField);
         };
-        let outcome = self.open_as(parsed, name, row, memo, out);
+        let outcome = self.open_as(parsed, name, field, row, memo, out);
         if matches!(outcome, Outcome::Opened(_)) {
             self.inner.tally.count(Event::Revealed);
             self.saw(parsed.key_id(), field);
@@ -116,8 +129,10 @@ fn pick(entry: &TokenEntry, row: Row<'_>) -> Pick {
     match known(row) {
         Some((class, id)) => {
             let holder = bound().find(|(_, subject)| &*subject.id == id && &*subject.class == class);
+            let lost = || holders.iter().filter(|holder| holder.subject.is_none()).map(|h| h.key_id);
             match holder {
                 Some((holder, _)) => own(holder),
+                None if lost().next().is_some() => Pick::Lost(lost().collect()),
                 None if shared => Pick::Erased,
                 None => Pick::Other,
             }

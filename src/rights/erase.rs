@@ -46,9 +46,14 @@ impl Rights {
             let footprint = store.footprint(subject).await?;
             if footprint.keys.is_empty() {
                 let before = store.marked(&mark).await?.ok_or(RightsError::NotFound)?;
-                return self.repeated(id, subject, ground, before.into());
+                return self.repeated(id, subject, ground, before.into()).await;
             }
-            let mark = self.refuses(&subject.class).then_some(mark);
+            let unsettled = self.unsettled_of(&subject.class).await?;
+            // Where new data is taken, only what was lost before is not.
+            let mark = match self.refuses(&subject.class) {
+                true => Some(mark),
+                false => (unsettled > 0).then(|| inner.keyring.lost_mark(subject)),
+            };
             let intent_at = inner.now();
             let highest = inner.keyring.active_generation();
             let what = intent(&id, subject, ground, &footprint, mark.as_ref(), highest);
@@ -76,6 +81,7 @@ impl Rights {
                 generation: highest.0,
                 ..self.blank(id, &subject.class, ground, intent_at)
             };
+            let receipt = self.with_unsettled(receipt).await?;
             let receipt = inner.close(receipt).await?;
             inner.erased.notify_one();
             tracing::info!(target: "audit", receipt = %receipt.id, keys = receipt.keys.len(), "subject erased");
@@ -115,8 +121,15 @@ impl Rights {
         }
     }
 
+    /// The receipt, which says how many creations nobody knows the outcome of: one may be the subject's.
+    pub(super) async fn with_unsettled(&self, mut receipt: Receipt) -> Result<Receipt, RightsError> {
+        let count = self.unsettled_of(&receipt.class).await?;
+        receipt.not_covered.extend(super::adopt::not_covered(count));
+        Ok(receipt)
+    }
+
     /// Nothing was left to destroy. Not kept: it is evidence of nothing new.
-    fn repeated(
+    async fn repeated(
         &self,
         id: String,
         subject: &Subject,
@@ -129,11 +142,12 @@ impl Rights {
             repeats: Some(before),
             ..self.blank(id, &subject.class, ground, self.inner.now())
         };
+        let receipt = self.with_unsettled(receipt).await?;
         Ok(Erasure { receipt: self.inner.receipts.signed(receipt)?, salt: Some(hex::encode(salt)) })
     }
 }
 
-fn intent(
+pub(super) fn intent(
     id: &str,
     subject: &Subject,
     ground: &str,

@@ -4,6 +4,7 @@
 //! holders, tokens and lookups deleted); every cache purged; the receipt stored; the ledger's *done*; then the
 //! answer. A start completes intents that have no done, and repeats whatever a restored keystore has not seen.
 
+mod adopt;
 mod erase;
 mod error;
 pub mod key;
@@ -18,6 +19,7 @@ mod standins;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::Unsettled;
 pub use erase::Erasure;
 pub use error::{LedgerError, RightsError};
 pub use ledger::{Disk, Entry, Ledger, What};

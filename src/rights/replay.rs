@@ -73,6 +73,7 @@ impl Rights {
                     generation: highest.0,
                     ..self.blank(receipt.clone(), &class, &ground, entry.time)
                 };
+                let document = self.with_unsettled(document).await?;
                 self.inner.receipts.issue(document).await?;
             }
             if !done.contains(&receipt) {

@@ -1,12 +1,27 @@
 //! What a sweep puts where it took something away: known to ledger and keystore before it is stored anywhere.
 
 use super::{Rights, RightsError, What};
-use crate::ids::KeyId;
-use crate::protect::places::{Answer, DomainToken, Fence};
+use crate::ids::{KeyId, Subject};
+use crate::protect::places::{Adopted, Answer, DomainToken, Evidence, Fence};
 
 impl Fence for Rights {
     fn fence(&self, keys: Vec<KeyId>, tokens: Vec<DomainToken>) -> Answer<'_, Result<(), String>> {
         Box::pin(async move { self.stand_ins(keys, tokens).await.map_err(|error| error.to_string()) })
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        key: KeyId,
+        subject: &'a Subject,
+        evidence: Evidence,
+    ) -> Answer<'a, Result<Adopted, String>> {
+        let (rights, subject) = (self.clone(), subject.clone());
+        // Goes on when the reader hangs up: what has begun in the ledger is carried out.
+        let task = tokio::spawn(async move { Self::adopt(&rights, key, &subject, evidence).await });
+        Box::pin(async move {
+            let done = task.await.unwrap_or(Err(RightsError::Interrupted));
+            done.map_err(|error| error.to_string())
+        })
     }
 }
 

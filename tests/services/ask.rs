@@ -54,6 +54,10 @@ impl Client {
         self
     }
 
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, "", b"")
     }

@@ -1,6 +1,7 @@
 //! One person, through SQL and through HTTP: the same fields, keys, tokens, and the same end.
 
 use crate::ask::Client;
+use crate::cable::Cable;
 use crate::node::free_port;
 use crate::support::gateway::Setup;
 use crate::support::world::make_tables;
@@ -101,9 +102,14 @@ struct World {
 }
 
 fn world() -> World {
+    world_over(|port| port)
+}
+
+/// `line` gives the port of a line to the service.
+fn world_over(line: impl FnOnce(u16) -> u16) -> World {
     let pg = Postgres::start();
     make_tables(&pg);
-    let upstream = service(&pg);
+    let upstream = line(service(&pg));
     let port = free_port();
     let mut setup = Setup::new(&pg);
     setup.tables.push_str(&format!(
@@ -194,4 +200,32 @@ fn a_person_who_is_erased_is_erased_in_both() {
     let again = json!({"email": "bob@both.example", "first_name": "Bob"}).to_string();
     let refused = world.http.ask("PUT", "/people/2", "application/json", again.as_bytes()).expect(409);
     assert_eq!(refused.json()["type"], "docs/errors.md#erased-subject");
+}
+
+#[test]
+fn a_creation_lost_in_http_is_found_by_sql_and_erased_in_both() {
+    let mut cable = None;
+    let world = world_over(|port| cable.insert(Cable::to(port)).port);
+    let cable = cable.unwrap();
+    for (id, name) in [(1, "Bob"), (2, "Eve")] {
+        cable.cut();
+        let body =
+            json!({"email": format!("{name}@both.example"), "first_name": name, "last_name": "Durand"});
+        world.http.ask("POST", "/people", "application/json", body.to_string().as_bytes()).expect(502);
+        cable.mend();
+        assert_eq!(world.stored().len(), id);
+    }
+    let mut sql = world.sql();
+    let read = sql.rows("SELECT id, email, first_name, last_name FROM people WHERE id = 1");
+    assert_eq!(read, [row(["1", "Bob@both.example", "Bob", "Durand"])]);
+    let receipt = world.gateway.admin().erase(1);
+    assert!(receipt["not_covered"].to_string().contains("1 creations"), "{receipt}");
+    let nobody = json!({"id": 1, "email": null, "first_name": null, "last_name": null});
+    assert_eq!(world.http.get("/people/1").expect(200).json(), nobody);
+    assert_eq!(sql.rows("SELECT first_name, last_name FROM people WHERE id = 1"), [row(["NULL", "NULL"])]);
+    // The other one lives, and is hers.
+    assert_eq!(world.http.get("/people/2").expect(200).json()["first_name"], "Eve");
+    let receipt = world.gateway.admin().erase(2);
+    assert!(!receipt["not_covered"].to_string().contains("unsettled"), "{receipt}");
+    assert_eq!(sql.rows("SELECT first_name, last_name FROM people WHERE id = 2"), [row(["NULL", "NULL"])]);
 }

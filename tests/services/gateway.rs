@@ -5,7 +5,7 @@ use crate::support::Admin;
 use crate::support::gateway::PROGRAM;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
@@ -34,23 +34,29 @@ impl Gateway {
         };
         run(&["keys", "generate", "--config", "paravent.toml"]);
         let token = run(&["admin", "token", "--config", "paravent.toml", "--name", "p", "--role", "privacy"]);
-        let log = fs::File::create(dir.path().join("log")).unwrap();
-        let mut serve = Command::new(PROGRAM);
-        serve
-            .current_dir(dir.path())
-            .args(["serve", "--config", "paravent.toml"])
-            .env("PARAVENT_LOG", "trace");
-        let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut listening = |what: &str| {
-            let found =
-                lines.find_map(|line| line.strip_prefix(&format!("listening {what} ")).map(str::to_owned));
-            found.unwrap_or_else(|| panic!("{}", fs::read_to_string(dir.path().join("log")).unwrap()))
-        };
-        let (http, admin) = (listening("http"), listening("admin"));
-        // Its standard output stays open for as long as it runs.
-        std::thread::spawn(move || lines.for_each(drop));
+        let (child, http, admin) = launch(dir.path());
         Self { dir, child, http, admin, token }
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+
+    /// Starts again on the same files.
+    pub fn restart(&mut self) {
+        self.kill();
+        (self.child, self.http, self.admin) = launch(self.dir.path());
+    }
+
+    /// What a command says that goes through the admin API.
+    pub fn command(&self, args: &[&str]) -> String {
+        let mut command = Command::new(PROGRAM);
+        command.current_dir(self.dir.path()).args(args).args(["--admin", &format!("http://{}", self.admin)]);
+        let out = command.env("PARAVENT_ADMIN_TOKEN", &self.token).output().unwrap();
+        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
     }
 
     /// A client of the service, through the gateway.
@@ -72,6 +78,24 @@ impl Gateway {
         });
         kept.map(|path| (path.clone(), fs::read(&path).unwrap())).collect()
     }
+}
+
+/// Starts `serve` and waits until it listens: the process, and where.
+fn launch(dir: &Path) -> (Child, String, String) {
+    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
+    let mut serve = Command::new(PROGRAM);
+    serve.current_dir(dir).args(["serve", "--config", "paravent.toml"]).env("PARAVENT_LOG", "trace");
+    let mut child = serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut listening = |what: &str| {
+        let found =
+            lines.find_map(|line| line.strip_prefix(&format!("listening {what} ")).map(str::to_owned));
+        found.unwrap_or_else(|| panic!("{}", fs::read_to_string(dir.join("log")).unwrap()))
+    };
+    let (http, admin) = (listening("http"), listening("admin"));
+    // Its standard output stays open for as long as it runs.
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, http, admin)
 }
 
 impl Drop for Gateway {

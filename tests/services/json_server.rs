@@ -51,17 +51,17 @@ const PERSONAL: [&str; 9] = [
     "+33 1 98 76 54 32",
 ];
 
-struct Service {
-    dir: TempDir,
-    port: u16,
+pub struct Service {
+    pub dir: TempDir,
+    pub port: u16,
     _node: Node,
 }
 
 impl Service {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let modules = modules("json-server", &[("json-server", "0.17.4")]);
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("db.json"), "{\"people\": [], \"news\": []}").unwrap();
+        fs::write(dir.path().join("db.json"), "{\"people\": [], \"letters\": [], \"news\": []}").unwrap();
         let port = free_port();
         let args = ["--host", "127.0.0.1", "--port", &port.to_string(), "db.json"];
         let mut node = Node::start(&modules, "json-server", &args, dir.path(), &[]);
@@ -72,7 +72,7 @@ impl Service {
         Self { dir, port, _node: node }
     }
 
-    fn direct(&self) -> Client {
+    pub fn direct(&self) -> Client {
         Client::new(&format!("127.0.0.1:{}", self.port))
     }
 

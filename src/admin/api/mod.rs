@@ -8,6 +8,7 @@ mod keys;
 mod policy;
 mod receipts;
 mod subjects;
+mod unsettled;
 
 use super::backend::Backend;
 use super::guard::{self, Deed};
@@ -72,6 +73,7 @@ fn described() -> OpenApiRouter<Arc<Shared>> {
         .routes(routes!(subjects::release))
         .routes(routes!(subjects::rekey))
         .routes(routes!(subjects::export))
+        .routes(routes!(unsettled::list))
         .routes(routes!(receipts::list))
         .routes(routes!(receipts::show))
         .routes(routes!(policy::show))

@@ -3,7 +3,7 @@
 use super::body::Optional;
 use super::{Handle, Shared, done};
 use crate::admin::access::Action;
-use crate::admin::backend::{Erasure, Export, Ground, SubjectView};
+use crate::admin::backend::{Erasure, Export, Ground, SubjectView, UnsettledView};
 use crate::admin::guard::Caller;
 use crate::admin::problem::{Problem, Problems};
 use crate::ids::Subject;
@@ -106,9 +106,11 @@ pub(super) async fn erase(
     let asked = asked(query, "the parameters are realm and ground, each once")?;
     let subject = subject(path, asked.realm.as_deref())?;
     line(asked.ground.as_ref())?;
+    let class = subject.class.clone();
     let erasure = Erasure { subject, ground: asked.ground };
+    let own = shared.clone();
     // Goes on when the client hangs up: an erasure that has begun is not left half done.
-    let task = tokio::spawn(async move { shared.backend.erase(erasure).await });
+    let task = tokio::spawn(async move { own.backend.erase(erasure).await });
     let receipt = match task.await {
         Ok(answer) => answer?,
         Err(_) => return Err(Problem::unavailable("the erasure stopped unexpectedly; ask again")),
@@ -116,7 +118,12 @@ pub(super) async fn erase(
     // The stand-in of who was erased is gone: the log names the receipt only.
     let kept = receipt.as_ref().map(|receipt| Receipt { salt: None, ..receipt.clone() });
     deed.receipt = kept.and_then(|kept| signed::digest(&kept)).map(hex::encode);
-    Ok(done(deed, receipt.as_ref(), Problem::unknown_subject))
+    let mut perhaps = 0;
+    if receipt.is_none() {
+        let may = |one: &UnsettledView| one.class.as_deref().is_none_or(|own| own == &*class);
+        perhaps = shared.backend.unsettled().await?.iter().filter(|one| may(one)).count();
+    }
+    Ok(done(deed, receipt.as_ref(), || Problem::perhaps_unsettled(perhaps)))
 }
 
 /// Restricts a subject: its values are kept, and reading them is an error until it is released.

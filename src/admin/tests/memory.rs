@@ -1,7 +1,7 @@
 //! What the API is tested with: subjects held in memory, and faults at will.
 
 use super::super::backend::{
-    Backup, Coverage, Event, Export, ExportPlace, ExportSubject, KeyView, PolicyView, Reloaded,
+    Backup, Coverage, Event, Export, ExportPlace, ExportSubject, KeyView, PolicyView, Reloaded, UnsettledView,
 };
 use super::super::*;
 use crate::audit::{Filter, Report};
@@ -119,6 +119,10 @@ impl Backend for Memory {
                 None => Ok(None),
             }
         })
+    }
+
+    fn unsettled(&self) -> Reply<'_, Vec<UnsettledView>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn receipt<'a>(&'a self, id: &'a str) -> Reply<'a, Option<Receipt>> {

@@ -41,7 +41,7 @@ use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use parking_lot::RwLock;
 use request::Manner;
-use send::Arrived;
+use send::{Arrived, Lost};
 use std::io;
 use std::sync::Arc;
 use tunnel::Tunnel;
@@ -176,9 +176,11 @@ impl Client {
         };
         match self.send(head, sent, upload.as_ref(), asked).await {
             Ok(arrived) => Ok(self.bring(arrived, exchange, upload, client).await?),
-            Err(problem) => {
-                if let Some(exchange) = exchange {
-                    exchange.lost();
+            Err(Lost { problem, unsent }) => {
+                match exchange {
+                    Some(exchange) if unsent => exchange.unsent(),
+                    Some(exchange) => exchange.lost(),
+                    None => {}
                 }
                 Err(problem.into())
             }

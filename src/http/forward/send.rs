@@ -59,11 +59,28 @@ impl Again {
     }
 }
 
+/// No answer came.
+pub(super) struct Lost {
+    /// What the client gets in place of it.
+    pub(super) problem: Problem,
+    /// Nothing of the request ever left.
+    pub(super) unsent: bool,
+}
+
+impl From<Problem> for Lost {
+    fn from(problem: Problem) -> Self {
+        Self { problem, unsent: false }
+    }
+}
+
 /// What became of an attempt.
 enum Tried {
     Answered(Box<Response<Incoming>>, Option<One>),
-    /// Nothing of it left: it is still whole.
-    Unsent(Box<Request<Sent>>),
+    /// It is still whole. `left`: it went out once, and may go out again.
+    Unsent {
+        whole: Box<Request<Sent>>,
+        left: bool,
+    },
 }
 
 impl Client {
@@ -77,19 +94,24 @@ impl Client {
         sent: Sent,
         upload: Option<&Arc<Upload>>,
         asked: Asked,
-    ) -> Result<Arrived, Problem> {
+    ) -> Result<Arrived, Lost> {
         let mut timer = self.timers.lend();
         let mut request = Request::from_parts(head, sent);
+        let mut unsent = true;
         for attempt in 0..TRIES {
-            let connection = self.pool.connection(asked.upgrade, attempt > 0).await?;
+            let connection = self.pool.connection(asked.upgrade, attempt > 0).await;
+            let connection = connection.map_err(|problem| Lost { problem, unsent })?;
             match self.attempt(connection, request, upload, &mut timer).await? {
-                Tried::Unsent(whole) => request = *whole,
+                Tried::Unsent { whole, left } => {
+                    request = *whole;
+                    unsent &= !left;
+                }
                 Tried::Answered(response, one) => {
-                    return self.arrived(*response, one, asked, timer);
+                    return Ok(self.arrived(*response, one, asked, timer)?);
                 }
             }
         }
-        Err(fault::lost())
+        Err(Lost { problem: fault::lost(), unsent })
     }
 
     async fn attempt(
@@ -168,10 +190,12 @@ impl Client {
 fn unsent(error: TrySendError<Request<Sent>>, again: Option<Again>, heard: &Heard) -> Result<Tried, Problem> {
     let mut error = error;
     if let Some(request) = error.take_message() {
-        return Ok(Tried::Unsent(Box::new(request)));
+        return Ok(Tried::Unsent { whole: Box::new(request), left: false });
     }
     match again {
-        Some(again) if !heard.anything() => Ok(Tried::Unsent(Box::new(again.request()))),
+        Some(again) if !heard.anything() => {
+            Ok(Tried::Unsent { whole: Box::new(again.request()), left: true })
+        }
         _ => Err(failure(&error.into_error())),
     }
 }

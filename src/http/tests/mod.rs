@@ -5,6 +5,7 @@ mod creation;
 mod disguise;
 mod json;
 mod jwt;
+mod lost;
 mod media;
 mod random;
 mod search;
@@ -92,12 +93,24 @@ impl World {
         for (name, text) in files {
             std::fs::write(folder.join(name), text).unwrap();
         }
+        Self::of(house, rest)
+    }
+
+    fn of(house: House, rest: &str) -> Self {
+        let folder = house.folder.path();
         let text = format!("{FIELDS}{rest}");
         let config = config::parse(&folder.join("paravent.toml"), &text, &|_| None).unwrap();
         let door = house.door.with_policy(config.policy.clone()).unwrap();
         house.rights.set_policy(config.policy.clone(), None);
         let gate = Gate::new(door, &config.http[0]).unwrap();
         Self { house, gate }
+    }
+
+    /// Everything dropped, and opened again with another keystore in the place of its own.
+    pub(super) async fn restart(self, rest: &str, keystore: &std::path::Path) -> Self {
+        let Self { house, gate } = self;
+        drop(gate);
+        Self::of(house.restart_with(keystore).await, rest)
     }
 
     pub(super) async fn request(&self, request: Request<Body>) -> Result<Sent, Problem> {

@@ -2,7 +2,7 @@
 
 use super::fail::{Fail, Op};
 use super::{outcome, read, rows};
-use crate::ids::{Generation, KeyId};
+use crate::ids::{Generation, KeyId, Subject};
 use crate::keystore::StoreError;
 use crate::keystore::model::{
     Bind, DomainRow, GenerationRow, GenerationState, Held, Hold, LookupPair, NewSecret, UnitId, Write,
@@ -180,6 +180,10 @@ pub(super) fn bind(conn: &Connection, bind: &Bind) -> Op<()> {
                 bind.unit
             ])?;
         if done != 1 {
+            // Somebody found its value in that subject's row before its own unit heard whose it is.
+            if is_of(conn, bound.key_id, subject)? {
+                continue;
+            }
             return Err(StoreError::Gone(bound.key_id).into());
         }
         conn.prepare_cached("UPDATE holders SET realm = ?, class = ?, id = ? WHERE key_id = ?")?
@@ -189,6 +193,12 @@ pub(super) fn bind(conn: &Connection, bind: &Bind) -> Op<()> {
         drop_unbound(conn, bind.unit, *key)?;
     }
     Ok(())
+}
+
+fn is_of(conn: &Connection, key: KeyId, subject: &Subject) -> Op<bool> {
+    Ok(conn
+        .prepare_cached("SELECT 1 FROM secrets WHERE key_id = ? AND realm = ? AND class = ? AND id = ?")?
+        .exists(params![key, &*subject.realm, &*subject.class, &*subject.id])?)
 }
 
 fn drop_unbound(conn: &Connection, unit: UnitId, key: KeyId) -> Op<()> {

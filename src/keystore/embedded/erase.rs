@@ -126,8 +126,11 @@ fn lookups(conn: &Connection, domain: &str, token: &str) -> Op<Vec<(Box<str>, [u
 
 fn record(conn: &Connection, erase: &Erase) -> Op<()> {
     if let Some(mark) = &erase.mark {
-        conn.prepare_cached("INSERT OR IGNORE INTO marks (mark, receipt) VALUES (?, ?)")?
-            .execute(params![mark, erase.receipt])?;
+        // The newest erasure counts: it covers what was lost before it.
+        conn.prepare_cached(
+            "INSERT INTO marks (mark, receipt) VALUES (?1, ?2) ON CONFLICT (mark) DO UPDATE SET receipt = ?2",
+        )?
+        .execute(params![mark, erase.receipt])?;
     }
     remember(conn, erase.ledger.as_ref())
 }

@@ -87,6 +87,7 @@ impl Failure {
             ),
             ProtectError::Identifier(_) => ("identifier", "shorten it, or protect the field by \"encrypt\""),
             ProtectError::Value(_) => ("value", "store a value of this size outside the database"),
+            ProtectError::Stored { fault, field } => return Self::open(*fault, field),
         };
         Self::new(error.sqlstate(), anchor, format!("paravent: {error}"), hint)
     }

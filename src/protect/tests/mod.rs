@@ -73,7 +73,7 @@ impl House {
         let ledger = Ledger::open(&path.join("test.ledger")).unwrap();
         let key = crate::crypto::SigningKey::generate().unwrap();
         let rights = Rights::open(keyring.clone(), ledger, key).await.unwrap();
-        let door = Door::new(keyring, policy()).unwrap();
+        let door = Door::new(keyring, policy()).unwrap().fencing(Arc::new(rights.clone()));
         rights.set_policy(door.policy().clone(), None);
         Self { folder, store, door, rights }
     }
@@ -87,6 +87,21 @@ impl House {
         let Self { folder, store, door, rights } = self;
         drop((door, rights));
         drop(store);
+        Self::at(folder).await
+    }
+
+    /// The same, with another keystore in the place of its own.
+    pub(crate) async fn restart_with(self, keystore: &std::path::Path) -> Self {
+        let Self { folder, store, door, rights } = self;
+        drop((door, rights));
+        drop(store);
+        let own = folder.path().join("test.keystore");
+        for suffix in ["-wal", "-shm"] {
+            let mut name = own.clone().into_os_string();
+            name.push(suffix);
+            let _ = std::fs::remove_file(name);
+        }
+        std::fs::copy(keystore, own).unwrap();
         Self::at(folder).await
     }
 
