@@ -13,6 +13,8 @@ mod cursors;
 mod differential;
 #[path = "pg/encodings.rs"]
 mod encodings;
+#[path = "pg/errors.rs"]
+mod errors;
 #[path = "pg/generated_ids.rs"]
 mod generated_ids;
 #[path = "pg/hidden_columns.rs"]

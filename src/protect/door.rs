@@ -364,6 +364,6 @@ pub(super) fn name(field: &Field) -> Result<FieldName<'_>, ProtectError> {
 pub(super) fn known(row: Row<'_>) -> Option<(&str, &str)> {
     match row {
         Row::Of { class, id } => Some((class, id)),
-        Row::Unknown => None,
+        Row::Unknown | Row::Sent => None,
     }
 }

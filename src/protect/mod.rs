@@ -54,6 +54,8 @@ pub enum Row<'a> {
     },
     /// The statement's shape doesn't tell, or the row's subject is NULL: the envelope stands for itself.
     Unknown,
+    /// No row: the client has just sent the identifier itself, so any holder may tell it.
+    Sent,
 }
 
 /// What became of a stored value.

@@ -137,7 +137,7 @@ fn pick(entry: &TokenEntry, row: Row<'_>) -> Pick {
                 None => Pick::Other,
             }
         }
-        None if shared => Pick::Fault(OpenFault::Shared),
+        None if shared && !matches!(row, Row::Sent) => Pick::Fault(OpenFault::Shared),
         None => match first.map(|(holder, _)| holder).or_else(|| holders.first()) {
             Some(holder) => own(holder),
             None => Pick::Fault(OpenFault::NotAuthentic),

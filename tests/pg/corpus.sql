@@ -50,11 +50,11 @@ INSERT INTO people (email, first_name, dept_id) SELECT * FROM UNNEST(('{un1@x.ex
 -- insert unnest of parameters
 INSERT INTO comments (author_id, body) SELECT * FROM UNNEST($1::integer[], $2::text[])
 --$ int4[]:{1,2} | text[]:{premier,"deux \"cités\""}
--- duplicate e-mail ! detail
+-- duplicate e-mail
 INSERT INTO people (email, first_name) VALUES ('ana@x.example', 'Autre')
 -- duplicate id
 INSERT INTO people (id, email) VALUES (100, 'other@x.example')
--- duplicate e-mail by parameter ! detail
+-- duplicate e-mail by parameter
 INSERT INTO people (email, first_name) VALUES ($1, $2)
 --$ text:bea@x.example | text:Autre
 -- missing e-mail ! detail

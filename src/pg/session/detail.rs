@@ -33,12 +33,14 @@ fn key(detail: &str) -> Option<Key<'_>> {
     Some(Key { columns, values: &tail[..end], rest: &tail[end..] })
 }
 
-/// Decides on the DETAIL of an error about one of `tables`. What the cache lacks goes to `missing`.
+/// Decides on the DETAIL of an error about one of `tables`. What the cache lacks goes to `missing`. Where the
+/// statement wrote the values itself (`wrote`), a key that is taken already is one that the client has sent.
 pub(super) fn of(
     body: &[u8],
     tables: &[Table],
     door: &Door,
     charset: Option<&Charset>,
+    wrote: bool,
     missing: &mut Vec<Missing>,
 ) -> Detail {
     let text = |kind| {
@@ -68,7 +70,9 @@ pub(super) fn of(
         return Detail::Drop;
     }
     let mut clear = Vec::new();
-    match door.reveal(placed.field, key.values, Row::Unknown, &mut clear) {
+    let taken = wrote && matches!(error::code(body), Ok(Some(b"23505")));
+    let row = if taken { Row::Sent } else { Row::Unknown };
+    match door.reveal(placed.field, key.values, row, &mut clear) {
         Outcome::Opened(Kind::Text) => {
             if door.lease().is_err() {
                 return Detail::Drop;

@@ -42,6 +42,8 @@ impl Failure {
             code: self.code,
             message: &self.message,
             hint: hint.as_deref(),
+            // By this drivers know that they should prepare again, and do so.
+            routine: (self.anchor == "replan").then_some("RevalidateCachedQuery"),
             ..Report::default()
         };
         write(out, &report);

@@ -174,7 +174,9 @@ impl Session {
                 let tables = self.database.tables();
                 let charset = self.settings.charset.as_deref();
                 let door = &self.shared.door;
-                let detail = detail::of(&frame[HEADER..], tables, door, charset, &mut self.missing);
+                let run = self.expects.front().and_then(|e| e.run.as_ref());
+                let wrote = run.is_some_and(|run| run.plan.write.is_some() || run.plan.copy.is_some());
+                let detail = detail::of(&frame[HEADER..], tables, door, charset, wrote, &mut self.missing);
                 // What was asked for once and is still missing is not asked for again.
                 if self.missing.is_empty() || std::mem::replace(&mut self.asked, true) {
                     self.missing.clear();

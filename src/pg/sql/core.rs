@@ -26,6 +26,9 @@ pub(super) enum Stop {
     Unknown(String),
 }
 
+/// What is asked in the place of a statement to fail gets no longer than this for the sake of a position.
+const PADDING: usize = 64 * 1024;
+
 impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Self {
         Self::Refuse(refusal)
@@ -223,6 +226,18 @@ impl<'s> Planner<'s> {
             .ok()
             .and_then(|l| self.tokens.at(l))
             .ok_or_else(|| refuse::unknown("a constant in a form that can't be located").into())
+    }
+
+    /// The text that makes the server say so, moved to where what it complains of (`skip` bytes into it) stands in
+    /// the client's: the server's position is then the client's.
+    pub(super) fn missing_at(&self, stop: Stop, skip: usize, location: i32) -> Stop {
+        let Stop::Unknown(text) = stop else { return stop };
+        let chars = |text: &str, end: usize| text.get(..end).map(|before| before.chars().count());
+        let at = usize::try_from(location).ok().and_then(|end| chars(self.text, end));
+        match at.zip(chars(&text, skip)).and_then(|(at, own)| at.checked_sub(own)) {
+            Some(missing @ ..PADDING) => Stop::Unknown(" ".repeat(missing) + &text),
+            _ => Stop::Unknown(text),
+        }
     }
 
     /// The bytes of a token.

@@ -124,11 +124,9 @@ impl<'s> Planner<'s> {
                 None => {
                     let table =
                         r.relation.as_ref().map(|t| format!("{}.{}", quote(&t.schema), quote(&t.name)));
-                    return Err(Stop::Unknown(format!(
-                        "INSERT INTO {} ({}) SELECT NULL WHERE false",
-                        table.unwrap_or_default(),
-                        quote(name)
-                    )));
+                    let before = format!("INSERT INTO {} (", table.unwrap_or_default());
+                    let text = Stop::Unknown(format!("{before}{}) SELECT NULL WHERE false", quote(name)));
+                    return Err(self.missing_at(text, before.len(), target.location));
                 }
             }
         }

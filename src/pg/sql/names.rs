@@ -207,9 +207,13 @@ impl<'s> Planner<'s> {
             Found::Unknown(policy) => {
                 self.touched |= policy;
                 let path = var.schemaname().map(|s| format!("{}.", quote(s))).unwrap_or_default();
-                self.unknown.push(format!("SELECT 1 FROM {path}{}", quote(name)));
+                let text = Stop::Unknown(format!("SELECT 1 FROM {path}{}", quote(name)));
+                let unknown = self.missing_at(text, "SELECT 1 FROM ".len(), var.location);
+                if let Stop::Unknown(text) = &unknown {
+                    self.unknown.push(text.clone());
+                }
                 if policy {
-                    return Err(Stop::Unknown(format!("SELECT 1 FROM {path}{}", quote(name))));
+                    return Err(unknown);
                 }
                 self.derived(name, None)
             }
@@ -321,13 +325,14 @@ impl<'s> Planner<'s> {
     /// What a column reference gives; `*` is not for here.
     pub(super) fn column(&mut self, node: &nodes::ColumnRef, env: &Env<'_>) -> Step<Flow> {
         let names = strings(node.fields())?;
-        match names.as_slice() {
+        let found = match names.as_slice() {
             [col] => self.unqualified(col, env),
             [rel, col] => self.qualified(None, rel, col, env),
             [schema, rel, col] => self.qualified(Some(schema), rel, col, env),
             [_, schema, rel, col] => self.qualified(Some(schema), rel, col, env),
             _ => Err(refuse::unknown("a column reference").into()),
-        }
+        };
+        found.map_err(|stop| self.missing_at(stop, "SELECT ".len(), node.location))
     }
 
     fn unqualified(&mut self, name: &str, env: &Env<'_>) -> Step<Flow> {

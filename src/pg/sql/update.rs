@@ -129,10 +129,9 @@ impl<'s> Planner<'s> {
         let name = set.name().unwrap_or_default();
         let Some(column) = self.rels[target.rel].cols.iter().position(|c| c.name == name) else {
             let (schema, table) = (quote(&target.relation.schema), quote(&target.relation.name));
-            return Err(Stop::Unknown(format!(
-                "UPDATE {schema}.{table} SET {} = NULL WHERE false",
-                quote(name)
-            )));
+            let before = format!("UPDATE {schema}.{table} SET ");
+            let text = Stop::Unknown(format!("{before}{} = NULL WHERE false", quote(name)));
+            return Err(self.missing_at(text, before.len(), set.location));
         };
         if !set.indirection().is_empty() && self.field_at(target.rel, column).is_some() {
             return Err(refuse::unknown("a part of a protected column").into());

@@ -26,6 +26,8 @@ pub mod field {
     pub const INTERNAL_QUERY: u8 = b'q';
     /// Context (call stack).
     pub const WHERE: u8 = b'W';
+    /// The server's function that reports it.
+    pub const ROUTINE: u8 = b'R';
 }
 
 /// Iterates over the fields of an error or notice: type and value. Ends after the first error.
@@ -144,6 +146,8 @@ pub struct Report<'a> {
     pub detail: Option<&'a str>,
     /// Position in the client's statement, in characters from 1.
     pub position: Option<u32>,
+    /// The server's function that reports it: drivers know some errors by that.
+    pub routine: Option<&'a str>,
 }
 
 /// No field of ours is longer than this, so that a report always fits a message.
@@ -172,6 +176,7 @@ fn write_as(out: &mut Vec<u8>, tag: u8, report: &Report<'_>) {
         (field::DETAIL, report.detail),
         (field::HINT, report.hint),
         (field::POSITION, position.as_deref()),
+        (field::ROUTINE, report.routine),
     ];
     for (kind, value) in all {
         if let Some(value) = value {

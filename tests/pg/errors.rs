@@ -1,0 +1,72 @@
+//! Errors look as they do on a direct connection, down to what drivers go by.
+
+use crate::support::{Message, Raw, World, raw};
+
+fn fields(answers: &[Message]) -> std::collections::BTreeMap<char, String> {
+    answers.iter().find(|m| m.tag == b'E').unwrap_or_else(|| panic!("an error, not {answers:?}")).fields()
+}
+
+/// Of what names a column or table that isn't there, with its position.
+#[test]
+fn what_is_missing_is_told_where_it_stands() {
+    let world = World::new();
+    let (mut direct, mut through) = (world.clear(), world.through());
+    for sql in [
+        "SELECT first_name, shoe_size FROM people",
+        "SELECT p.first_name,\n  'é', p.shoe_size FROM people p",
+        "SELECT id FROM people WHERE shoe_size = 1 AND email = 'x'",
+        "SELECT q.first_name FROM people p",
+        "UPDATE people SET first_name = 'Zoé', shoe_size = 7 WHERE id = 1",
+        "DELETE FROM people WHERE shoe_size = 1",
+        "INSERT INTO people (email, first_name, shoe_size) VALUES ('a@x.example', 'é', 1)",
+        "INSERT INTO people (email) VALUES ('a@x.example') RETURNING id, shoe_size",
+        "SELECT first_name FROM people JOIN shoes ON shoes.id = people.id",
+        "SELECT 1; SELECT first_name, shoe_size FROM people",
+    ] {
+        let told = |client: &mut Raw| {
+            let error = fields(&client.query(sql));
+            ['C', 'M', 'P'].map(|field| error.get(&field).cloned())
+        };
+        assert_eq!(told(&mut through), told(&mut direct), "{sql}");
+    }
+}
+
+/// Whoever sends an identifier that is taken reads it in the DETAIL, also where the new row would have been its second
+/// holder.
+#[test]
+fn an_identifier_that_is_taken_is_told_to_who_sent_it() {
+    let world = World::new();
+    world.people(&["ana"]);
+    let mut through = world.through();
+    let taken = "INSERT INTO people (id, email) VALUES (9, 'ana@people.example')";
+    for _ in 0..2 {
+        let error = through.fails(taken).fields();
+        assert_eq!(error[&'D'], "Key (email)=(ana@people.example) already exists.");
+    }
+    let copied = "COPY people (id, email) FROM STDIN";
+    through.send(&raw::query(copied));
+    through.send(&raw::other(b'd', b"10\tana@people.example\n"));
+    through.send(&raw::other(b'c', b""));
+    let error = fields(&through.until_ready());
+    assert_eq!(error[&'D'], "Key (email)=(ana@people.example) already exists.");
+}
+
+/// Drivers prepare again by themselves when the error says so in the server's own way.
+#[test]
+fn a_statement_to_be_prepared_again_is_told_as_the_server_does() {
+    let world = World::new();
+    world.people(&["ana"]);
+    for (mut client, through) in [(world.clear(), false), (world.through(), true)] {
+        let all = "SELECT * FROM people";
+        client.send(&[raw::parse("all", all, &[]), raw::sync()].concat());
+        assert!(client.until_ready().iter().all(|m| m.tag != b'E'));
+        client.rows("ALTER TABLE people ADD COLUMN shoe_size integer");
+        client.send(&[raw::bind_text("", "all", &[], &[]), raw::execute("", 0), raw::sync()].concat());
+        let error = fields(&client.until_ready());
+        assert_eq!((&*error[&'C'], &*error[&'R']), ("0A000", "RevalidateCachedQuery"), "through: {through}");
+        client.send(
+            &[raw::parse("again", all, &[]), raw::bind_text("", "again", &[], &[]), raw::sync()].concat(),
+        );
+        assert!(client.until_ready().iter().all(|m| m.tag != b'E'));
+    }
+}
