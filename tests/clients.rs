@@ -7,9 +7,20 @@ mod support;
 
 #[path = "clients/django.rs"]
 mod django;
+#[path = "clients/drivers.rs"]
+mod drivers;
 #[path = "clients/dump.rs"]
 mod dump;
 #[path = "clients/libpq.rs"]
 mod libpq;
+#[path = "services/node.rs"]
+#[allow(dead_code)]
+mod node;
+#[path = "clients/psql.rs"]
+mod psql;
+#[path = "clients/rust.rs"]
+mod rust;
 #[path = "clients/sqlalchemy.rs"]
 mod sqlalchemy;
+#[path = "clients/story.rs"]
+mod story;
