@@ -25,6 +25,8 @@ mod late_tables;
 mod opening;
 #[path = "pg/order.rs"]
 mod order;
+#[path = "pg/partitions.rs"]
+mod partitions;
 #[path = "pg/placeholders.rs"]
 mod placeholders;
 #[path = "pg/refusals.rs"]
@@ -37,3 +39,5 @@ mod stored_bytes;
 mod triggers;
 #[path = "pg/views.rs"]
 mod views;
+#[path = "pg/writes.rs"]
+mod writes;

@@ -16,7 +16,7 @@ pub(super) struct LiveTable {
     pub(super) rules: bool,
     /// It has enabled BEFORE ROW triggers.
     pub(super) before_triggers: bool,
-    /// It is partitioned, a partition, inherits or is inherited from.
+    /// It is a partition, or inherits.
     pub(super) hierarchy: bool,
 }
 
@@ -64,7 +64,7 @@ pub(super) fn judge(policy: &Policy, table: &Table, live: Option<&LiveTable>) ->
             "{name} does not exist yet: protected from the moment it is created"
         ))];
     };
-    if live.kind != 'r' {
+    if !matches!(live.kind, 'r' | 'p') {
         return vec![Finding::wrong(
             format!("{name} is no ordinary table: its statements are refused"),
             None,
@@ -82,7 +82,10 @@ pub(super) fn judge(policy: &Policy, table: &Table, live: Option<&LiveTable>) ->
     for (is, text) in [
         (live.rules, "has rewrite rules: writes are refused"),
         (live.before_triggers, "has BEFORE triggers: writes whose subject RETURNING must tell are refused"),
-        (live.hierarchy, "is part of an inheritance or partition tree: its statements are refused"),
+        (
+            live.hierarchy,
+            "is the child or a partition of another table: where the policy does not name that one too, writes are refused",
+        ),
     ] {
         if is {
             found.push(Finding::note(format!("{name} {text}")));

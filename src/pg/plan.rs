@@ -319,8 +319,34 @@ pub struct Write {
     pub lookup: Option<Lookup>,
     /// The subjects are known only from what RETURNING reports; binds what was made provisionally.
     pub bind: Option<Bind>,
-    /// Type OID of the subject column (to read a subject parameter, a lookup or RETURNING).
+    /// Statements in WITH whose rows tell their subjects by a setting: which, is told by the number of each here.
+    pub within: Vec<Within>,
+    /// Type OID of the subject column (to read a lookup or RETURNING).
     pub subject_oid: u32,
+}
+
+/// A statement in WITH, the subjects of whose rows the database tells.
+#[derive(Debug)]
+pub struct Within {
+    /// Class of its subjects.
+    pub class: Arc<str>,
+    /// Type OID of the subject column.
+    pub oid: u32,
+    /// What is told of each row, by which its provisional secret is known.
+    pub witnesses: Vec<Witness>,
+    /// As [`Bind::repeats`].
+    pub repeats: bool,
+}
+
+/// What tells which provisional secret a row was sealed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// The head of an envelope's text form.
+    Text,
+    /// The head of an envelope, in hex.
+    Bytes,
+    /// A token.
+    Token,
 }
 
 /// Whose row it is.
@@ -331,6 +357,10 @@ pub struct RowSubject {
     /// Its condition, where the table's subject has a `when`: where it is false the row's
     /// protected values stay clear.
     pub when: Option<RowWhen>,
+    /// Class of the subject.
+    pub class: Arc<str>,
+    /// Type OID of the subject's column.
+    pub oid: u32,
 }
 
 /// Where a row's subject id comes from.
@@ -393,6 +423,8 @@ pub struct Bind {
     /// Result columns of the row's written protected values, by which its provisional secret is
     /// known: an envelope's key id, else the tokens.
     pub witnesses: Vec<u16>,
+    /// A row's values may be stored for several: more than one of them can't be bound, and fails.
+    pub repeats: bool,
 }
 
 /// A result column that holds a protected value.

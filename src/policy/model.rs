@@ -149,7 +149,7 @@ pub struct Table {
 }
 
 /// Whose data a table's rows hold.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSubject {
     /// The column with the subject's id.
     pub column: Arc<str>,

@@ -71,6 +71,25 @@ impl Unit {
         self.rows.iter().find(|(_, row)| sealed(row)).map(|(number, _)| *number)
     }
 
+    /// The row, as [`Unit::row_of_envelope`] gives it, by what an envelope's first 17 bytes alone decide: these in
+    /// hex, or as many characters of its text form.
+    pub fn row_of_head(&self, head: &str, hex: bool) -> Option<u32> {
+        let same = |key: KeyId| {
+            let bytes: Vec<u8> = std::iter::once(0xE1).chain(key.0).collect();
+            let form = if hex { hex::encode(&bytes) } else { super::armour::write(&bytes) };
+            head.len() >= 26 && form.starts_with(head)
+        };
+        let sealed = |row: &RowState| row.secrets.iter().any(|(secret, _)| same(secret.key_id()));
+        self.rows.iter().find(|(_, row)| sealed(row)).map(|(number, _)| *number)
+    }
+
+    /// Takes that row, so that no token finds it.
+    pub fn take_row(&mut self, number: u32) {
+        if let Some(row) = self.rows.get_mut(&number) {
+            row.taken = true;
+        }
+    }
+
     /// A row (last statement) not yet taken that holds this token; takes it. Rows with the same
     /// tokens and no envelope are interchangeable.
     pub fn take_row_of_token(&mut self, token: &str) -> Option<u32> {

@@ -25,9 +25,9 @@ struct Entry<'a> {
     simple: bool,
 }
 
-fn corpus() -> Vec<Entry<'static>> {
+fn entries(corpus: &'static str) -> Vec<Entry<'static>> {
     let mut entries: Vec<Entry<'static>> = Vec::new();
-    for line in CORPUS.lines() {
+    for line in corpus.lines() {
         if let Some(head) = line.strip_prefix("-- ") {
             let (name, allowed) = head.split_once(" ! ").unwrap_or((head, ""));
             let allows = |what: &str| allowed.split(' ').any(|a| a == what);
@@ -98,7 +98,7 @@ fn binary(oid: u32, text: &str) -> Option<Vec<u8>> {
 
 /// How a statement is sent.
 #[derive(Clone, Copy, PartialEq)]
-enum Mode {
+pub enum Mode {
     Simple,
     /// Parse, Describe, Bind, Describe, Execute, Sync; parameters and results in this format.
     Extended(i16),
@@ -172,10 +172,15 @@ fn compare(mode: Mode) {
     compare_with(mode, world.clear(), world.through());
 }
 
-fn compare_with(mode: Mode, mut clear: Raw, mut through: Raw) {
+fn compare_with(mode: Mode, clear: Raw, through: Raw) {
+    assert!(compare_corpus(CORPUS, mode, clear, through) >= 100);
+}
+
+/// Gives how many statements were compared.
+pub fn compare_corpus(corpus: &'static str, mode: Mode, mut clear: Raw, mut through: Raw) -> usize {
     let mut different = Vec::new();
     let mut compared = 0;
-    for entry in corpus() {
+    for entry in entries(corpus) {
         let Some(bytes) = entry.messages(mode) else { continue };
         let ask = |client: &mut Raw| {
             client.send(&bytes);
@@ -208,13 +213,13 @@ fn compare_with(mode: Mode, mut clear: Raw, mut through: Raw) {
             ));
         }
     }
-    assert!(compared >= 100, "only {compared} statements were compared");
     assert!(
         different.is_empty(),
         "{} of {compared} statements differ:\n\n{}",
         different.len(),
         different.join("\n\n")
     );
+    compared
 }
 
 /// Else a difference would say nothing.

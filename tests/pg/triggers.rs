@@ -40,19 +40,16 @@ fn a_trigger_that_assigns_a_protected_column_is_refused() {
 }
 
 #[test]
-fn nothing_in_clear_goes_to_a_child_or_parent_of_a_protected_table() {
+fn nothing_in_clear_goes_to_an_unprotected_parent_of_a_protected_table() {
     let world = World::new();
     let mut direct = world.direct();
-    direct.rows("CREATE TABLE younger () INHERITS (people); GRANT ALL ON younger TO app");
     direct.rows("CREATE TABLE anybody (id integer, author_id integer, body text, likes integer NOT NULL DEFAULT 0); GRANT ALL ON anybody TO app");
     direct.rows("ALTER TABLE anybody ALTER id SET NOT NULL; ALTER TABLE comments INHERIT anybody");
     let mut client = world.through();
     for sql in [
-        "INSERT INTO younger (id, email, first_name) VALUES (1, 'a@x.example', 'Ana')",
-        "UPDATE younger SET first_name = 'Ana'",
         "UPDATE anybody SET body = 'clear'",
-        "COPY younger (id, email) FROM STDIN",
-        "INSERT INTO people (id, email, first_name) VALUES (1, 'a@x.example', 'Ana')",
+        "COPY anybody (id, body) FROM STDIN",
+        "INSERT INTO comments (author_id, body) VALUES (1, 'Bonjour')",
     ] {
         assert_eq!(client.fails(sql).sqlstate(), "0A000", "{sql}");
     }

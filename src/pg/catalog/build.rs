@@ -1,5 +1,6 @@
 //! From the rows of the catalog queries to a snapshot.
 
+use super::hierarchy::Hierarchy;
 use super::model::{Catalog, Column, ForeignKey, Relation, RelationKind};
 use crate::policy::model::Table;
 use hashbrown::{HashMap, HashSet};
@@ -30,13 +31,17 @@ fn yes(row: &Row, i: usize) -> bool {
 /// # Errors
 /// A row that does not have the query's form.
 pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
-    let [server, columns, unique, foreign, views, functions, calls, definitions] = answers else {
+    let [server, columns, unique, foreign, views, functions, calls, definitions, hierarchy] = answers else {
         return Err(BuildError("count"));
     };
     let server_version = server.first().and_then(|row| number(row, 0)).ok_or(BuildError("VERSION"))?;
     let mut relations = relations(columns).ok_or(BuildError("COLUMNS"))?;
     add_unique(&mut relations, unique).ok_or(BuildError("UNIQUE"))?;
     add_foreign(&mut relations, foreign).ok_or(BuildError("FOREIGN"))?;
+    let hierarchy = Hierarchy::read(hierarchy).ok_or(BuildError("HIERARCHY"))?;
+    let own = tables.len();
+    let all = hierarchy.extend(&mut relations, tables);
+    let tables = &all[..];
     let views = pairs(views, |row| number(row, 1)).ok_or(BuildError("VIEWS"))?;
     let calls = pairs(calls, |row| Some(text(row, 1)?.to_lowercase())).ok_or(BuildError("CALLS"))?;
     let assigning: Vec<Arc<str>> = functions
@@ -44,7 +49,7 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
         .filter(|row| text(row, 1).is_some_and(|body| crate::pg::sql::assigns_protected(body, tables)))
         .filter_map(|row| Some(text(row, 0)?.to_lowercase().into()))
         .collect();
-    let functions = mark(&mut relations, &views, functions, &calls, tables);
+    let functions = mark(&mut relations, &views, functions, &calls, (tables, &hierarchy));
     let mut triggered: Vec<Arc<str>> = Vec::new();
     for (oid, function) in &calls {
         // A protected table whose own trigger would put a value in clear.
@@ -55,6 +60,7 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
             relation.writes_protected |= assigning.iter().any(|f| **f == **function);
         }
     }
+    hierarchy.rise(&mut relations);
     for row in definitions {
         let oid: u32 = number(row, 0).ok_or(BuildError("DEFINITIONS"))?;
         if let Some(relation) = relations.get_mut(&oid).filter(|r| r.touches_protected) {
@@ -63,7 +69,16 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     }
     let relations =
         relations.into_values().map(|r| ((r.schema.clone(), r.name.clone()), Arc::new(r))).collect();
-    Ok(Catalog { version, server_version, relations, functions, triggered, assigning })
+    Ok(Catalog {
+        version,
+        server_version,
+        relations,
+        functions,
+        triggered,
+        assigning,
+        own,
+        tables: all.into(),
+    })
 }
 
 fn relations(rows: &[Row]) -> Option<HashMap<u32, Relation>> {
@@ -74,15 +89,15 @@ fn relations(rows: &[Row]) -> Option<HashMap<u32, Relation>> {
             hashbrown::hash_map::Entry::Occupied(entry) => entry.into_mut(),
             hashbrown::hash_map::Entry::Vacant(entry) => entry.insert(relation(oid, row)?),
         };
-        if let Some(name) = text(row, 7) {
+        if let Some(name) = text(row, 6) {
             relation.columns.push(Column {
                 name: name.into(),
-                attnum: number(row, 8)?,
-                type_oid: number(row, 9)?,
-                typmod: number(row, 10)?,
-                not_null: yes(row, 11),
-                generated: yes(row, 12),
-                computed: yes(row, 13),
+                attnum: number(row, 7)?,
+                type_oid: number(row, 8)?,
+                typmod: number(row, 9)?,
+                not_null: yes(row, 10),
+                generated: yes(row, 11),
+                computed: yes(row, 12),
             });
         }
     }
@@ -106,7 +121,7 @@ fn relation(oid: u32, row: &Row) -> Option<Relation> {
         foreign: Vec::new(),
         has_rules: yes(row, 4),
         has_before_triggers: yes(row, 5),
-        in_hierarchy: yes(row, 6),
+        in_hierarchy: false,
         touches_protected: false,
         writes_protected: false,
     })
@@ -158,10 +173,15 @@ fn mark(
     views: &[(u32, u32)],
     functions: &[Row],
     calls: &[(u32, String)],
-    tables: &[Table],
+    (tables, hierarchy): (&[Table], &Hierarchy),
 ) -> Vec<Arc<str>> {
     let is_protected = |r: &Relation| tables.iter().any(|t| t.schema == r.schema && t.name == r.name);
     let protected: HashSet<u32> = relations.values().filter(|r| is_protected(r)).map(|r| r.oid).collect();
+    for oid in hierarchy.unprotected_ancestors(&protected) {
+        if let Some(ancestor) = relations.get_mut(&oid) {
+            ancestor.writes_protected = true;
+        }
+    }
     loop {
         let found = touching(functions, tables, relations);
         let mut changed = false;
@@ -228,9 +248,7 @@ mod tests {
         let subject = TableSubject { column: "id".into(), class: "person".into(), when: None };
         let tables = [Table { schema: "public".into(), name: "people".into(), subject, columns: Vec::new() }];
         let relation = |oid: &str, name: &str, kind: &str| {
-            row(&[
-                oid, "public", name, kind, "false", "false", "false", "id", "1", "23", "-1", "false", "false",
-            ])
+            row(&[oid, "public", name, kind, "false", "false", "id", "1", "23", "-1", "false", "false"])
         };
         let answers = vec![
             vec![row(&["150000"])],
@@ -263,6 +281,7 @@ mod tests {
                 row(&["4", "SELECT id FROM public.people;"]),
                 row(&["5", "SELECT id FROM public.triggered;"]),
             ],
+            Vec::new(),
         ];
         let catalog = build(1, &answers, &tables).unwrap();
         let marks = |name: &str| {

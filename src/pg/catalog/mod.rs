@@ -2,6 +2,7 @@
 
 mod build;
 mod draw;
+mod hierarchy;
 pub mod model;
 mod plans;
 pub mod queries;
@@ -43,7 +44,7 @@ impl Snapshot {
     /// As `build`.
     pub fn new(answers: Vec<Vec<Row>>, tables: &[Table], version: u64) -> Result<Self, BuildError> {
         let catalog = build::build(version, &answers, tables)?;
-        let filter = Filter::new(tables, &catalog);
+        let filter = Filter::new(&catalog.tables, &catalog);
         Ok(Self { catalog, filter, fingerprint: answers, plans: Plans::default() })
     }
 }

@@ -1,5 +1,6 @@
 //! What the planner knows of the database: a snapshot, immutable once made.
 
+use crate::policy::model::Table;
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -18,6 +19,10 @@ pub struct Catalog {
     pub triggered: Vec<Arc<str>>,
     /// Names of functions that assign a protected column of NEW, lower case.
     pub assigning: Vec<Arc<str>>,
+    /// The policy's tables, then those that are protected because they descend from one.
+    pub tables: Arc<[Table]>,
+    /// How many of them are the policy's.
+    pub own: usize,
 }
 
 /// A table, view or the like.
@@ -43,7 +48,8 @@ pub struct Relation {
     pub has_rules: bool,
     /// It has enabled BEFORE ROW triggers, which may redirect rows.
     pub has_before_triggers: bool,
-    /// It is a partition, is partitioned, inherits or is inherited from.
+    /// It is protected, and part of a hierarchy in which writes can't be followed: one that is not protected throughout,
+    /// or partitions by a protected column.
     pub in_hierarchy: bool,
     /// For a view: it depends, at any depth, on a protected table.
     pub touches_protected: bool,

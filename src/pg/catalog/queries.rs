@@ -3,15 +3,13 @@
 
 /// Relations and their live columns: one row per column. Only schemas that users own.
 ///
-/// Columns: relation OID, schema, name, relkind, rules, BEFORE ROW triggers, in a hierarchy, column name,
+/// Columns: relation OID, schema, name, relkind, rules, BEFORE ROW triggers, column name,
 /// attnum, type OID (of the base type of a domain), typmod, NOT NULL, generated, with a generation expression.
 pub const COLUMNS: &str = "\
 SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
   (c.relhasrules AND c.relkind NOT IN ('v', 'm'))::text,
   EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
           AND t.tgenabled <> 'D' AND (t.tgtype & 3) = 3)::text,
-  (c.relkind = 'p'
-   OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)))::text,
   a.attname::text, a.attnum::text,
   (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END)::text,
   (CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END)::text,
@@ -70,17 +68,24 @@ JOIN pg_catalog.pg_proc p ON p.oid = c.function
 WHERE c.relation >= 16384 AND p.oid >= 16384
 ORDER BY 1, 2";
 
-/// Which view (rewritten relation) depends on which relation, and which tables are parent and child, both ways:
-/// what is written to the one may go to the other. Both OIDs.
+/// Which view (rewritten relation) depends on which relation. Both OIDs.
 pub const VIEWS: &str = "\
 SELECT DISTINCT r.ev_class::text, d.refobjid::text
 FROM pg_catalog.pg_depend d
 JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid
 WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-  AND d.refobjid <> r.ev_class AND d.refobjid >= 16384
-UNION SELECT i.inhrelid::text, i.inhparent::text FROM pg_catalog.pg_inherits i
-UNION SELECT i.inhparent::text, i.inhrelid::text FROM pg_catalog.pg_inherits i";
+  AND d.refobjid <> r.ev_class AND d.refobjid >= 16384";
+
+/// Which table is a child or partition of which: both OIDs. And by what a table is partitioned: its OID, NULL, the key.
+pub const HIERARCHY: &str = "\
+SELECT i.inhrelid::text, i.inhparent::text, NULL::text
+FROM pg_catalog.pg_inherits i
+JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')
+UNION ALL
+SELECT c.oid::text, NULL::text, pg_catalog.pg_get_partkeydef(c.oid)
+FROM pg_catalog.pg_class c WHERE c.relkind = 'p'
+ORDER BY 1, 2";
 
 /// Functions and procedures that users made, with their bodies: name, body.
 pub const FUNCTIONS: &str = "\
@@ -107,7 +112,9 @@ const NO_DEFINITIONS: &str = "SELECT NULL::text, NULL::text WHERE false";
 pub const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num')";
 
 /// All of them, in the order in which `build` takes their rows.
-pub const ALL: [&str; 8] = [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, DEFINITIONS];
+pub const ALL: [&str; 9] =
+    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, DEFINITIONS, HIERARCHY];
 
 /// The same for a client's session, within its transaction.
-pub const WITHIN: [&str; 8] = [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, NO_DEFINITIONS];
+pub const WITHIN: [&str; 9] =
+    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, NO_DEFINITIONS, HIERARCHY];

@@ -6,6 +6,7 @@
 //! reports), it waits at a barrier: the server's answers go on to the client meanwhile, the client's
 //! further messages stay in the buffer.
 
+mod binding;
 mod client;
 mod copy_in;
 mod copy_out;

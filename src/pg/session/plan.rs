@@ -216,7 +216,7 @@ impl Session {
         let catalog = &self.snapshot.catalog;
         let scope = Scope {
             policy: self.shared.door.policy(),
-            tables: self.database.tables(),
+            tables: &catalog.tables,
             catalog,
             search_path: &key.search_path,
             refreshed,

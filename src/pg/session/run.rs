@@ -5,16 +5,14 @@ use super::encoding;
 use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
-use super::rows::{Opener, RowError, format_at, stored_envelope, token_text};
+use super::rows::{Opener, RowError};
 use super::running::Running;
 use super::values::Ready;
-use super::{End, Made, Prepared, Session, subject};
-use crate::ids::Subject;
-use crate::pg::plan::{Bind, Param, Plan, Verdict};
+use super::{End, Made, Prepared, Session};
+use crate::pg::plan::{Param, Plan, Verdict};
 use crate::pg::sql::{Planned, StatementKind};
 use crate::pg::value::Format;
 use crate::pg::wire::frame::{self, HEADER};
-use crate::pg::wire::row::cells;
 use crate::pg::wire::simple::{self, Target};
 use crate::pg::wire::{WireError, bind, parse_msg};
 use crate::protect::Mark;
@@ -180,7 +178,7 @@ impl Session {
             Some(portal) => portal.made.take(),
             None => self.made.take(),
         };
-        let Some(bind) = plan.write.as_ref().and_then(|w| w.bind.as_ref()) else {
+        let Some(write) = plan.write.as_ref().filter(|_| run.holds_rows()) else {
             self.io.server.output.append_with(|out| simple::execute(out, portal, rows))?;
             self.begin_run(run, made, simple);
             return Ok(());
@@ -207,9 +205,10 @@ impl Session {
             }
             _ => return Ok(()),
         }
-        if let Err(failure) = self.bind_rows(plan, bind, &run.formats, &held).await {
-            self.shared.metrics.failed(failure.anchor);
-            return self.refuse_extended(failure.response());
+        match self.bind_rows(plan, write, &run.formats, &held).await {
+            Ok(()) => {}
+            Err(HiddenError::End(end)) => return Err(end),
+            Err(error) => return self.failed_extended(error),
         }
         let kept = self.open_held(plan, &run.formats, &held).await;
         self.scratch.end_batch();
@@ -245,56 +244,6 @@ impl Session {
             Some(_) => expect.with(Context { made, ..Context::default() }),
             None => expect,
         }
-    }
-
-    /// Binds what was sealed provisionally to the subjects that the database reported.
-    async fn bind_rows(
-        &mut self,
-        plan: &Plan,
-        bind: &Bind,
-        formats: &[Format],
-        held: &[u8],
-    ) -> Result<(), Failure> {
-        let Some(write) = &plan.write else { return Ok(()) };
-        let charset = self.settings.charset.as_deref();
-        let Some(unit) = self.units.last() else { return Ok(()) };
-        let mut rows = Vec::new();
-        let mut stored = Vec::new();
-        for body in frames(held, b'D') {
-            let cells: Vec<_> =
-                cells(body).and_then(Iterator::collect).map_err(|e: WireError| Failure::malformed(&e))?;
-            let cell =
-                |column: u16| cells.get(usize::from(column)).cloned().flatten().map(|range| &body[range]);
-            let mut found = None;
-            for witness in &bind.witnesses {
-                let Some(bytes) = cell(*witness) else { continue };
-                let format = format_at(formats, usize::from(*witness));
-                let oid = stored_oid(plan, *witness);
-                if stored_envelope(oid, format, bytes, &mut stored) {
-                    found = unit.row_of_envelope(&stored);
-                }
-                if found.is_none() {
-                    found = token_text(oid, format, bytes).and_then(|token| unit.take_row_of_token(&token));
-                }
-                if found.is_some() {
-                    break;
-                }
-            }
-            let Some(row) = found else { continue };
-            let format = format_at(formats, usize::from(bind.subject));
-            let id = cell(bind.subject)
-                .and_then(|bytes| subject::text_in(charset, write.subject_oid, format, bytes));
-            let Some(id) = id else {
-                return Err(Failure::new(
-                    "0A000",
-                    "null-subject",
-                    "paravent: the database reported no subject for a row with protected values",
-                    "give the subject column a value",
-                ));
-            };
-            rows.push((row, Subject::new(write.class.clone(), id)));
-        }
-        unit.bind(&rows).await.map_err(|e| Failure::protect(&e))
     }
 
     /// The rows as the client sees them, and the tag.
@@ -519,7 +468,7 @@ fn parameter_types(run: &Running) -> Vec<u32> {
 }
 
 /// Type OID of a result column as stored.
-fn stored_oid(plan: &Plan, column: u16) -> u32 {
+pub(super) fn stored_oid(plan: &Plan, column: u16) -> u32 {
     let oid = match plan.visible.and_then(|visible| column.checked_sub(visible)) {
         Some(hidden) => plan.hidden.get(usize::from(hidden)).copied(),
         None => plan.outputs.iter().find(|o| o.column == column).map(|o| o.stored_oid),
@@ -541,6 +490,6 @@ fn whole_frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn frames(bytes: &[u8], tag: u8) -> impl Iterator<Item = &[u8]> {
+pub(super) fn frames(bytes: &[u8], tag: u8) -> impl Iterator<Item = &[u8]> {
     whole_frames(bytes).filter(move |f| f[0] == tag).map(|f| &f[HEADER..])
 }

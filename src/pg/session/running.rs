@@ -49,7 +49,7 @@ impl Running {
 
     /// Its rows are held until what they bind is durable.
     pub(super) fn holds_rows(&self) -> bool {
-        self.plan.write.as_ref().is_some_and(|write| write.bind.is_some())
+        self.plan.write.as_ref().is_some_and(|write| write.bind.is_some() || !write.within.is_empty())
     }
 
     /// Whether it serves a Bind with these result formats as well.

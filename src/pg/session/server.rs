@@ -171,7 +171,7 @@ impl Session {
             b'S' => self.parameter_status(total)?,
             b'E' => {
                 let frame = self.io.server.input.bytes()[..total].to_vec();
-                let tables = self.database.tables();
+                let tables = &self.snapshot.catalog.tables;
                 let charset = self.settings.charset.as_deref();
                 let door = &self.shared.door;
                 let run = self.expects.front().and_then(|e| e.run.as_ref());

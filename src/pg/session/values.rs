@@ -9,7 +9,7 @@ use super::params::{Bound, Client, array_literal, nobody};
 use super::{Session, subject};
 use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, Subject};
-use crate::pg::plan::{Action, Lookup, Param, Plan, Source, SubjectSource, Write};
+use crate::pg::plan::{Action, Lookup, Param, Plan, RowSubject, Source, SubjectSource, Write};
 use crate::pg::value::{self, Format, ValueError};
 use crate::pg::wire::bind;
 use crate::policy::model::{Declared, Field, Protect};
@@ -261,13 +261,13 @@ impl Session {
         let mut whose = Vec::with_capacity(write.rows.len());
         for row in &write.rows {
             if let SubjectSource::Each(source) = &row.subject {
-                let ids = client.texts(source, write.subject_oid)?;
+                let ids = client.texts(source, row.oid)?;
                 for (i, id) in ids.into_iter().enumerate() {
                     let applies = self.applies(row.when.as_ref(), client, i).await?;
                     whose.push(match (applies, id) {
                         (false, _) => Whose::Unprotected,
                         (true, None) => Whose::Nobody,
-                        (true, Some(id)) => known(write, &id)?,
+                        (true, Some(id)) => known(row, &id)?,
                     });
                 }
                 continue;
@@ -275,11 +275,11 @@ impl Session {
             let applies = self.applies(row.when.as_ref(), client, 0).await?;
             whose.push(match &row.subject {
                 _ if !applies => Whose::Unprotected,
-                SubjectSource::Client(i) => match client.text(usize::from(*i), write.subject_oid)? {
-                    Some(id) => known(write, &id)?,
+                SubjectSource::Client(i) => match client.text(usize::from(*i), row.oid)? {
+                    Some(id) => known(row, &id)?,
                     None => Whose::Nobody,
                 },
-                SubjectSource::Literal(id) => known(write, id)?,
+                SubjectSource::Literal(id) => known(row, id)?,
                 SubjectSource::Nobody => Whose::Nobody,
                 SubjectSource::Returned | SubjectSource::Found | SubjectSource::Each(_) => Whose::Returned,
             });
@@ -479,9 +479,9 @@ fn field_words(field: &Field) -> bool {
     matches!(field.ty, Declared::Text | Declared::Varchar(_) | Declared::Jsonb)
 }
 
-fn known(write: &Write, id: &str) -> Result<Whose, Failure> {
-    match subject::canonical(write.subject_oid, id) {
-        Some(id) => Ok(Whose::Known(Subject::new(write.class.clone(), id))),
+fn known(row: &RowSubject, id: &str) -> Result<Whose, Failure> {
+    match subject::canonical(row.oid, id) {
+        Some(id) => Ok(Whose::Known(Subject::new(row.class.clone(), id))),
         None => Err(Failure::new(
             "22P02",
             "subject-id",

@@ -48,7 +48,15 @@ impl<'s> Planner<'s> {
                 let keeps = !elsewhere && whole && !self.explain && target.when.is_none();
                 let kept = if keeps { Some(self.keep_rows(target)?) } else { None };
                 self.do_update(conflict, target, &mut draft, (on_subject, kept), env)?;
+                let constant = draft.repeats && !draft.written.is_empty();
+                // What was copied is the row's whose subject it was copied with; what is constant, one row's.
+                if (draft.copies && !on_subject) || (constant && (elsewhere || !known)) {
+                    return Err(super::insert_select::repeats(&target.relation.name).into());
+                }
             }
+        }
+        if draft.copies {
+            self.check_target(target, false)?;
         }
         if draft.written.is_empty() || self.explain {
             self.keep = None;
@@ -68,7 +76,8 @@ impl<'s> Planner<'s> {
             class: Arc::clone(&target.table.subject.class),
             rows: draft.rows,
             lookup: None,
-            bind: returned.then(|| Bind { subject: 0, witnesses: Vec::new() }),
+            bind: returned.then(|| Bind { subject: 0, witnesses: Vec::new(), repeats: draft.repeats }),
+            within: Vec::new(),
             subject_oid: target.subject_oid,
         });
         Ok(draft.written)

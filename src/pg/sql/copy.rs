@@ -34,6 +34,9 @@ impl<'s> Planner<'s> {
         if !self.touched {
             return Ok(());
         }
+        if self.modifies {
+            return Err(copy("COPY of a statement that writes a protected table").into());
+        }
         if c.filename().is_some() {
             return Err(to_server_file().into());
         }

@@ -8,6 +8,7 @@ use super::names::Rel;
 use super::refuse;
 use super::types;
 use super::value::{Value, What};
+use super::within::{Inner, Part};
 use crate::clear::Clear;
 use crate::pg::plan::{
     Action, ClientParam, Copy, Cursor, Described, Keep, Lookup, Output, Param, Plan, Source, Verdict, Write,
@@ -119,8 +120,16 @@ pub(super) struct Planner<'s> {
     pub(super) literals: bool,
     /// Where constants begin by which nothing is decided, and where they end.
     pub(super) free: BTreeMap<usize, usize>,
+    /// Constants of INSERT … SELECT, which are read where it is known what they are for.
+    pub(super) items: super::insert_select::Items,
     pub(super) rows: Rows,
     pub(super) write: Option<Write>,
+    /// Of statements in WITH.
+    pub(super) parts: Vec<Part>,
+    /// What the statement in WITH gives that is being planned.
+    pub(super) inner: Option<Inner>,
+    /// Statements in WITH that tell of their rows by the setting.
+    pub(super) told: usize,
     pub(super) lookup: Option<LookupDraft>,
     pub(super) keep: Option<KeepDraft>,
     /// It is an INSERT, UPDATE or DELETE.
@@ -157,8 +166,12 @@ impl<'s> Planner<'s> {
             sorts_by_token: false,
             literals: false,
             free: BTreeMap::new(),
+            items: BTreeMap::new(),
             rows: Rows::default(),
             write: None,
+            parts: Vec::new(),
+            inner: None,
+            told: 0,
             lookup: None,
             keep: None,
             modifies: false,
@@ -270,6 +283,7 @@ impl<'s> Planner<'s> {
     }
 
     fn assemble(mut self, declared: &[u32]) -> Result<Plan, Refusal> {
+        let mut write = self.combined()?;
         let mentioned = self.tokens.all().iter().filter(|t| self.span.contains(&t.start));
         let highest =
             mentioned.filter_map(|t| if let Kind::Param(n) = t.kind { Some(n) } else { None }).max();
@@ -278,7 +292,6 @@ impl<'s> Planner<'s> {
         let clash = || refuse::unknown("a construct whose parts overlap");
         let number = |u: usize| numbers.of_use.get(u).copied().unwrap_or(0);
         let (sql, splices) = edit::apply(self.text, &self.span, &self.edits, number).ok_or_else(clash)?;
-        let mut write = self.write.take();
         if let (Some(write), Some(draft)) = (&mut write, self.lookup.take()) {
             let condition = match draft.condition {
                 Some(range) => {

@@ -132,7 +132,7 @@ impl<'s> Planner<'s> {
             Node::AlterTableStmt(a) => self.alter_table(a),
             Node::RenameStmt(r) => self.rename_object(r),
             Node::AlterObjectSchemaStmt(a) => match a.relation() {
-                Some(r) if self.policy_table_of(r).is_some() => self.stop(renamed(r)),
+                Some(r) if self.policy_table_of(r).is_some_and(|t| self.is_own(t)) => self.stop(renamed(r)),
                 Some(r)
                     if self
                         .scope
@@ -216,6 +216,9 @@ impl<'s> Planner<'s> {
             return Err(refuse::unknown("a cursor of that form").into());
         };
         self.top_select(select)?;
+        if self.modifies {
+            return Err(refuse::unknown("a cursor of that form").into());
+        }
         if !self.touched || self.explain {
             return Ok(());
         }

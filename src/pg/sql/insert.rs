@@ -61,8 +61,8 @@ impl<'s> Planner<'s> {
         if r.in_hierarchy {
             return refuse(
                 "hierarchy",
-                "is partitioned or inherits, which this version does not follow in writes",
-                "Keep protected columns in a plain table.",
+                "is part of a hierarchy that is not protected throughout, or is partitioned by a protected column",
+                "Name the topmost parent in the policy; partition by columns that are not protected.",
             );
         }
         if r.has_rules {
@@ -83,9 +83,8 @@ impl<'s> Planner<'s> {
     }
 
     /// INSERT.
-    pub(super) fn insert(&mut self, s: &nodes::InsertStmt) -> Step<()> {
-        let root = Env::default();
-        let env = self.with(s.with_clause(), &root)?;
+    pub(super) fn insert(&mut self, s: &nodes::InsertStmt, outer: &Env<'_>) -> Step<()> {
+        let env = self.with(s.with_clause(), outer)?;
         let var = s.relation().ok_or_else(|| refuse::unknown("INSERT without a table"))?;
         let rel = self.range_var(var, &Env::default())?;
         let target = self.target(rel)?;
@@ -166,21 +165,26 @@ impl<'s> Planner<'s> {
     ) -> Step<Vec<At>> {
         let Node::SelectStmt(select) = s.select_stmt() else {
             // DEFAULT VALUES
-            return self.conflict(s, target, Draft { rows: Vec::new(), written: Vec::new() }, env);
+            return self.conflict(s, target, Draft::default(), env);
         };
         if select.values_lists().is_empty() {
             let protected = columns.iter().any(|&c| self.field_at(target.rel, c).is_some());
             if !protected {
                 self.insert_unprotected_select(select, env)?;
-                return self.conflict(s, target, Draft { rows: Vec::new(), written: Vec::new() }, env);
+                return self.conflict(s, target, Draft::default(), env);
             }
             let draft = match select.from_clause().first() {
-                Some(Node::RangeSubselect(from)) => self.values_from(select, from, target, columns, env)?,
-                _ => self.unnest(select, target, columns)?,
+                Some(Node::RangeSubselect(from)) if is_values(from) => {
+                    self.values_from(select, from, target, columns, env)?
+                }
+                Some(Node::RangeFunction(_)) if select.from_clause().len() == 1 => {
+                    self.unnest(select, target, columns)?
+                }
+                _ => self.insert_select(select, target, columns, env)?,
             };
             return self.conflict(s, target, draft, env);
         }
-        let mut draft = Draft { rows: Vec::new(), written: Vec::new() };
+        let mut draft = Draft::default();
         for (number, row) in select.values_lists().iter().enumerate() {
             let Node::NodeList(row) = row else { return Err(refuse::unknown("a VALUES list").into()) };
             self.insert_row(row, row_number(number)?, target, columns, env, &mut draft)?;
@@ -209,18 +213,24 @@ impl<'s> Planner<'s> {
         env: &Env<'_>,
         draft: &mut Draft,
     ) -> Step<()> {
-        if row.len() > columns.len() {
+        self.no_more_than(columns, row.len(), target)?;
+        self.insert_cells(row, number, target, columns, env, draft)
+    }
+
+    /// There are no more values than columns.
+    pub(super) fn no_more_than(&self, columns: &[usize], values: usize, target: &Target<'s>) -> Step<()> {
+        if values > columns.len() {
             // The catalog is old, or the server will say that there are too many.
             let (schema, name) = (quote(&target.relation.schema), quote(&target.relation.name));
             let cols = &self.rels[target.rel].cols;
             let names: Vec<String> =
                 columns.iter().filter_map(|&c| cols.get(c)).map(|c| quote(&c.name)).collect();
-            let (names, nulls) = (names.join(", "), vec!["NULL"; row.len()].join(", "));
+            let (names, nulls) = (names.join(", "), vec!["NULL"; values].join(", "));
             return Err(Stop::Unknown(format!(
                 "INSERT INTO {schema}.{name} ({names}) SELECT {nulls} WHERE false"
             )));
         }
-        self.insert_cells(row, number, target, columns, env, draft)
+        Ok(())
     }
 
     /// A row's values; `columns` tells where each goes (or nowhere that is known).
@@ -251,7 +261,7 @@ impl<'s> Planner<'s> {
             self.plain(node, env, "VALUES")?;
         }
         let when = self.row_when(target, when)?;
-        draft.rows.push(RowSubject { subject, when });
+        draft.rows.push(self.row_of(target, subject, when));
         Ok(())
     }
 
@@ -325,6 +335,9 @@ impl<'s> Planner<'s> {
             }
             None => (Vec::new(), false),
         };
+        if self.inner.is_some() {
+            return self.returning_within(cols, open, empty, target, written);
+        }
         let mut hidden =
             Hidden { first: cols.len(), sql: self.outputs(&cols, open, true)?, oids: Vec::new() };
         hidden.oids = std::mem::take(&mut self.rows.hidden);
@@ -332,7 +345,8 @@ impl<'s> Planner<'s> {
         if let (Some(target), true) = (target, binds) {
             let lost = || refuse::unknown("RETURNING of that form");
             let subject = self.shown_column(&cols, (target.rel, target.subject), true, &mut hidden)?;
-            let mut bind = Bind { subject: subject.ok_or_else(lost)?, witnesses: Vec::new() };
+            let repeats = self.write.as_ref().and_then(|w| w.bind.as_ref()).is_some_and(|b| b.repeats);
+            let mut bind = Bind { subject: subject.ok_or_else(lost)?, witnesses: Vec::new(), repeats };
             for &at in written {
                 bind.witnesses.push(self.shown_column(&cols, at, true, &mut hidden)?.ok_or_else(lost)?);
             }
@@ -359,6 +373,11 @@ impl<'s> Planner<'s> {
     }
 }
 
+/// Whether an item of FROM is a list of VALUES.
+fn is_values(from: &nodes::RangeSubselect) -> bool {
+    matches!(from.subquery(), Node::SelectStmt(s) if !s.values_lists().is_empty())
+}
+
 /// The number of a row of VALUES.
 pub(super) fn row_number(number: usize) -> Step<u16> {
     u16::try_from(number).map_err(|_| {
@@ -368,11 +387,15 @@ pub(super) fn row_number(number: usize) -> Step<u16> {
 }
 
 /// The rows of an INSERT as far as they are known.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) rows: Vec<RowSubject>,
     /// Protected columns in which some row has a value.
     pub(super) written: Vec<At>,
+    /// What is stored elsewhere is copied to protected columns.
+    pub(super) copies: bool,
+    /// One of the rows may be inserted several times.
+    pub(super) repeats: bool,
 }
 
 impl Draft {
@@ -426,10 +449,13 @@ pub(super) fn when_expression(target: &Target<'_>) -> crate::pg::refusal::Refusa
     )
 }
 
-fn copied(label: &str) -> crate::pg::refusal::Refusal {
+pub(super) fn copied(label: &str) -> crate::pg::refusal::Refusal {
     refuse::refusal(
         "insert-select",
-        format!("protected column {label} is copied to another table inside the database"),
-        "Read it and write it through the application, so that it is protected where it goes.",
+        format!(
+            "protected column {label} is copied inside the database, not to the same field of the same subject"
+        ),
+        "Copy it together with its subject's column, to the same field's column of a table of the policy; or read it and \
+         write it through the application.",
     )
 }

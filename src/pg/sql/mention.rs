@@ -147,6 +147,12 @@ impl<'s> Mentions<'s> {
     }
 }
 
+/// Whether a text has one of these as a name.
+pub fn names_one_of(text: &str, names: &[&str]) -> bool {
+    let tokens = Tokens::new(text);
+    tokens.all().iter().filter_map(|t| tokens.name(t)).any(|name| names.contains(&name.as_str()))
+}
+
 /// What a string constant of any form stands for.
 fn decoded(literal: &str) -> Option<String> {
     if let Some(body) = literal.strip_prefix('$') {

@@ -21,7 +21,9 @@ mod edit;
 mod expr;
 mod filter;
 mod from;
+mod inherit;
 mod insert;
+mod insert_select;
 mod keep;
 mod lex;
 mod mention;
@@ -41,10 +43,14 @@ mod value;
 mod values_from;
 mod view;
 mod when;
+mod within;
 
 pub use assigns::assigns_protected;
 pub use filter::Filter;
+pub use inherit::protects_alike;
+pub use mention::names_one_of;
 pub use shape::Shape;
+pub use within::SETTING;
 
 /// What a text is planned against.
 #[derive(Debug, Clone, Copy)]

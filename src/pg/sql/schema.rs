@@ -15,24 +15,14 @@ use std::sync::Arc;
 impl<'s> Planner<'s> {
     pub(super) fn create_table(&mut self, c: &nodes::CreateStmt) -> Step<()> {
         c.relation().map_or(Ok(()), |r| self.shadows(r))?;
-        for parent in c.inh_relations() {
-            if let Node::RangeVar(parent) = parent {
-                self.joins_hierarchy(parent)?;
-            }
-        }
-        let Some(table) = c.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
-        if c.partspec().is_some() || c.partbound().is_some() || !c.inh_relations().is_empty() {
-            let message = format!("{} is protected, and would be partitioned or inherit", table.name);
-            return self.stop(refuse::refusal(
-                "hierarchy",
-                message,
-                "Keep protected columns in a plain table.",
-            ));
-        }
+        let own = c.relation().and_then(|r| self.policy_table_of(r));
+        let Some(table) = self.descends(c, own)? else { return Ok(()) };
+        let partition = c.partbound().is_some();
         for element in c.table_elts() {
             match element {
                 Node::ColumnDef(def) => self.column_def(def, table)?,
                 Node::Constraint(con) => self.constraint(con, None, table)?,
+                _ if own.is_none() => {}
                 _ => {
                     let message = format!("CREATE TABLE {} with LIKE or OF", table.name);
                     return self.stop(refuse::refusal(
@@ -43,17 +33,10 @@ impl<'s> Planner<'s> {
                 }
             }
         }
-        if c.of_typename().is_some() {
+        if c.of_typename().is_some() && !partition {
             return self.stop(refuse::unknown("CREATE TABLE … OF"));
         }
         Ok(())
-    }
-
-    /// A protected table would become a parent, or a child: rows would come and go past it.
-    fn joins_hierarchy(&mut self, var: &nodes::RangeVar) -> Step<()> {
-        let Some(table) = self.policy_table_of(var) else { return Ok(()) };
-        let message = format!("{} is protected, and would be inherited from or have partitions", table.name);
-        self.stop(refuse::refusal("hierarchy", message, "Keep protected columns in a plain table."))
     }
 
     /// A temporary relation under a protected table's name would stand before it.
@@ -89,7 +72,8 @@ impl<'s> Planner<'s> {
     /// The storage that a protected column's type gives must hold what it will.
     fn column_type(&mut self, def: &nodes::ColumnDef, placed: &Placed, table: &Table) -> Step<()> {
         let field = self.field(placed.field)?;
-        let Some(ty) = def.type_name() else { return self.stop(refuse::unknown("a column without a type")) };
+        // A partition has its parent's types.
+        let Some(ty) = def.type_name() else { return Ok(()) };
         let guard = ty.names().first().and_then(|s| s.sval()) == Some("paravent");
         let (name, to) = type_of(ty)?;
         let fits = guard || (ty.array_bounds().is_empty() && to.is_some_and(|(oid, _)| stores(field, oid)));
@@ -133,7 +117,7 @@ impl<'s> Planner<'s> {
     }
 
     /// An environment in which a table's own definition is read: its protected columns, and others unknown.
-    fn definition(&mut self, table: &'s Table) -> Step<Env<'static>> {
+    pub(super) fn definition(&mut self, table: &'s Table) -> Step<Env<'static>> {
         let mut cols = Vec::with_capacity(table.columns.len());
         for placed in &table.columns {
             let field = self.field(placed.field)?;
@@ -163,7 +147,7 @@ impl<'s> Planner<'s> {
     }
 
     /// An expression kept in the schema: nothing may be done to a protected column in it, nor compared.
-    fn definition_expr(&mut self, node: Node<'_>, env: &Env<'_>, what: &str) -> Step<()> {
+    pub(super) fn definition_expr(&mut self, node: Node<'_>, env: &Env<'_>, what: &str) -> Step<()> {
         let (uses, edits) = (self.uses.len(), self.edits.len());
         let result = self.plain(node, env, what);
         if let Err(stop) = result {
@@ -179,17 +163,7 @@ impl<'s> Planner<'s> {
     }
 
     pub(super) fn alter_table(&mut self, a: &nodes::AlterTableStmt) -> Step<()> {
-        for cmd in a.cmds() {
-            let Node::AlterTableCmd(cmd) = cmd else { continue };
-            let other = match (cmd.subtype, cmd.def()) {
-                (AlterTableType::AT_AddInherit, Node::RangeVar(parent)) => Some(parent),
-                (AlterTableType::AT_AttachPartition, Node::PartitionCmd(p)) => p.name(),
-                _ => continue,
-            };
-            for var in [a.relation(), other].into_iter().flatten() {
-                self.joins_hierarchy(var)?;
-            }
-        }
+        self.alter_hierarchy(a)?;
         let Some(table) = a.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
         for cmd in a.cmds() {
             let Node::AlterTableCmd(cmd) = cmd else { return self.stop(refuse::unknown("an ALTER TABLE")) };
@@ -244,6 +218,8 @@ impl<'s> Planner<'s> {
                 | ObjectType::OBJECT_FOREIGN_TABLE
         );
         match (r.rename_type, table) {
+            // A partition stays what it is, whatever it is called.
+            (_, Some(table)) if relation && !self.is_own(table) => Ok(()),
             (_, Some(_)) if relation => self.stop(renamed(var)),
             (_, None) if relation => {
                 let new = r.newname().unwrap_or_default();

@@ -152,12 +152,14 @@ impl<'s> Planner<'s> {
         let Some(with) = with else { return Ok(env) };
         for cte in with.ctes() {
             let Node::SelectStmt(query) = cte.ctequery() else {
-                return Err(refuse::refusal(
-                    "data-modifying-cte",
-                    "a data-modifying statement in WITH, in a statement on a protected table",
-                    "Send it as a statement of its own.",
-                )
-                .into());
+                if outer.parent.is_some() {
+                    return Err(
+                        super::within::of_that_kind("a statement that writes, in an inner WITH").into()
+                    );
+                }
+                let cols = self.writing_cte(cte, &env)?;
+                env.ctes.push((cte.ctename().unwrap_or_default().to_owned(), cols));
+                continue;
             };
             if cte.search_clause().is_some() || cte.cycle_clause().is_some() {
                 return Err(refuse::unknown("SEARCH or CYCLE").into());
@@ -408,6 +410,12 @@ impl<'s> Planner<'s> {
         let mut cols = Vec::new();
         let mut open = false;
         for target in list {
+            if let Some(at) = self.items.get_mut(&target.location) {
+                *at = Some(cols.len());
+                let name = target.name().unwrap_or_default().to_owned();
+                cols.push(RelCol { name, flow: Flow::Null, oid: 0 });
+                continue;
+            }
             if let Node::ColumnRef(c) = target.val()
                 && let Some(star) = self.star(c.fields(), env)?
             {

@@ -3,6 +3,7 @@
 use super::core::{Planner, Step};
 use super::lex::Tokens;
 use super::mention::Mentions;
+use super::names::Env;
 use super::{Planned, Scope, StatementKind, filter, refuse};
 use crate::pg::plan::Verdict;
 use crate::pg::refusal::Refusal;
@@ -98,9 +99,9 @@ impl<'s> Planner<'s> {
         self.modifies = matches!(stmt, Node::InsertStmt(_) | Node::UpdateStmt(_) | Node::DeleteStmt(_));
         match stmt {
             Node::SelectStmt(s) => self.top_select(s),
-            Node::InsertStmt(s) => self.insert(s),
-            Node::UpdateStmt(s) => self.update(s),
-            Node::DeleteStmt(s) => self.delete(s),
+            Node::InsertStmt(s) => self.insert(s, &Env::default()),
+            Node::UpdateStmt(s) => self.update(s, &Env::default()),
+            Node::DeleteStmt(s) => self.delete(s, &Env::default()),
             Node::ExplainStmt(s) => self.explain(s, mentions),
             Node::MergeStmt(_) if mentions => Err(refuse::refusal(
                 "merge",
@@ -121,16 +122,15 @@ impl<'s> Planner<'s> {
         };
         let analyze = s.options().iter().any(|o| o.defname() == Some("analyze") && !off(o));
         if analyze && !matches!(s.query(), Node::SelectStmt(_)) {
-            return Err(refuse::refusal(
-                "explain-analyze",
-                "EXPLAIN ANALYZE of a write on a protected table",
-                "It would write; use EXPLAIN without ANALYZE.",
-            )
-            .into());
+            return Err(analyzes().into());
         }
         self.explain = true;
         self.statement(s.query(), mentions)?;
+        if analyze && self.modifies {
+            return Err(analyzes().into());
+        }
         self.write = None;
+        self.parts.clear();
         self.lookup = None;
         self.keep = None;
         Ok(())
@@ -159,12 +159,21 @@ impl<'s> Planner<'s> {
     }
 }
 
+fn analyzes() -> Refusal {
+    refuse::refusal(
+        "explain-analyze",
+        "EXPLAIN ANALYZE of a write on a protected table",
+        "It would write; use EXPLAIN without ANALYZE.",
+    )
+}
+
 /// The name under which a statement makes known what may touch something protected.
 fn new_name(stmt: Node<'_>) -> Option<&str> {
     match stmt {
         Node::ViewStmt(v) => v.view()?.relname(),
         Node::CreateTableAsStmt(c) => c.into()?.rel()?.relname(),
         Node::RenameStmt(r) => r.newname(),
+        Node::CreateStmt(c) if !c.inh_relations().is_empty() => c.relation()?.relname(),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use super::names::FieldFlow;
 use super::value::{Cast, Value, What, array_text, function_name};
 use super::{refuse, types};
 use crate::clear::Clear;
-use crate::pg::plan::{Action, RowSubject, Source, SubjectSource};
+use crate::pg::plan::{Action, Source, SubjectSource};
 use crate::pg::refusal::Refusal;
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::{Node, nodes};
@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 pub(super) fn form() -> Refusal {
     refuse::refusal(
         "insert-select",
-        "INSERT … SELECT into protected columns, other than from UNNEST or VALUES of literals or parameters",
-        "Insert VALUES, or `SELECT * FROM UNNEST($1::type[], …)` with one array per column.",
+        "INSERT … SELECT of what is neither a constant nor a protected value of the same field and subject",
+        "Select constants, insert VALUES, or `SELECT * FROM UNNEST($1::type[], …)` with one array per column.",
     )
 }
 
@@ -33,7 +33,7 @@ impl<'s> Planner<'s> {
         if args.len() != columns.len() {
             return Err(form().into());
         }
-        let mut draft = Draft { rows: Vec::new(), written: Vec::new() };
+        let mut draft = Draft::default();
         let mut subject = SubjectSource::Returned;
         let mut when = None;
         for (arg, &column) in args.into_iter().zip(columns) {
@@ -67,7 +67,7 @@ impl<'s> Planner<'s> {
             self.plain_elements(arg)?;
         }
         let when = self.row_when(target, when)?;
-        draft.rows.push(RowSubject { subject, when });
+        draft.rows.push(self.row_of(target, subject, when));
         Ok(draft)
     }
 

@@ -33,9 +33,8 @@ enum Whose {
 
 impl<'s> Planner<'s> {
     /// UPDATE.
-    pub(super) fn update(&mut self, s: &nodes::UpdateStmt) -> Step<()> {
-        let root = Env::default();
-        let env = self.with(s.with_clause(), &root)?;
+    pub(super) fn update(&mut self, s: &nodes::UpdateStmt, outer: &Env<'_>) -> Step<()> {
+        let env = self.with(s.with_clause(), outer)?;
         let var = s.relation().ok_or_else(|| refuse::unknown("UPDATE without a table"))?;
         let rel = self.range_var(var, &Env::default())?;
         let target = self.target(rel)?;
@@ -110,7 +109,7 @@ impl<'s> Planner<'s> {
         if let Some(whose) = whose {
             let subject = match whose {
                 Whose::One(row) => row,
-                Whose::Found(_) => RowSubject { subject: SubjectSource::Found, when: None },
+                Whose::Found(_) => self.row_of(target, SubjectSource::Found, None),
             };
             self.write = Some(Write {
                 inserts: false,
@@ -118,6 +117,7 @@ impl<'s> Planner<'s> {
                 rows: vec![subject],
                 lookup: None,
                 bind: None,
+                within: Vec::new(),
                 subject_oid: target.subject_oid,
             });
         }
@@ -230,9 +230,13 @@ impl<'s> Planner<'s> {
             }
         };
         if let Some(subject) = subject {
-            return Ok(Some(Whose::One(RowSubject { subject, when })));
+            return Ok(Some(Whose::One(self.row_of(target, subject, when))));
         }
-        if when.is_some() || !s.from_clause().is_empty() || s.with_clause().is_some() {
+        if when.is_some()
+            || !s.from_clause().is_empty()
+            || s.with_clause().is_some()
+            || super::within::sees_with(env)
+        {
             return Err(refuse::refusal(
                 "update-lookup",
                 format!(
@@ -371,9 +375,8 @@ impl<'s> Planner<'s> {
     }
 
     /// DELETE.
-    pub(super) fn delete(&mut self, s: &nodes::DeleteStmt) -> Step<()> {
-        let root = Env::default();
-        let env = self.with(s.with_clause(), &root)?;
+    pub(super) fn delete(&mut self, s: &nodes::DeleteStmt, outer: &Env<'_>) -> Step<()> {
+        let env = self.with(s.with_clause(), outer)?;
         let var = s.relation().ok_or_else(|| refuse::unknown("DELETE without a table"))?;
         let rel: RelId = self.range_var(var, &Env::default())?;
         let target = self.target(rel)?;

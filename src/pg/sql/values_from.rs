@@ -58,7 +58,7 @@ impl<'s> Planner<'s> {
             flows[*of] = field;
         }
         self.outer_columns(select, from, &items, &names, &flows, env)?;
-        let mut draft = Draft { rows: Vec::new(), written: Vec::new() };
+        let mut draft = Draft::default();
         for (number, row) in values.iter().enumerate() {
             let Node::NodeList(row) = row else { return Err(refuse::unknown("a VALUES list").into()) };
             if row.len() != goes.len() {

@@ -74,6 +74,12 @@ impl Planner<'_> {
         };
         let (uses, edits) = (self.uses.len(), self.edits.len());
         let selected = self.select(query, &Env::default())?;
+        if self.modifies {
+            return Err(super::within::of_that_kind(
+                "a statement that writes, within one that keeps its query",
+            )
+            .into());
+        }
         if self.uses.len() > uses {
             return Err(refuse::refusal(
                 "view",

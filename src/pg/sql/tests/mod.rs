@@ -4,10 +4,12 @@ mod copy;
 mod ddl;
 mod django;
 mod insert;
+mod insert_select;
 mod leaks;
 mod select;
 mod update;
 mod view;
+mod within;
 mod world;
 
 pub(in crate::pg) use world::{World, world};

@@ -116,6 +116,16 @@ fn relations() -> Vec<Relation> {
                 ("badge", "uuid"),
             ],
         ),
+        relation(
+            "archive",
+            &[
+                ("id", "int8!"),
+                ("email", "text"),
+                ("last_name", "text"),
+                ("birth_date", "bytea"),
+                ("job", "text"),
+            ],
+        ),
         relation("comments", &[("id", "int8!g"), ("author_id", "int8"), ("body", "text"), ("likes", "int4")]),
         relation(
             "articles",
@@ -180,6 +190,7 @@ pub(in crate::pg) fn world() -> World {
     hr.schema = "hr".into();
     let tables = vec![
         table("people", "id", &[("email", 2), ("last_name", 0), ("birth_date", 1), ("badge", 4)]),
+        table("archive", "id", &[("email", 2), ("last_name", 0), ("birth_date", 1)]),
         table("comments", "author_id", &[("body", 3)]),
         table("contacts", "person_id", &[("email", 2)]),
         table("ruled", "id", &[("last_name", 0)]),
