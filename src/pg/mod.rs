@@ -6,6 +6,7 @@ pub mod export;
 mod metrics;
 pub mod net;
 pub mod plan;
+pub mod predicate;
 mod recovery;
 pub mod refusal;
 mod server;
