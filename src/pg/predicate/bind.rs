@@ -2,6 +2,7 @@
 //! constants alone are computed, patterns are compiled.
 
 use super::Row;
+use super::among::Among;
 use super::collation::Collation;
 use super::compile::{Check, Compiler};
 use super::constant::Constant;
@@ -9,7 +10,6 @@ use super::eval::{Ready, Values};
 use super::expr::{Operator, Test};
 use super::fault::{Fault, Unsupported};
 use super::types::{Scope, Slot};
-use super::among::Among;
 use super::{like, regex};
 use crate::clear::Clear;
 use crate::pg::value::Settings;
@@ -81,12 +81,31 @@ pub(super) enum Bind {
     Holds(Ready),
     Compare(Operator, Ready, Ready, Collation),
     /// A pattern that is the same for every row.
-    Match { item: Ready, pattern: Pattern, negated: bool },
-    Quantified { left: Ready, operator: Operator, all: bool, items: Vec<Ready>, collation: Collation },
+    Match {
+        item: Ready,
+        pattern: Pattern,
+        negated: bool,
+    },
+    Quantified {
+        left: Ready,
+        operator: Operator,
+        all: bool,
+        items: Vec<Ready>,
+        collation: Collation,
+    },
     /// `= ANY` or `<> ALL` of constants whose equality is that of their bytes.
-    Among { left: Ready, among: Among, negated: bool },
+    Among {
+        left: Ready,
+        among: Among,
+        negated: bool,
+    },
     /// ANY or ALL of the patterns.
-    Patterns { left: Ready, all: bool, negated: bool, patterns: Vec<Pattern> },
+    Patterns {
+        left: Ready,
+        all: bool,
+        negated: bool,
+        patterns: Vec<Pattern>,
+    },
     /// NULL, whatever the row.
     Null,
 }
@@ -137,13 +156,7 @@ fn compared(operator: Operator, left: Ready, right: Ready, collation: &Collation
     }
 }
 
-fn quantified(
-    left: Ready,
-    operator: Operator,
-    all: bool,
-    items: Vec<Ready>,
-    collation: &Collation,
-) -> Bind {
+fn quantified(left: Ready, operator: Operator, all: bool, items: Vec<Ready>, collation: &Collation) -> Bind {
     let constant = items.iter().all(|i| matches!(i, Ready::Value(_)));
     if let (Some((_, negated)), true) = (pattern_kind(operator), constant) {
         let patterns = items.into_iter().map(|i| pattern(operator, i, collation)).collect();

@@ -277,7 +277,10 @@ impl<'a> Compiler<'a> {
             Expr::Collate(e, collation) => {
                 let typed = c.typed(e, wanted)?;
                 if typed.ty != Declared::Text {
-                    return Err(Unsupported::types(format!("collations are not supported by type {}", typed.ty)));
+                    return Err(Unsupported::types(format!(
+                        "collations are not supported by type {}",
+                        typed.ty
+                    )));
                 }
                 Ok(Typed { coll: Coll::Explicit(collation.clone()), ..typed })
             }
@@ -312,7 +315,9 @@ impl<'a> Compiler<'a> {
         let expression = Expr::Call(function, operands.to_vec());
         let ty = match function {
             F::Coalesce | F::Nullif => match self.infer(&expression)? {
-                Some(Declared::Text) => wanted.filter(|_| self.all_unknown(operands)).unwrap_or(Declared::Text),
+                Some(Declared::Text) => {
+                    wanted.filter(|_| self.all_unknown(operands)).unwrap_or(Declared::Text)
+                }
                 other => other.unwrap_or(Declared::Text),
             },
             other => result(other),
@@ -327,9 +332,14 @@ impl<'a> Compiler<'a> {
         let coll = merged(colls.into_iter());
         let collation = match function {
             // They work without one.
-            F::Concat | F::ConcatAll | F::ConcatWs | F::Coalesce | F::Left | F::Right | F::Substr | F::Reverse => {
-                self.scope.default.clone()
-            }
+            F::Concat
+            | F::ConcatAll
+            | F::ConcatWs
+            | F::Coalesce
+            | F::Left
+            | F::Right
+            | F::Substr
+            | F::Reverse => self.scope.default.clone(),
             _ => self.settled(coll.clone())?,
         };
         self.check_collation(function, &collation)?;
@@ -338,7 +348,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn all_unknown(&self, operands: &[Expr]) -> bool {
-        operands.iter().all(|o| matches!(o, Expr::Slot(s) if self.scope.slots.get(*s).is_some_and(Option::is_none)))
+        operands
+            .iter()
+            .all(|o| matches!(o, Expr::Slot(s) if self.scope.slots.get(*s).is_some_and(Option::is_none)))
     }
 
     /// An argument of a function, as the function wants it.
@@ -407,7 +419,9 @@ impl<'a> Compiler<'a> {
             Function::Initcap if matches!(collation.ctype(), Ctype::Icu(_) | Ctype::BuiltinFull) => {
                 named("initcap")
             }
-            Function::Replace | Function::Strpos if !collation.is_deterministic() => named("replace or strpos"),
+            Function::Replace | Function::Strpos if !collation.is_deterministic() => {
+                named("replace or strpos")
+            }
             _ => Ok(()),
         }
     }
@@ -443,7 +457,9 @@ fn unify(what: &str, a: Declared, b: Declared) -> Result<Declared, Unsupported> 
     match (a, b) {
         _ if a == b => Ok(a),
         (D::Integer | D::Bigint, D::Integer | D::Bigint) => Ok(D::Bigint),
-        (D::Integer | D::Bigint, D::Numeric(_)) | (D::Numeric(_), D::Integer | D::Bigint) => Ok(D::Numeric(None)),
+        (D::Integer | D::Bigint, D::Numeric(_)) | (D::Numeric(_), D::Integer | D::Bigint) => {
+            Ok(D::Numeric(None))
+        }
         (D::Date, D::Timestamptz(_)) | (D::Timestamptz(_), D::Date) => Ok(D::Timestamptz(None)),
         _ => Err(Unsupported::types(format!("operator does not exist: {a} {what} {b}"))),
     }

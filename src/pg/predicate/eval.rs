@@ -50,7 +50,11 @@ impl Held<'_> {
     }
 
     fn int(&self) -> Result<i64, Fault> {
-        if self.kind() == Kind::Int { Ok(i64::from_be_bytes(fixed(self.bytes())?)) } else { Err(Fault::damaged()) }
+        if self.kind() == Kind::Int {
+            Ok(i64::from_be_bytes(fixed(self.bytes())?))
+        } else {
+            Err(Fault::damaged())
+        }
     }
 }
 
@@ -157,9 +161,7 @@ impl Ready {
                 Some(value) => Ok(Some(Held::Own(cast(&value, *ty, settings)?))),
                 None => Ok(None),
             },
-            Self::Call(function, operands, collation) => {
-                call(*function, operands, collation, row, settings)
-            }
+            Self::Call(function, operands, collation) => call(*function, operands, collation, row, settings),
         }
     }
 }

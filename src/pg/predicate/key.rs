@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn bytes_keep_their_order_and_none_begins_another() {
-        let mut texts: Vec<&[u8]> = vec![b"", b"\0", b"\0\0", b"\0\x01", b"\0\xff", b"a", b"a\0", b"a\0b", b"ab", b"b", b"\xff"];
+        let mut texts: Vec<&[u8]> =
+            vec![b"", b"\0", b"\0\0", b"\0\x01", b"\0\xff", b"a", b"a\0", b"a\0b", b"ab", b"b", b"\xff"];
         texts.sort();
         let keys: Vec<Vec<u8>> = texts
             .iter()

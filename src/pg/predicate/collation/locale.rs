@@ -157,7 +157,14 @@ mod tests {
         for name in ["fr_FR.ISO-8859-1", "sr_RS@latin", "french", "C.ISO-8859-1", "x_y"] {
             assert!(libc_collator(name).is_err(), "{name}");
         }
-        for name in ["de@collation=phonebook", "en-US-posix", "und-u-kr-digit", "fr-u-kb-true", "ko-u-co-search", "not a tag"] {
+        for name in [
+            "de@collation=phonebook",
+            "en-US-posix",
+            "und-u-kr-digit",
+            "fr-u-kb-true",
+            "ko-u-co-search",
+            "not a tag",
+        ] {
             assert!(icu(name).is_err(), "{name}");
         }
     }

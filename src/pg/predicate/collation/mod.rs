@@ -80,7 +80,8 @@ impl Collation {
                 (collator, locale::libc_ctype(ctype).map_err(|why| unsupported(&why))?)
             }
             'i' => {
-                let text = row.locale.or(row.collate).ok_or_else(|| unsupported("its locale is not known"))?;
+                let text =
+                    row.locale.or(row.collate).ok_or_else(|| unsupported("its locale is not known"))?;
                 locale::icu(text).map_err(|why| unsupported(&why))?
             }
             'b' => match row.locale {
