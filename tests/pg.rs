@@ -21,6 +21,8 @@ mod generated_ids;
 mod hidden_columns;
 #[path = "pg/late_tables.rs"]
 mod late_tables;
+#[path = "pg/names.rs"]
+mod names;
 #[path = "pg/opening.rs"]
 mod opening;
 #[path = "pg/order.rs"]
@@ -29,6 +31,8 @@ mod order;
 mod partitions;
 #[path = "pg/placeholders.rs"]
 mod placeholders;
+#[path = "pg/prepared.rs"]
+mod prepared;
 #[path = "pg/refusals.rs"]
 mod refusals;
 #[path = "pg/session.rs"]

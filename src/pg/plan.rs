@@ -21,6 +21,8 @@ pub enum Verdict {
     Refuse(Refusal),
     /// Runs in the form planned here.
     Run(Arc<Plan>),
+    /// Runs a statement that was prepared under a name: the session knows which.
+    Call(Box<Call>),
     /// Fails on the server all the same (unknown relation or column): this text, which holds no
     /// value of the statement, makes it say so in its own words.
     Fails(String),
@@ -68,6 +70,114 @@ pub struct Plan {
     pub copy: Option<Box<Copy>>,
     /// It declares a cursor: what its rows hold.
     pub cursor: Option<Arc<Cursor>>,
+    /// It is a PREPARE: what it makes.
+    pub prepares: Option<Arc<Prepares>>,
+    /// It is an EXECUTE: what is bound in its place.
+    pub calls: Option<Calls>,
+    /// What is sent in place of [`Plan::sql`], where values can't be parameters.
+    pub constants: Option<Constants>,
+}
+
+/// A text with values put in as constants, where a statement takes no parameters. In [`Plan::sql`] NULL stands
+/// for each.
+#[derive(Debug, Default)]
+pub struct Constants {
+    /// The text in pieces, each with the value that follows it.
+    pub pieces: Vec<(String, Option<u16>)>,
+    /// The values, of actions that need no subject.
+    pub values: Vec<Param>,
+}
+
+/// What PREPARE makes.
+#[derive(Debug)]
+pub struct Prepares {
+    /// The name.
+    pub name: Box<str>,
+    /// The statement's own text, as the client wrote it.
+    pub text: Box<str>,
+    /// The parameter types that are declared (0: left open).
+    pub declared: Arc<[u32]>,
+    /// How it runs.
+    pub plan: Arc<Plan>,
+}
+
+/// EXECUTE of a planned statement: that one is bound, with the arguments as its values.
+#[derive(Debug)]
+pub struct Calls {
+    /// The name.
+    pub name: Box<str>,
+    /// The plan under that name.
+    pub plan: Arc<Plan>,
+    /// Arguments that the server must evaluate first: the number of the parameter, from 0, and the expression.
+    /// They are the client's values then, in this order.
+    pub expressions: Vec<(u16, String)>,
+}
+
+/// EXECUTE, as it was written.
+#[derive(Debug)]
+pub struct Call {
+    /// The name.
+    pub name: Box<str>,
+    /// What is done with it.
+    pub how: CallKind,
+    /// The arguments.
+    pub args: Vec<Arg>,
+    /// The bytes between their brackets, where there are any.
+    pub list: Option<Range<usize>>,
+}
+
+/// Where EXECUTE stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallKind {
+    /// By itself.
+    Run,
+    /// In EXPLAIN; with ANALYZE it runs too.
+    Explain {
+        /// With ANALYZE.
+        analyze: bool,
+    },
+    /// In CREATE TABLE AS.
+    Fill,
+}
+
+/// An argument of EXECUTE.
+#[derive(Debug)]
+pub struct Arg {
+    /// Its bytes.
+    pub range: Range<usize>,
+    /// What it is.
+    pub given: Given,
+}
+
+/// A cast around an argument.
+#[derive(Debug)]
+pub struct ArgCast {
+    /// OID and typmod of the (element) type, where known.
+    pub to: Option<(u32, i32)>,
+    /// To an array.
+    pub array: bool,
+    /// The type's name.
+    pub name: String,
+}
+
+/// What an argument is.
+#[derive(Debug)]
+pub enum Given {
+    /// NULL.
+    Null,
+    /// A constant.
+    Literal {
+        /// Its text form.
+        value: Clear,
+        /// It is a string or a whole number, and nothing is cast.
+        bare: bool,
+        /// Casts around it.
+        casts: Vec<ArgCast>,
+    },
+    /// A parameter, which EXECUTE does not take.
+    Param(u16),
+    /// Anything else: the server evaluates it.
+    Expression,
 }
 
 /// A cursor on a protected table. Its rows have these columns, whoever fetches how many of them.
@@ -103,11 +213,6 @@ impl Cursor {
 pub struct Copy {
     /// How its data reads.
     pub options: copy::Options,
-    /// The text in pieces, each with the value that follows it as a constant: COPY has no parameters, and in
-    /// [`Plan::sql`] NULL stands for each.
-    pub pieces: Vec<(String, Option<u16>)>,
-    /// The values, of actions that need no subject.
-    pub values: Vec<Param>,
     /// COPY FROM: what is made of its rows.
     pub from: Option<CopyFrom>,
 }
@@ -186,6 +291,8 @@ impl Plan {
             && self.write.is_none()
             && self.copy.is_none()
             && self.cursor.is_none()
+            && self.prepares.is_none()
+            && self.constants.is_none()
             && (!self.modifies || self.outputs.is_empty())
             && !self.sql.trim_end().trim_end_matches(';').contains(';')
     }
@@ -232,7 +339,7 @@ pub struct Param {
 
 /// How a statement runs where it writes back what an erased person's row shows: that means "unchanged".
 /// The same parameters are bound as for [`Plan::sql`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Keep {
     /// The text in which protected columns of those rows keep what they hold. UPDATE: where the value is not
     /// NULL, and for a lookup where the subject's element is NULL. Upsert: for the subjects in [`Action::Kept`].
@@ -326,7 +433,7 @@ pub struct Write {
 }
 
 /// A statement in WITH, the subjects of whose rows the database tells.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Within {
     /// Class of its subjects.
     pub class: Arc<str>,
@@ -403,7 +510,7 @@ pub enum WhenTest {
 
 /// The statement that finds whose rows an UPDATE will write: `SELECT subject … FOR UPDATE`, with the
 /// statement's own WHERE. It has the plan's upstream parameters; those not marked are NULL.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Lookup {
     /// Its text; one result column, the subject.
     pub sql: String,
@@ -416,7 +523,7 @@ pub struct Lookup {
 }
 
 /// How rows that come back are matched with what was sealed provisionally.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Bind {
     /// Result column of the subject.
     pub subject: u16,
@@ -450,6 +557,8 @@ pub struct Output {
     pub not_null: bool,
     /// It is a token: revealed, not opened.
     pub token: bool,
+    /// The client's statement casts it: to the client it is no table's column.
+    pub cast: bool,
 }
 
 /// A type as RowDescription tells it.

@@ -29,19 +29,9 @@ use tokio::task::{JoinHandle, JoinSet};
 /// Stack of a worker: the planner's walk is recursive (bounded by its own depth), and the parser's too.
 const STACK: usize = 64 << 20;
 
-/// Words of statements that may change which relation an unqualified name means.
-const PATH_WORDS: [&str; 10] = [
-    "search_path",
-    "set role",
-    "local role",
-    "session role",
-    "reset role",
-    "authorization",
-    "create schema",
-    "drop schema",
-    "discard all",
-    "reset all",
-];
+/// Words without which a text can't change which relation an unqualified name means.
+const PATH_WORDS: [&str; 7] =
+    ["search_path", "role", "authorization", "schema", "discard", "reset", "set_config"];
 
 /// What every connection of a listener needs; replaced as a whole when the policy is reloaded.
 #[derive(Clone)]

@@ -457,6 +457,69 @@ RESET DateStyle
 RESET TIME ZONE
 -- the same date in iso
 SELECT birth_date FROM people WHERE id = 2
+-- update from another table ! unordered
+UPDATE people p SET last_name = 'Depuis', title = d.name FROM depts d WHERE d.id = p.dept_id AND d.name = 'Ventes' RETURNING p.id, p.last_name, d.name
+-- update from a join and a subquery
+UPDATE people SET nick = 'joint' FROM depts d JOIN (SELECT author_id, count(*) AS n FROM comments GROUP BY author_id) c ON c.n > 0 WHERE people.id = c.author_id AND d.id = 1
+-- update from with and parameters ! unordered
+WITH w AS (SELECT id FROM depts WHERE name = $1) UPDATE people SET first_name = $2 FROM w WHERE w.id = people.dept_id AND email <> $3 RETURNING first_name
+--$ text:Ventes | text:Avec | text:nobody@x.example
+-- update from by token ! unordered
+UPDATE comments SET body = 'par adresse' FROM people p WHERE p.id = comments.author_id AND p.email = 'bea@x.example' RETURNING comments.body, p.email
+-- update from without a condition
+UPDATE people SET last_name = 'Tous' FROM depts
+-- update from nothing
+UPDATE people SET last_name = 'Rien' FROM depts d WHERE d.id = people.dept_id AND d.name = 'absent' RETURNING last_name
+-- update where the value is null
+UPDATE people SET first_name = COALESCE($1, first_name), age = COALESCE($2, age), title = COALESCE($3, title) WHERE id = 2 RETURNING first_name, age, title
+--$ text:NULL | int4:44 | text:NULL
+-- update where the value is null, of several ! unordered
+UPDATE people SET nick = COALESCE(NULL, nick), last_name = COALESCE('Choisie', last_name) WHERE id IN (1, 2) RETURNING id, nick, last_name
+-- delete using ! unordered
+DELETE FROM comments USING people p WHERE p.id = comments.author_id AND p.email = 'bea@x.example' RETURNING comments.body, p.first_name
+-- delete using a subquery ! unordered
+DELETE FROM comments c USING (SELECT id, first_name FROM people WHERE id < 2) s WHERE s.id = c.author_id RETURNING c.body, s.first_name
+-- rows picked in windows
+SELECT id, first_value(first_name) OVER (ORDER BY id), lag(last_name) OVER (ORDER BY id), lead(birth_date, 2) OVER (ORDER BY id) AS l, nth_value(salary, 2) OVER (ORDER BY id), last_value(email) OVER (PARTITION BY dept_id ORDER BY id) FROM people WHERE id < 6 ORDER BY id
+-- rows picked in named windows
+SELECT lag(nick, 1, NULL) OVER w, lead(age, 1, age) OVER w, first_value(active) OVER (w ROWS BETWEEN 1 PRECEDING AND CURRENT ROW), row_number() OVER w FROM people WHERE id < 6 WINDOW w AS (PARTITION BY title IS NULL ORDER BY id) ORDER BY id
+-- distinct on
+SELECT DISTINCT ON (dept_id) dept_id, first_name, birth_date FROM people WHERE dept_id IS NOT NULL ORDER BY dept_id, id
+-- distinct on, of a subject
+SELECT DISTINCT ON (c.author_id) c.author_id, c.body, p.last_name FROM comments c JOIN people p ON p.id = c.author_id ORDER BY c.author_id, c.id DESC
+-- lateral
+SELECT p.id, l.body, l.first_name FROM people p CROSS JOIN LATERAL (SELECT c.body, p.first_name FROM comments c WHERE c.author_id = p.id ORDER BY c.id LIMIT 1) l ORDER BY p.id
+-- left join lateral
+SELECT p.first_name, l.body FROM people p LEFT JOIN LATERAL (SELECT body FROM comments WHERE author_id = p.id ORDER BY id DESC LIMIT 1) AS l ON true WHERE p.id < 5 ORDER BY p.id
+-- casts around columns
+SELECT birth_date::text, age::text, salary::text, first_name::varchar, last_name::text, CAST(seen_at AS text), active::text, badge::text, profile::text, email::varchar FROM people WHERE id = 2
+-- casts of casts
+SELECT CAST(first_name AS character varying) AS x, (last_name)::varchar(150), age::integer::text, birth_date::date, salary::numeric(10,2), nick::varchar(20)::text FROM people WHERE id = 2
+-- casts around parameters
+SELECT id, $1::date AS d, CAST($2 AS numeric(4,1)) FROM people WHERE email = CAST($3 AS varchar) AND id = $4::text::integer
+--$ ?:2020-01-02 | ?:1.25 | ?:bea@x.example | ?:2
+-- rows compared
+SELECT id FROM people WHERE (email, id) = ('bea@x.example', 2) OR ROW(id, email) IN (ROW(1, 'ana@x.example'), ROW(3, 'bea@x.example')) ORDER BY id
+-- parentheses
+SELECT ((first_name)), (p).last_name, (((p.id))) FROM people p WHERE (((id = 2)))
+-- unicode names
+SELECT U&"first\005fname", p.U&"last!005fname" UESCAPE '!' AS "É" FROM U&"p\0065ople" AS p WHERE U&"id" = 2
+-- a schema before the table
+SELECT public.people.first_name, people.last_name FROM public.people WHERE public.people.id = 2
+-- quoted names
+SELECT "people"."first_name" FROM "public"."people" WHERE "people"."email" = 'bea@x.example'
+-- names in capitals
+SELECT FIRST_NAME, Public.PEOPLE.Last_Name FROM PUBLIC.People WHERE EMAIL = 'bea@x.example'
+-- a name in quoted capitals
+SELECT 1 FROM "People"
+-- the table alone ! unordered
+SELECT count(*) FROM (TABLE people) t
+-- nullif of a choice
+SELECT NULLIF(COALESCE(birth_date, NULL), NULL), COALESCE(NULLIF(age, NULL), age) FROM people WHERE id = 2
+-- choice of a scalar subquery
+SELECT CASE WHEN id = 2 THEN (SELECT b.first_name FROM people b WHERE b.id = 2) END FROM people WHERE id < 3 ORDER BY id
+-- current user and settings
+SELECT current_setting('server_version_num')::int > 1, current_schema() FROM people WHERE id = 2
 -- explain needs nothing protected
 EXPLAIN (COSTS OFF) SELECT 1
 -- vacuum in a transaction ! simple

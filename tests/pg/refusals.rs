@@ -62,7 +62,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("UPDATE people SET last_name = title", "last_name"),
     ("UPDATE comments SET author_id = 2 WHERE id = 1", "comments"),
     ("MERGE INTO people p USING depts d ON p.id = d.id WHEN MATCHED THEN UPDATE SET last_name = d.name", ""),
-    ("PREPARE s AS SELECT last_name FROM people WHERE last_name = $1", ""),
 ];
 
 fn world() -> World {

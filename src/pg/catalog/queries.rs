@@ -11,8 +11,8 @@ SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
   EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
           AND t.tgenabled <> 'D' AND (t.tgtype & 3) = 3)::text,
   a.attname::text, a.attnum::text,
-  (CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END)::text,
-  (CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END)::text,
+  (CASE WHEN t.typtype = 'd' THEN b.oid ELSE t.oid END)::text,
+  (CASE WHEN t.typtype = 'd' THEN b.typmod ELSE a.atttypmod END)::text,
   (a.attnotnull OR (t.typtype = 'd' AND t.typnotnull))::text,
   (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '')::text,
   (a.attgenerated <> '')::text
@@ -20,6 +20,15 @@ FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN LATERAL (
+  WITH RECURSIVE d(oid, base, typmod, kind) AS (
+    SELECT t.oid, t.typbasetype, t.typtypmod, t.typtype WHERE t.typtype = 'd'
+    UNION ALL
+    SELECT n.oid, n.typbasetype, CASE WHEN d.typmod = -1 THEN n.typtypmod ELSE d.typmod END, n.typtype
+    FROM d JOIN pg_catalog.pg_type n ON n.oid = d.base WHERE d.kind = 'd'
+  )
+  SELECT d.oid, d.typmod FROM d WHERE d.kind <> 'd'
+) b ON t.typtype = 'd'
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 ORDER BY c.oid, a.attnum";

@@ -86,7 +86,8 @@ impl Session {
         let needs_whole = match tag {
             b'Q' | b'P' | b'F' => true,
             b'B' => self.judges_binds() || (self.knows_names() && !self.bind_is_plain(&input[HEADER..])),
-            b'E' | b'D' | b'C' => self.knows_names(),
+            b'E' | b'D' => self.knows_names(),
+            b'C' => self.knows_names() || self.statements.has_names(),
             _ => false,
         };
         if needs_whole && !whole {
@@ -266,7 +267,7 @@ impl Session {
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let text = simple::read_query(body)?;
-        if self.shared.search_path.is_match(text) {
+        if self.shared.moves_search_path(text) {
             return Ok(false);
         }
         if self.may_touch(text) {
@@ -327,7 +328,7 @@ impl Session {
 
     /// A simple Query ends the unnamed statement and portal.
     fn forget_unnamed(&mut self) {
-        self.statements.remove(b"");
+        self.statements.forget_unnamed();
         self.portals.remove(b"");
     }
 
@@ -347,7 +348,7 @@ impl Session {
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let text = &*encoding::read_lossy(self.charset(), simple::read_query(body)?);
-        if self.shared.search_path.is_match(text) {
+        if self.shared.moves_search_path(text) {
             self.search_path.disturb();
         }
         if !self.may_touch(text) {
@@ -362,7 +363,7 @@ impl Session {
             Ok(text) => self.decide(text, &[]).await,
             Err(failure) => Ok(Decision::Refuse(Box::new(failure.clone()))),
         };
-        if !matches!(decision, Ok(Decision::Pass)) {
+        if !matches!(decision, Ok(Decision::Pass | Decision::Tied(_))) {
             self.io.client.input.consume(total);
         }
         let text = text.unwrap_or_default();
@@ -371,6 +372,7 @@ impl Session {
                 let control = Control::of(text);
                 self.pass_query(total, control, is_ddl(text)).await
             }
+            Ok(Decision::Tied(tie)) => self.pass_tied_query(total, tie).await,
             Ok(Decision::Refuse(failure)) => self.refuse_query(&failure),
             Ok(Decision::Run(plan)) => self.run_query(&plan).await,
             Ok(Decision::Script(script)) => self.run_script(text, script).await,

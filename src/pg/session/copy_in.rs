@@ -349,28 +349,6 @@ impl Session {
         Failure::new("0A000", "copy-ids", message, hint)
     }
 
-    /// The text of a COPY with its values put in.
-    pub(super) async fn copy_text(&self, plan: &Plan) -> Result<Option<String>, HiddenError> {
-        let Some(copy) = plan.copy.as_ref().filter(|c| !c.values.is_empty()) else { return Ok(None) };
-        let body = [0; 8];
-        let message = crate::pg::wire::bind::read(&body)?;
-        let client = super::params::Client {
-            declared: &[],
-            message: &message,
-            charset: self.settings.charset.clone(),
-        };
-        let mut text = String::new();
-        for (before, value) in &copy.pieces {
-            text.push_str(before);
-            let Some(param) = value.and_then(|i| copy.values.get(usize::from(i))) else { continue };
-            match self.without_subject(0, param, &client).await? {
-                super::params::Bound::Text(value) => text.push_str(&crate::pg::sql::constant(&value)),
-                _ => text.push_str("NULL"),
-            }
-        }
-        Ok(Some(text))
-    }
-
     /// The rows that are whole go on to the server. `end`: no more will come.
     pub(super) async fn copy_rows(&mut self, end: bool) -> Result<(), End> {
         self.wait_until(|s| s.copy_in.as_ref().is_none_or(|c| c.has_begun())).await?;
@@ -571,7 +549,7 @@ impl Session {
     /// A simple Query of one COPY of a protected table.
     pub(super) async fn run_copy(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
         let run = Running::text(plan, &Arc::default());
-        let text = match self.copy_text(plan).await {
+        let text = match self.constant_text(plan).await {
             Ok(text) => match self.begin_copy(&run, true).await {
                 Ok(()) => Ok(text),
                 Err(error) => Err(error),

@@ -12,7 +12,6 @@ impl Session {
     pub(super) fn may_touch(&self, text: &[u8]) -> bool {
         self.snapshot.filter.may_touch(text)
             || (!self.cursors.is_empty() && has_word(text, &[b"fetch", b"declare"]))
-            || (self.passed_since.is_some() && has_word(text, &[b"execute"]))
     }
 
     /// FETCH from a cursor on a protected table runs as its query's rows are to be read. A cursor that is

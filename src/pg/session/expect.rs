@@ -4,6 +4,7 @@
 //! own statement's plan says, whatever was sent meanwhile.
 
 use super::running::Running;
+use super::statements::{NameChange, Undo};
 use super::units::Units;
 use crate::protect::Mark;
 use std::collections::VecDeque;
@@ -84,6 +85,12 @@ pub(super) struct Context {
     /// What the statement's values made, to be undone if it writes no row: the number of the write, and
     /// the mark before it.
     pub made: Option<(u64, Mark)>,
+    /// What it does to the names of prepared statements once it has run.
+    pub change: Option<NameChange>,
+    /// What a name stands for if it is not carried out.
+    pub undo: Option<Undo>,
+    /// An error was among its answers.
+    pub failed: bool,
 }
 
 /// All that is due, in order.

@@ -6,8 +6,9 @@ use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::plan::Decision;
 use super::running::Running;
+use super::statements::{Known, NameChange, Undo};
 use super::units::{Control, is_ddl};
-use super::{End, Made, Portal, Prepared, Session};
+use super::{End, Made, Portal, Prepared, Session, Tie};
 use crate::pg::wire::frame::HEADER;
 use crate::pg::wire::simple::{self, Target};
 use crate::pg::wire::{bind, parse_msg};
@@ -20,13 +21,12 @@ impl Session {
         let message = parse_msg::read(&self.io.client.input.bytes()[HEADER..total])?;
         let text = message.query;
         let trusted = self.trusts_filter();
-        if !trusted || self.shared.search_path.is_match(text) || self.may_touch(text) {
+        if !trusted || self.shared.moves_search_path(text) || self.may_touch(text) {
             return Ok(false);
         }
         let (control, ddl) = first_words(text);
         let name = message.name.to_vec();
-        self.statements.remove(&name);
-        self.pass_parse(total, &name, control, ddl.then_some(false))?;
+        self.pass_parse(total, &name, passed(control, ddl.then_some(false)))?;
         Ok(true)
     }
 
@@ -45,14 +45,13 @@ impl Session {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let message = parse_msg::read(body)?;
         let name = message.name.to_vec();
-        self.statements.remove(&name);
         let text = &*encoding::read_lossy(self.settings.charset.as_deref(), message.query);
-        if self.shared.search_path.is_match(text) {
+        if self.shared.moves_search_path(text) {
             self.search_path.disturb();
         }
         if !self.may_touch(text) {
             let (control, ddl) = first_words(text);
-            return self.pass_parse(total, &name, control, ddl.then_some(false));
+            return self.pass_parse(total, &name, passed(control, ddl.then_some(false)));
         }
         let body = self.copy(total);
         let message = parse_msg::read(&body)?;
@@ -62,47 +61,62 @@ impl Session {
             Ok(text) => self.decide(text, &message.types).await,
             Err(failure) => Ok(Decision::Refuse(Box::new(failure.clone()))),
         };
-        if !matches!(decision, Ok(Decision::Pass)) {
+        if !matches!(decision, Ok(Decision::Pass | Decision::Tied(_))) {
             self.io.client.input.consume(total);
         }
         let text = text.unwrap_or_default();
         match decision {
             Ok(Decision::Pass) => {
-                let (control, ddl) = (Control::of(text), is_ddl(text));
+                let known = match passed(Control::of(text), is_ddl(text).then_some(true)) {
+                    Known::Kept(kept) => Known::Kept(kept),
+                    _ => kept(Prepared::Passed { made: self.made(text, &message.types).into() }),
+                };
+                self.pass_parse(total, &name, known)
+            }
+            Ok(Decision::Tied(tie)) => {
                 let made = self.made(text, &message.types).into();
-                self.statements.insert(&name, Prepared::Passed { made });
-                self.pass_parse(total, &name, control, ddl.then_some(true))
+                self.pass_parse(total, &name, kept(Prepared::Tied { tie, made }))
             }
             Ok(Decision::Refuse(failure)) => self.refuse_parse(&name, *failure),
             Ok(Decision::Run(plan)) => self.parse_plan(&name, &plan, self.made(text, &message.types).into()),
             Ok(Decision::Script(script)) => self.parse_script(&name, &script),
-            Err(error) => self.failed_extended(error),
+            Err(error) => {
+                // Nothing was sent. What is bound to the name all the same was meant for this statement.
+                let failure = Failure::internal("the statement could not be decided");
+                drop(self.statements.put(&name, kept(Prepared::Refused(failure.into()))));
+                self.failed_extended(error)
+            }
         }
     }
 
-    fn pass_parse(
-        &mut self,
-        total: usize,
-        name: &[u8],
-        control: Option<Control>,
-        near_ddl: Option<bool>,
-    ) -> Result<(), End> {
-        if let Some(control) = control {
-            self.statements.insert(name, Prepared::Control(control));
-        } else if let Some(near) = near_ddl {
-            self.statements.insert(name, Prepared::Ddl { near });
-        } else if let Some(since) = &mut self.passed_since {
+    fn pass_parse(&mut self, total: usize, name: &[u8], known: Known) -> Result<(), End> {
+        if let (Known::Plain, Some(since)) = (&known, &mut self.passed_since) {
             since.insert(name.into());
         }
-        self.forward(total, What::Complete);
+        let undo = self.statements.put(name, known);
+        self.forward_with(total, undo);
         Ok(())
+    }
+
+    /// Relays a Parse or Close, with what its name stands for if the server does not carry it out.
+    fn forward_with(&mut self, total: usize, undo: Option<Undo>) {
+        let context = undo.map(|undo| Box::new(Context { undo: Some(undo), ..Context::default() }));
+        self.pipeline = true;
+        self.expects.add(Expect {
+            what: What::Complete,
+            show: Show::Relay,
+            simple: false,
+            run: None,
+            context,
+        });
+        self.relay_client(total);
     }
 
     /// The name stands for the refusal from now on: a Bind that is already on its way, with values in
     /// clear, must not reach the server.
     fn refuse_parse(&mut self, name: &[u8], failure: Failure) -> Result<(), End> {
         let response = failure.response();
-        self.statements.insert(name, Prepared::Refused(failure.into()));
+        drop(self.statements.put(name, kept(Prepared::Refused(failure.into()))));
         self.refuse_extended(response)
     }
 
@@ -114,7 +128,9 @@ impl Session {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let names = bind::names(body)?;
         let (run, made) = match self.statements.get(names.statement) {
-            Some(Prepared::Run { run, made }) if self.holds_now(made) => (run, made),
+            Some(Prepared::Run { run, made }) if run.plan.calls.is_none() && self.holds_now(made) => {
+                (run, made)
+            }
             Some(_) => return Ok(false),
             None => {
                 self.portals.remove(names.portal);
@@ -162,10 +178,18 @@ impl Session {
         let decided = match &prepared {
             Prepared::Run { run, made } => Some((made, Some(&*run.plan))),
             Prepared::Passed { made } => Some((made, None)),
+            Prepared::Tied { made, tie: Tie::Calls(_) | Tie::Changes(NameChange::Made(..)) } => {
+                Some((made, None))
+            }
             _ => None,
         };
+        if !self.calls_the_same(&prepared) {
+            self.take(total);
+            self.shared.metrics.refused("replan");
+            return self.refuse_extended(Failure::replan().response());
+        }
         if let Some((made, plan)) = decided {
-            let holds = match self.same_path(&made.path).await {
+            let holds = match self.same_path(made).await {
                 Ok(true) => self.still_holds(made, plan).await,
                 other => other,
             };
@@ -187,7 +211,7 @@ impl Session {
                 self.take(total);
                 self.refuse_extended(failure.response())
             }
-            Prepared::Control(_) | Prepared::Ddl { .. } => {
+            Prepared::Control(_) | Prepared::Ddl { .. } | Prepared::Tied { .. } => {
                 self.portals.insert(&portal, Portal { prepared, made: None, kept: None });
                 self.forward(total, What::Complete);
                 Ok(())
@@ -286,8 +310,8 @@ impl Session {
         let Some(portal) = self.portals.get_mut(name) else { return Ok(self.pass_execute_now(total)) };
         let Prepared::Run { run, .. } = &portal.prepared else { return Ok(false) };
         let run = Arc::clone(run);
-        let copies = run.plan.copy.is_some();
-        if portal.kept.is_some() || run.holds_rows() || copies || !self.is_in_order(!run.plan.modifies) {
+        let waits = run.plan.copy.is_some() || run.plan.prepares.is_some();
+        if portal.kept.is_some() || run.holds_rows() || waits || !self.is_in_order(!run.plan.modifies) {
             return Ok(false);
         }
         let made = self.portals.get_mut(name).and_then(|portal| portal.made.take());
@@ -350,6 +374,7 @@ impl Session {
                 self.relay_client(total);
                 Ok(())
             }
+            Prepared::Tied { tie, .. } => self.execute_tied(total, tie).await,
             Prepared::Passed { .. } | Prepared::Refused(_) => {
                 self.forward(total, What::Execute);
                 Ok(())
@@ -389,11 +414,27 @@ impl Session {
 
     pub(super) fn close(&mut self, total: usize) -> Result<(), End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
-        match simple::read_target(body)? {
-            Target::Statement(name) => self.statements.remove(name).map(drop),
-            Target::Portal(name) => self.portals.remove(name).map(drop),
+        let undo = match simple::read_target(body)? {
+            Target::Statement(name) => self.statements.put(name, Known::Nothing),
+            Target::Portal(name) => {
+                self.portals.remove(name);
+                None
+            }
         };
-        self.forward(total, What::Complete);
+        self.forward_with(total, undo);
         Ok(())
     }
+}
+
+/// What is known of a statement that is let through.
+fn passed(control: Option<Control>, near_ddl: Option<bool>) -> Known {
+    match (control, near_ddl) {
+        (Some(control), _) => kept(Prepared::Control(control)),
+        (None, Some(near)) => kept(Prepared::Ddl { near }),
+        (None, None) => Known::Plain,
+    }
+}
+
+pub(super) fn kept(prepared: Prepared) -> Known {
+    Known::Kept(Box::new(prepared))
 }

@@ -26,6 +26,8 @@ mod rows;
 mod run;
 mod running;
 mod server;
+mod sql_names;
+mod statements;
 mod subject;
 mod units;
 mod values;
@@ -48,6 +50,7 @@ pub(crate) use failure::Failure;
 use names::Names;
 pub(crate) use rewrite::follow;
 use running::Running;
+use statements::{NameChange, Statements};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -66,6 +69,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Whether a text may change which relation an unqualified name means.
+    fn moves_search_path(&self, text: &[u8]) -> bool {
+        self.search_path.is_match(text) && super::sql::moves_search_path(text)
+    }
+
     /// The same for one connection: what it opens goes on record under its peer.
     pub(crate) fn of(&self, peer: &Peer<'_>) -> Self {
         Self {
@@ -109,8 +117,22 @@ enum Prepared {
     Ddl {
         near: bool,
     },
+    /// It changes the names of prepared statements, or runs one that is not kept here.
+    Tied {
+        tie: Tie,
+        made: Arc<Made>,
+    },
     /// It was refused; so is whatever is bound to the name.
     Refused(Arc<Failure>),
+}
+
+/// What ties a statement that is let through to prepared statements of other names.
+#[derive(Clone)]
+enum Tie {
+    /// PREPARE, DEALLOCATE, DISCARD ALL.
+    Changes(NameChange),
+    /// EXECUTE of that name, under which nothing protected is known.
+    Calls(Box<str>),
 }
 
 /// What a prepared statement was decided with.
@@ -121,6 +143,8 @@ struct Made {
     path: Path,
     /// Of the catalog.
     version: u64,
+    /// See [`sql::Planned::elsewhere`](super::sql::Planned).
+    elsewhere: bool,
 }
 
 /// A portal that was bound from one of them.
@@ -151,7 +175,7 @@ pub(crate) struct Session {
     near: bool,
     near_block: bool,
     expects: Expects,
-    statements: Names<Prepared>,
+    statements: Statements,
     /// Statements that were let pass since more names are protected than when the first of them was; none yet.
     passed_since: Option<hashbrown::HashSet<Box<[u8]>>>,
     portals: Names<Portal>,
@@ -161,6 +185,8 @@ pub(crate) struct Session {
     search_path: SearchPath,
     /// The one that the last text was planned with.
     planned_path: Path,
+    /// The last text means what it does by that path alone.
+    elsewhere: bool,
     status: Status,
     /// Extended messages were sent since the last Sync.
     pipeline: bool,
@@ -279,13 +305,14 @@ impl Session {
             near: false,
             near_block: false,
             expects: Expects::default(),
-            statements: Names::default(),
+            statements: Statements::default(),
             passed_since: None,
             portals: Names::default(),
             settings,
             encoding_moves: false,
             search_path: SearchPath::default(),
             planned_path: Arc::from([]),
+            elsewhere: false,
             status: Status::Idle,
             pipeline: false,
             order: Order::default(),

@@ -50,6 +50,10 @@ impl<T> Names<T> {
         self.unnamed = None;
         self.named.clear();
     }
+
+    pub(super) fn clear_named(&mut self) {
+        self.named.clear();
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use super::failure::Failure;
 use super::hidden::HiddenError;
-use super::{Made, Path, Session};
+use super::sql_names::changes_names;
+use super::statements::NameChange;
+use super::{Made, Path, Session, Tie};
 use crate::pg::catalog::{PlanKey, queries};
 use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
@@ -17,6 +19,8 @@ const SEARCH_PATH: &str = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(f
 pub(super) enum Decision {
     /// Nothing protected: relayed.
     Pass,
+    /// The same, of one statement that is tied to prepared statements.
+    Tied(Tie),
     /// Refused, or failed before it was sent.
     Refuse(Box<Failure>),
     /// One statement, planned.
@@ -35,10 +39,15 @@ impl Session {
                 None => Decision::Refuse(Box::new(Failure::internal("the transaction has failed"))),
             });
         }
+        if sql::is_discard_all(text) {
+            self.settings.bytea_escape = false;
+            return Ok(Decision::Tied(Tie::Changes(NameChange::AllGone)));
+        }
         self.refresh(false).await?;
         let search_path = self.search_path().await?;
         self.planned_path = search_path.clone();
-        let key = PlanKey { text: text.into(), declared: declared.into(), search_path };
+        self.elsewhere = false;
+        let mut key = PlanKey { text: text.into(), declared: declared.into(), search_path };
         if let Some(plan) = self.snapshot.plans.of_key(&key) {
             if self.charset().is_some()
                 && let Err(failure) = self.check_plan(&plan)
@@ -57,6 +66,25 @@ impl Session {
             Ok(planned) => planned,
             Err(refusal) => return Ok(self.refused(&refusal)),
         };
+        if planned.iter().any(|p| p.elsewhere) {
+            // That hangs on the path of this very moment: a function may have moved it.
+            self.search_path.known = None;
+            let now = self.search_path().await?;
+            if now[..] != key.search_path[..] {
+                self.planned_path = now.clone();
+                key.search_path = now;
+                planned = match self.plan(&key, true) {
+                    Ok(planned) => planned,
+                    Err(refusal) => return Ok(self.refused(&refusal)),
+                };
+            }
+            self.elsewhere = true;
+            let begins = |p: &Planned| matches!(p.kind, StatementKind::Begin);
+            if planned.iter().skip_while(|p| begins(p)).skip(1).any(|p| p.elsewhere) {
+                self.shared.metrics.refused("search-path");
+                return Ok(Decision::Refuse(Box::new(path_in_script())));
+            }
+        }
         self.plan_fetches(text, &mut planned);
         if text.contains("U&") || text.contains("u&") || text.contains('\\') {
             // An escape may spell a setting's name.
@@ -64,22 +92,19 @@ impl Session {
         }
         if planned.len() > 1
             && planned.iter().any(|p| p.mentions)
-            && self.shared.search_path.is_match(text.as_bytes())
+            && self.shared.moves_search_path(text.as_bytes())
         {
             // The later statements would be planned with the path that the earlier ones leave behind.
             self.shared.metrics.refused("search-path");
-            return Ok(Decision::Refuse(Box::new(Failure::new(
-                "0A000",
-                "search-path",
-                "paravent: the search path is changed in one Query with statements that name a protected table",
-                "send the statement that changes the search path by itself",
-            ))));
+            return Ok(Decision::Refuse(Box::new(path_in_script())));
         }
-        if self.passed_since.is_some() && planned.iter().any(|p| matches!(p.kind, StatementKind::Execute)) {
-            // What PREPARE was given is not kept: it may write to what is protected by now.
-            self.shared.metrics.refused("replan");
-            return Ok(Decision::Refuse(Box::new(Failure::replan())));
-        }
+        let calls = match Box::pin(self.plan_calls(text, &mut planned)).await? {
+            Ok(calls) => calls,
+            Err(failure) => {
+                self.shared.metrics.refused(failure.anchor);
+                return Ok(Decision::Refuse(Box::new(failure)));
+            }
+        };
         if planned.iter().any(|p| matches!(p.kind, StatementKind::SetEncoding)) {
             self.encoding_moves = true;
             if planned.len() > 1 && planned.iter().any(|p| !matches!(p.verdict, Verdict::Pass)) {
@@ -125,10 +150,14 @@ impl Session {
                 Verdict::NeedsCatalog => {
                     return Ok(Decision::Refuse(Box::new(Failure::internal("the catalog does not settle"))));
                 }
-                Verdict::Pass | Verdict::Run(_) | Verdict::Fails(_) => {}
+                Verdict::Pass | Verdict::Run(_) | Verdict::Call(_) | Verdict::Fails(_) => {}
             }
-            if let StatementKind::SetByteaOutput(escape) = statement.kind {
-                self.settings.bytea_escape = escape.unwrap_or(false);
+            match statement.kind {
+                StatementKind::SetByteaOutput(escape) => {
+                    self.settings.bytea_escape = escape.unwrap_or(false);
+                }
+                StatementKind::DiscardAll => self.settings.bytea_escape = false,
+                _ => {}
             }
             if matches!(statement.kind, StatementKind::Ddl) {
                 self.dirty = true;
@@ -137,7 +166,16 @@ impl Session {
             }
         }
         if planned.iter().all(|p| matches!(p.verdict, Verdict::Pass)) {
-            return Ok(Decision::Pass);
+            let tied = |p: &Planned| changes_names(&p.kind);
+            return Ok(match (planned.as_slice(), calls) {
+                ([one], _) if tied(one) => self.tied(text, declared, one),
+                ([_], Some(name)) => Decision::Tied(Tie::Calls(name)),
+                (all, _) if all.iter().any(tied) => {
+                    planned.retain(|p| !p.range.is_empty());
+                    Decision::Script(planned)
+                }
+                _ => Decision::Pass,
+            });
         }
         if planned.len() == 1
             && let Some(Planned { verdict: Verdict::Run(plan), .. }) = planned.first()
@@ -187,7 +225,7 @@ impl Session {
             return Ok(true);
         }
         Ok(match (self.decide(&made.text, &made.declared).await?, plan) {
-            (Decision::Pass, None) => true,
+            (Decision::Pass | Decision::Tied(_), None) => true,
             (Decision::Run(today), Some(plan)) => today.runs_like(plan),
             _ => false,
         })
@@ -200,29 +238,36 @@ impl Session {
             declared: declared.into(),
             path: self.planned_path.clone(),
             version: self.snapshot.catalog.version,
+            elsewhere: self.elsewhere,
         }
     }
 
     /// Whether a statement that was planned under `path` still means the same relations: Postgres
     /// analyses a prepared statement again once the search path has changed.
-    pub(super) async fn same_path(&mut self, path: &Path) -> Result<bool, HiddenError> {
+    pub(super) async fn same_path(&mut self, made: &Made) -> Result<bool, HiddenError> {
         if self.status == Status::Failed {
             return Ok(false);
         }
-        Ok(self.search_path().await?[..] == path[..])
+        if made.elsewhere {
+            self.search_path.known = None;
+        }
+        Ok(self.search_path().await?[..] == made.path[..])
     }
 
     fn plan(&self, key: &PlanKey, refreshed: bool) -> Result<Vec<Planned>, Refusal> {
+        sql::plan(&key.text, &key.declared, &self.scope(&key.search_path, refreshed))
+    }
+
+    pub(super) fn scope<'a>(&'a self, search_path: &'a [Arc<str>], refreshed: bool) -> Scope<'a> {
         let catalog = &self.snapshot.catalog;
-        let scope = Scope {
+        Scope {
             policy: self.shared.door.policy(),
             tables: &catalog.tables,
             catalog,
-            search_path: &key.search_path,
+            search_path,
             refreshed,
             server_version: catalog.server_version,
-        };
-        sql::plan(&key.text, &key.declared, &scope)
+        }
     }
 
     fn refused(&self, refusal: &Refusal) -> Decision {
@@ -293,6 +338,16 @@ impl Session {
         self.search_path.keep(&path);
         Ok(path)
     }
+}
+
+fn path_in_script() -> Failure {
+    Failure::new(
+        "0A000",
+        "search-path",
+        "paravent: a statement that names a protected table stands in one Query with others that may change the \
+         search path by which it is found",
+        "send it by itself, or qualify the table with its schema",
+    )
 }
 
 fn unavailable(error: &dyn std::fmt::Display) -> HiddenError {

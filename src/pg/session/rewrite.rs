@@ -9,10 +9,6 @@ use crate::pg::value::Settings;
 use crate::pg::wire::error::{self, Change, field};
 use crate::pg::wire::{WireError, describe, frame, simple};
 
-const BYTEA: u32 = 17;
-const TEXT: u32 = 25;
-const VARCHAR: u32 = 1043;
-
 /// Follows a setting that the server reports; refuses those under which texts would read otherwise.
 pub(crate) fn follow(settings: &mut Settings, name: &[u8], value: &[u8]) -> Result<(), Failure> {
     let value = String::from_utf8_lossy(value);
@@ -102,8 +98,7 @@ fn columns(plan: &Plan, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
         if let Some(column) = columns.get_mut(usize::from(output.column)) {
             // The server describes the column without the cast that the client wrote; a cast names no
             // table that its value comes from.
-            let text = matches!(output.shown.oid, TEXT | VARCHAR);
-            if text && (output.stored_oid == BYTEA || (output.shown.typmod == -1 && column.typmod != -1)) {
+            if output.cast {
                 (column.table, column.attnum) = (0, 0);
             }
             column.oid = output.shown.oid;

@@ -3,10 +3,12 @@
 
 use super::encoding;
 use super::expect::{Context, Expect, Show, What};
+use super::extended::kept;
 use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
 use super::rows::{Opener, RowError};
 use super::running::Running;
+use super::statements::{Known, Undo};
 use super::values::Ready;
 use super::{End, Made, Prepared, Session};
 use crate::pg::plan::{Param, Plan, Verdict};
@@ -47,9 +49,9 @@ impl Session {
     /// Parse of a planned statement.
     pub(super) fn parse_plan(&mut self, name: &[u8], plan: &Arc<Plan>, made: Arc<Made>) -> Result<(), End> {
         let run = Running::text(plan, &made.declared);
-        self.send_parse(name, &run, false)?;
-        self.statements.insert(name, Prepared::Run { run, made });
-        Ok(())
+        let prepared = Prepared::Run { run: Arc::clone(&run), made };
+        let undo = self.statements.put(name, Known::Kept(Box::new(prepared)));
+        self.send_parse(name, &run, false, undo)
     }
 
     /// Parse of what is not just run: it fails on the server in its own words, or has several statements.
@@ -58,7 +60,7 @@ impl Session {
             [Planned { verdict: Verdict::Fails(text), .. }] => {
                 let failure = Failure::internal("the statement was planned as one that fails");
                 let text = text.clone();
-                self.statements.insert(name, Prepared::Refused(failure.into()));
+                drop(self.statements.put(name, kept(Prepared::Refused(failure.into()))));
                 self.send_failing(&text)
             }
             _ => {
@@ -69,18 +71,29 @@ impl Session {
                     "send each statement by itself",
                 );
                 let response = failure.response();
-                self.statements.insert(name, Prepared::Refused(failure.into()));
+                drop(self.statements.put(name, kept(Prepared::Refused(failure.into()))));
                 self.refuse_extended(response)
             }
         }
     }
 
-    fn send_parse(&mut self, name: &[u8], run: &Arc<Running>, simple: bool) -> Result<(), End> {
-        let oids = parameter_types(run);
+    fn send_parse(
+        &mut self,
+        name: &[u8],
+        run: &Arc<Running>,
+        simple: bool,
+        undo: Option<Undo>,
+    ) -> Result<(), End> {
+        // EXECUTE has no parameters of its own.
+        let oids = if run.plan.calls.is_some() { Vec::new() } else { parameter_types(run) };
         let sql = encoding::write(self.settings.charset.as_deref(), run.plan.sql.as_bytes());
         let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
         self.io.server.output.append_with(|out| parse_msg::write(out, name, &sql, &oids))?;
-        self.expects.add(Expect::of(run, What::Complete, Show::Rewrite).simple(simple));
+        let expect = Expect::of(run, What::Complete, Show::Rewrite).simple(simple);
+        self.expects.add(match undo {
+            Some(undo) => expect.with(Context { undo: Some(undo), ..Context::default() }),
+            None => expect,
+        });
         self.pipeline = true;
         Ok(())
     }
@@ -121,14 +134,22 @@ impl Session {
         message: &bind::Bind<'_>,
         simple: bool,
     ) -> Result<bool, End> {
-        let Ready { bound, keep } = match self.protect_values(&run.plan, &run.declared, message).await {
+        let body = match self.evaluated(run, message).await {
+            Ok(body) => body,
+            Err(HiddenError::End(end)) => return Err(end),
+            Err(error) => return self.failed_extended(error).map(|()| false),
+        };
+        let evaluated = body.as_deref().map(|body| bind::read(body)).transpose()?;
+        let (portal, message) = (message.portal, evaluated.as_ref().unwrap_or(message));
+        let declared: &[u32] = if run.plan.calls.is_some() { &[] } else { &run.declared };
+        let Ready { bound, keep } = match self.protect_values(&run.plan, declared, message).await {
             Ok(ready) => ready,
             Err(HiddenError::End(end)) => return Err(end),
             Err(error) => return self.failed_extended(error).map(|()| false),
         };
         let param_formats: Vec<Format> =
             bound.iter().enumerate().map(|(i, b)| b.format(i, message)).collect();
-        let text = match self.copy_text(&run.plan).await {
+        let text = match self.constant_text(&run.plan).await {
             Ok(text) => text,
             Err(HiddenError::End(end)) => return Err(end),
             Err(error) => return self.failed_extended(error).map(|()| false),
@@ -136,10 +157,10 @@ impl Session {
         let statement = match (run.plan.keep.as_ref().filter(|_| keep), text) {
             (Some(keep), _) => self.parse_keeping(run, &keep.sql)?,
             (None, Some(text)) => self.parse_keeping(run, &text)?,
-            (None, None) => message.statement,
+            (None, None) => run.plan.calls.as_ref().map_or(message.statement, |c| c.name.as_bytes()),
         };
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
-            let mut writer = bind::BindWriter::begin(out, message.portal, statement, &param_formats)?;
+            let mut writer = bind::BindWriter::begin(out, portal, statement, &param_formats)?;
             for value in &bound {
                 match value.bytes(message) {
                     Some(bytes) => writer.value(bytes)?,
@@ -178,6 +199,9 @@ impl Session {
             Some(portal) => portal.made.take(),
             None => self.made.take(),
         };
+        if let Some(prepares) = &plan.prepares {
+            return self.execute_prepare(portal, run, prepares, simple).await;
+        }
         let Some(write) = plan.write.as_ref().filter(|_| run.holds_rows()) else {
             self.io.server.output.append_with(|out| simple::execute(out, portal, rows))?;
             self.begin_run(run, made, simple);
@@ -233,7 +257,12 @@ impl Session {
         self.pipeline = true;
     }
 
-    fn counted_run(&mut self, run: &Arc<Running>, made: Option<(u64, Mark)>, simple: bool) -> Expect {
+    pub(super) fn counted_run(
+        &mut self,
+        run: &Arc<Running>,
+        made: Option<(u64, Mark)>,
+        simple: bool,
+    ) -> Expect {
         self.order.pure &= !run.plan.modifies;
         self.shared.metrics.protected.increment(1);
         if run.plan.sorts_by_token {
@@ -360,7 +389,7 @@ impl Session {
     async fn run_simple(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
         self.begin_pipeline();
         let run = Running::text(plan, &Arc::default());
-        self.send_parse(b"", &run, true)?;
+        self.send_parse(b"", &run, true, None)?;
         let body = empty_bind();
         let message = bind::read(&body)?;
         if self.bind_plan(&run, &message, true).await? {
@@ -444,8 +473,13 @@ impl Session {
         self.expects.add(quiet(What::Complete));
         self.expects.add(quiet(What::Describe));
         let ddl = matches!(kind, StatementKind::Ddl);
-        self.expects.add(quiet(What::Execute).with(Context { units, ddl, ..Context::default() }));
+        let change = self.change_of(kind, None);
+        let changes = change.is_some();
+        self.expects.add(quiet(What::Execute).with(Context { units, ddl, change, ..Context::default() }));
         self.pipeline = true;
+        if changes {
+            return self.wait_for_all().await;
+        }
         if let StatementKind::RollbackTo(name) = kind {
             self.io.server.output.append_with(simple::flush);
             let sent = self.expects.sent();

@@ -61,7 +61,7 @@ impl Running {
 /// Every upstream parameter is the client's own, unchanged, and nothing is written.
 fn takes_parameters_as_sent(plan: &Plan) -> bool {
     plan.write.is_none()
-        && plan.copy.as_ref().is_none_or(|copy| copy.values.is_empty())
+        && plan.constants.as_ref().is_none_or(|constants| constants.values.is_empty())
         && plan.params.len() == plan.client_params.len()
         && plan.params.iter().enumerate().all(|(at, param)| {
             param.action == Action::Relay && matches!(param.source, Source::Client(i) if usize::from(i) == at)

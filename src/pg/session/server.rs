@@ -151,6 +151,9 @@ impl Session {
         if context.ddl {
             self.dirty = true;
         }
+        if let Some(change) = context.change.take() {
+            self.statements.apply(change);
+        }
         // An Execute of COMMIT or ROLLBACK: `settle` took care of COMMIT; what is left was rolled back.
         context.units.rollback();
     }
@@ -388,6 +391,7 @@ impl Session {
         if front.what == What::Query {
             if let Some(context) = &mut front.context {
                 context.units.mark_failed();
+                context.failed = true;
             }
             return Ok(());
         }
@@ -399,10 +403,12 @@ impl Session {
     /// The server skips what was sent up to the next Sync.
     pub(super) fn skip(&mut self) {
         let mut units = super::units::Units::default();
+        let mut undo = Vec::new();
         for mut skipped in self.expects.skip_to_sync() {
             if let Some(context) = &mut skipped.context {
                 let later = context.units.take();
                 units.append(later);
+                undo.extend(context.undo.take());
             }
             if matches!(skipped.show, Show::Capture | Show::Hold)
                 && self.captured.as_ref().is_none_or(Captured::is_open)
@@ -410,6 +416,7 @@ impl Session {
                 self.captured = Some(Captured::skipped());
             }
         }
+        undo.into_iter().rev().for_each(|undo| self.statements.undo(undo));
         units.mark_failed();
         match self.expects.front_mut() {
             Some(Expect { what: What::Sync, context, .. }) => {
@@ -440,6 +447,9 @@ impl Session {
         if let Some(mut context) = expect.context {
             if context.ddl {
                 self.dirty = true;
+            }
+            if let Some(change) = context.change.take().filter(|_| !context.failed) {
+                self.statements.apply(change);
             }
             match status {
                 Status::Idle if context.units.failed(before) => context.units.rollback(),

@@ -93,6 +93,8 @@ impl Units {
     /// The unit that the next write belongs to.
     pub(super) fn current(&mut self, make: impl FnOnce() -> Unit) -> &mut Unit {
         if self.list.is_empty() {
+            // An error before it was about another transaction, or nothing would be written now.
+            self.clear_marks();
             self.list.push(make());
         }
         let last = self.list.len() - 1;

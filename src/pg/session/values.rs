@@ -60,8 +60,10 @@ impl Session {
         declared: &[u32],
         message: &bind::Bind<'_>,
     ) -> Result<Ready, HiddenError> {
-        if message.values.len() != plan.client_params.len() {
-            let (sent, needed) = (message.values.len(), plan.client_params.len());
+        // Of EXECUTE, the client's values are the arguments that were evaluated.
+        let needed = plan.calls.as_ref().map_or(plan.client_params.len(), |c| c.expressions.len());
+        if message.values.len() != needed {
+            let sent = message.values.len();
             return Err(Failure::new(
                 "08P01",
                 "protocol",
@@ -74,8 +76,8 @@ impl Session {
         }
         let client = Client { declared, message, charset: self.settings.charset.clone() };
         let mut bound = Vec::with_capacity(plan.params.len());
-        for (index, param) in plan.params.iter().enumerate() {
-            bound.push(self.without_subject(index, param, &client).await?);
+        for param in &plan.params {
+            bound.push(self.without_subject(param, &client).await?);
         }
         let Some(write) = &plan.write else { return Ok(Ready { bound, keep: false }) };
         let found = match &write.lookup {
@@ -110,7 +112,6 @@ impl Session {
     /// Parameters that need no subject: relayed, or compared.
     pub(super) async fn without_subject(
         &self,
-        index: usize,
         param: &Param,
         client: &Client<'_>,
     ) -> Result<Bound, HiddenError> {
@@ -118,7 +119,7 @@ impl Session {
         let protect = |e| HiddenError::from(Failure::protect(&e));
         Ok(match &param.action {
             Action::Relay => match &param.source {
-                Source::Client(_) => Bound::Client(index),
+                Source::Client(i) => Bound::Client(usize::from(*i)),
                 Source::Literal(Some(_)) => client.plain(param)?,
                 Source::Literal(None) | Source::Nothing => Bound::Null,
             },

@@ -6,7 +6,7 @@ use super::lex::{Kind, Tokens};
 use super::names::{Env, Flow, RelId};
 use super::refuse;
 use crate::pg::copy::{Forced, Header, Options, Style};
-use crate::pg::plan::{Action, Copy, CopyField, CopyFrom, CopySubject, Param, Source};
+use crate::pg::plan::{Action, Constants, Copy, CopyField, CopyFrom, CopySubject, Param, Source};
 use crate::pg::refusal::Refusal;
 use pg_raw_parse::{ConstValue, Node, nodes};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl<'s> Planner<'s> {
         }
         let column = |name: &str| names.iter().position(|n| n == name);
         let options = self.copy_options(c, &column)?;
-        self.copy = Some(Box::new(Copy { options, pieces: Vec::new(), values: Vec::new(), from: None }));
+        self.copy = Some(Box::new(Copy { options, from: None }));
         Ok(())
     }
 
@@ -121,7 +121,7 @@ impl<'s> Planner<'s> {
                 None
             }
         };
-        self.copy = Some(Box::new(Copy { options, pieces: Vec::new(), values: Vec::new(), from }));
+        self.copy = Some(Box::new(Copy { options, from }));
         Ok(())
     }
 
@@ -322,19 +322,16 @@ impl<'s> Planner<'s> {
     }
 }
 
-/// The statement's text with NULL in the place of its parameters, which COPY can't have; where each value goes
-/// is kept in `copy`.
-pub(super) fn without_parameters(
-    sql: &str,
-    copy_plan: &mut Copy,
-    params: &mut Vec<Param>,
-) -> Result<String, Refusal> {
+/// The statement's text with NULL in the place of its parameters, which COPY can't have; and where each value
+/// goes.
+pub(super) fn without_parameters(sql: &str, params: &mut Vec<Param>) -> Result<(String, Constants), Refusal> {
     let compared = |p: &Param| {
         matches!(p.source, Source::Literal(_))
             && matches!(p.action, Action::Find { .. } | Action::FindEach { .. } | Action::FindFolded { .. })
     };
     let mut at = 0;
     let mut out = String::new();
+    let mut pieces = Vec::new();
     for token in Tokens::new(sql).all() {
         let Kind::Param(n) = token.kind else { continue };
         let index = n.checked_sub(1).filter(|&i| params.get(usize::from(i)).is_some_and(compared));
@@ -343,14 +340,13 @@ pub(super) fn without_parameters(
         };
         out.push_str(before);
         out.push_str("NULL");
-        copy_plan.pieces.push((before.to_owned(), Some(index)));
+        pieces.push((before.to_owned(), Some(index)));
         at = token.end;
     }
     let rest = sql.get(at..).unwrap_or_default();
     out.push_str(rest);
-    copy_plan.pieces.push((rest.to_owned(), None));
-    copy_plan.values = std::mem::take(params);
-    Ok(out)
+    pieces.push((rest.to_owned(), None));
+    Ok((out, Constants { pieces, values: std::mem::take(params) }))
 }
 
 /// An option's text.

@@ -83,8 +83,14 @@ pub(super) struct LookupDraft {
     pub(super) distinct: String,
     /// No two rows have one subject.
     pub(super) unique: bool,
+    /// The statement's own WITH.
+    pub(super) with: Option<Range<usize>>,
+    /// The list of its own FROM.
+    pub(super) from: Option<Range<usize>>,
     /// The statement's own condition.
     pub(super) condition: Option<Range<usize>>,
+    /// The name of its table there.
+    pub(super) of: String,
 }
 
 /// How a statement's rows come back.
@@ -293,21 +299,7 @@ impl<'s> Planner<'s> {
         let number = |u: usize| numbers.of_use.get(u).copied().unwrap_or(0);
         let (sql, splices) = edit::apply(self.text, &self.span, &self.edits, number).ok_or_else(clash)?;
         if let (Some(write), Some(draft)) = (&mut write, self.lookup.take()) {
-            let condition = match draft.condition {
-                Some(range) => {
-                    // What is only inserted around the condition is not the lookup's.
-                    let edits: Vec<Edit> =
-                        self.edits.iter().filter(|e| !e.range.is_empty()).cloned().collect();
-                    edit::apply(self.text, &range, &edits, number).ok_or_else(clash)?.0
-                }
-                None => String::new(),
-            };
-            // The line break ends a comment at the condition's end.
-            let tail = if condition.is_empty() { " ".into() } else { format!(" WHERE {condition}\n") };
-            let sql = format!("{}{tail}FOR UPDATE", draft.head);
-            let distinct = format!("{}{tail}", draft.distinct);
-            let uses = uses(&sql, numbers.params.len());
-            write.lookup = Some(Lookup { sql, distinct, unique: draft.unique, uses });
+            write.lookup = Some(self.look_up(&draft, number, numbers.params.len()).ok_or_else(clash)?);
         }
         let keep = match self.keep.take().filter(|_| write.is_some()) {
             Some(draft) => {
@@ -321,8 +313,11 @@ impl<'s> Planner<'s> {
         };
         let mut sql = sql;
         let mut params = numbers.params;
-        if let Some(copy) = &mut self.copy {
-            sql = super::copy::without_parameters(&sql, copy, &mut params)?;
+        let mut constants = None;
+        if self.copy.is_some() {
+            let (text, values) = super::copy::without_parameters(&sql, &mut params)?;
+            sql = text;
+            constants = Some(values);
         }
         let cursor = self.cursor.take().map(|(name, hold)| {
             let Rows { outputs, visible, hidden, .. } = std::mem::take(&mut self.rows);
@@ -333,6 +328,9 @@ impl<'s> Planner<'s> {
             keep,
             copy: self.copy,
             cursor,
+            prepares: None,
+            calls: None,
+            constants,
             cacheable: !self.literals,
             client_params: numbers.client,
             params,
@@ -347,6 +345,34 @@ impl<'s> Planner<'s> {
             splices,
             described: Described::default(),
         })
+    }
+}
+
+impl Planner<'_> {
+    /// The lookup of an UPDATE's subjects: its own WITH, FROM and WHERE around a SELECT.
+    fn look_up(&self, draft: &LookupDraft, number: impl Fn(usize) -> usize, params: usize) -> Option<Lookup> {
+        // What is only inserted around the condition is not the lookup's.
+        let edits: Vec<Edit> = self.edits.iter().filter(|e| !e.range.is_empty()).cloned().collect();
+        let part = |range: &Option<Range<usize>>, lead: &str| match range {
+            Some(range) => {
+                let (text, _) = edit::apply(self.text, range, &edits, &number)?;
+                Some(if text.is_empty() { text } else { format!("{lead}{text}") })
+            }
+            None => Some(String::new()),
+        };
+        let (with, from) = (part(&draft.with, "")?, part(&draft.from, ", ")?);
+        let condition = part(&draft.condition, " WHERE ")?;
+        // A line break ends a comment at the end of what is the client's.
+        let tail = match (&*from, &*condition) {
+            ("", "") => " ".to_owned(),
+            ("", condition) => format!("{condition}\n"),
+            (from, condition) => format!("{from}\n{condition}\n"),
+        };
+        let of = if from.is_empty() { String::new() } else { format!(" OF {}", draft.of) };
+        let sql = format!("{with}{}{tail}FOR UPDATE{of}", draft.head);
+        let distinct = format!("{with}{}{tail}", draft.distinct);
+        let uses = uses(&sql, params);
+        Some(Lookup { sql, distinct, unique: draft.unique && from.is_empty(), uses })
     }
 }
 
@@ -449,6 +475,7 @@ impl Numbering {
     }
 }
 
-fn copy(value: &Clear) -> Clear {
+/// The same value again: planned once more, as a part of another statement.
+pub(super) fn copy(value: &Clear) -> Clear {
     Clear::new(value.kind(), value.bytes().to_vec())
 }

@@ -1,12 +1,14 @@
 //! Everything but queries: DDL on protected tables, and statements that hide others.
 
 use super::core::{Planner, Step};
+use super::lex::{Kind, Tokens};
 use super::names::{Env, Flow, Found};
 use super::refuse;
 use crate::pg::refusal::Refusal;
 use crate::policy::model::{Placed, Table};
 use pg_raw_parse::raw::ObjectType;
 use pg_raw_parse::{Node, nodes};
+use std::ops::Range;
 
 /// Options of a cursor (`parsenodes.h`).
 const BINARY: i32 = 0x01;
@@ -38,6 +40,32 @@ pub(super) fn runs_text(name: &str) -> bool {
     RUN_TEXT.contains(&name) || name.starts_with("dblink") || name.starts_with("crosstab")
 }
 
+/// Refuses functions that run SQL text which is not written in the statement: it could name anything.
+pub(super) fn unseen_text(tokens: &Tokens<'_>, range: &Range<usize>) -> Result<(), Refusal> {
+    for (i, token) in tokens.all().iter().enumerate().filter(|(_, t)| range.contains(&t.start)) {
+        let Some(name) = tokens.name(token).filter(|n| runs_text(n) && n != "ts_rewrite") else { continue };
+        let (true, Some(close)) = (tokens.is_punct(i + 1, b'('), tokens.closing(i + 1)) else { continue };
+        let constant = |part: &Range<usize>| {
+            let first = tokens.at(part.start);
+            first.is_some_and(|first| {
+                let kind = tokens.get(first).map(|t| t.kind);
+                let word = ["true", "false", "null"].iter().any(|w| tokens.is_word(first, w));
+                let alone = tokens.get(first + 1).is_none_or(|next| next.start >= part.end)
+                    || tokens.get(first + 1).is_some_and(|next| tokens.text(next) == "::");
+                alone && (word || matches!(kind, Some(Kind::Str | Kind::Number)))
+            })
+        };
+        if !super::prepare::parts(tokens, i + 1, close).iter().all(constant) {
+            return Err(refuse::refusal(
+                "dynamic-sql",
+                format!("function {name} runs SQL text that is not a constant of the statement"),
+                "Send the statement itself, so that it can be planned.",
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl<'s> Planner<'s> {
     /// Whether a literal argument, at any depth of casts, names a protected table.
     pub(super) fn literal_names_protected(&self, f: &nodes::FuncCall) -> bool {
@@ -57,17 +85,8 @@ impl<'s> Planner<'s> {
 
     /// A statement that is no query.
     pub(super) fn utility(&mut self, stmt: Node<'_>, mentions: bool) -> Step<()> {
-        let hint = "Send the statement itself, with parameters.";
         match stmt {
             Node::CopyStmt(c) => self.copy(c),
-            Node::PrepareStmt(p) => {
-                // What a name means may change before EXECUTE, with the search path.
-                if self.names.may_be_relation(self.tokens, &self.span) {
-                    let message = "PREPARE of a statement that names a protected table";
-                    return self.stop(refuse::refusal("prepare", message, hint));
-                }
-                self.hides(p.query(), mentions, ("prepare", "PREPARE", hint))
-            }
             Node::DeclareCursorStmt(d) => self.declare(d),
             Node::CreateTableAsStmt(c) => {
                 let made = c.into().and_then(|i| i.rel());
@@ -179,7 +198,6 @@ impl<'s> Planner<'s> {
             | Node::DiscardStmt(_)
             | Node::FetchStmt(_)
             | Node::ClosePortalStmt(_)
-            | Node::ExecuteStmt(_)
             | Node::DeallocateStmt(_)
             | Node::ListenStmt(_)
             | Node::NotifyStmt(_)

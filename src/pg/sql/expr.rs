@@ -49,6 +49,7 @@ impl<'s> Planner<'s> {
                 }
             },
             Node::BooleanTest(t) => self.plain(t.arg(), env, "IS TRUE/FALSE")?,
+            Node::FuncCall(f) if picks_a_row(f) => return self.picked(f, env),
             Node::FuncCall(f) => self.call(f, env)?,
             Node::CoalesceExpr(c) => {
                 let flows: Step<Vec<Flow>> = c.args().iter().map(|a| self.expr(a, env)).collect();
@@ -81,6 +82,9 @@ impl<'s> Planner<'s> {
                 return chosen(flows, "CASE");
             }
             Node::A_Indirection(i) => {
+                if let Some(flow) = self.of_row(i, env) {
+                    return Ok(flow);
+                }
                 self.plain(i.arg(), env, "a subscript or field selection")?;
                 for part in i.indirection() {
                     match part {
@@ -96,6 +100,24 @@ impl<'s> Planner<'s> {
             other => return Err(refuse::unknown(&kind_name(other)).into()),
         }
         Ok(Flow::Plain(None))
+    }
+
+    /// `(t).column`, of a relation's row: the column itself.
+    fn of_row(&mut self, i: &nodes::A_Indirection, env: &Env<'_>) -> Option<Flow> {
+        let (Node::ColumnRef(row), Some(Node::String(column)), 1) =
+            (i.arg(), i.indirection().first(), i.indirection().len())
+        else {
+            return None;
+        };
+        let (Some(name), 1) = (row.fields().first().and_then(Node::as_str), row.fields().len()) else {
+            return None;
+        };
+        if self.is_column(name, env) {
+            return None;
+        }
+        let rel = self.rel_named(None, name, env)?;
+        let column = column.sval()?;
+        self.rels[rel].cols.iter().find(|c| c.name == column).map(|c| c.flow.clone())
     }
 
     /// `NULLIF(x, NULL)` is x: a varchar as text, since it is compared.
@@ -152,6 +174,7 @@ impl<'s> Planner<'s> {
             return Err(operator(&format!("cast to {}", cast.name), f.token, &f.label).into());
         };
         self.strip(std::slice::from_ref(&cast));
+        f.cast |= (oid, typmod) != (f.shown.oid, f.shown.typmod);
         f.shown = Shown { oid, len: types::len(oid), typmod };
         Ok(Flow::Field(f))
     }
@@ -194,6 +217,35 @@ impl<'s> Planner<'s> {
             self.window(window, env)?;
         }
         Ok(())
+    }
+
+    /// A window function that gives the value of another row of its window: it is that value, whosever row it is.
+    fn picked(&mut self, f: &nodes::FuncCall, env: &Env<'_>) -> Step<Flow> {
+        let (name, _) = function_name(f)?;
+        let mut flows = Vec::new();
+        for (i, arg) in f.args().iter().enumerate() {
+            match (self.argument(arg, env)?, i) {
+                // The number of rows.
+                (Flow::Field(field), 1) => {
+                    return Err(operator(&format!("function {name}"), field.token, &field.label).into());
+                }
+                (_, 1) => {}
+                (flow, _) => flows.push(flow),
+            }
+        }
+        if let Some(window) = f.over() {
+            self.window(window, env)?;
+        }
+        self.plain(f.agg_filter(), env, "FILTER")?;
+        Ok(match chosen(flows, &format!("function {name}"))? {
+            Flow::Field(mut field) => {
+                field.subject = None;
+                field.when = field.when.map(|_| None);
+                field.shown.typmod = -1;
+                Flow::Field(field)
+            }
+            other => other,
+        })
     }
 
     /// A function's argument: `t.*` there is a whole row.
@@ -278,6 +330,12 @@ impl<'s> Planner<'s> {
             _ => Err(refuse::unknown("a subquery of that form").into()),
         }
     }
+}
+
+/// Whether it is a window function that only picks a row.
+fn picks_a_row(f: &nodes::FuncCall) -> bool {
+    const PICK: [&str; 5] = ["first_value", "last_value", "nth_value", "lag", "lead"];
+    f.over().is_some() && function_name(f).is_ok_and(|(name, system)| system && PICK.contains(&name.as_str()))
 }
 
 /// What flows from an expression that selects among others: a protected value only when all are the same

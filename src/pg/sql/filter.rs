@@ -5,10 +5,20 @@ use crate::pg::catalog::model::Catalog;
 use crate::policy::model::Table;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 
-/// Words by which a statement could hide a name or change how texts are read; `SET NAMES` is
-/// `SET client_encoding`.
-const WATCHED: [&str; 6] =
-    ["u&", "\\", "standard_conforming_strings", "client_encoding", "bytea_output", "names"];
+/// Words by which a statement could hide a name or change how texts are read (`SET NAMES` is
+/// `SET client_encoding`), or is about prepared statements, which have names of their own.
+const WATCHED: [&str; 10] = [
+    "u&",
+    "\\",
+    "standard_conforming_strings",
+    "client_encoding",
+    "bytea_output",
+    "names",
+    "prepare",
+    "execute",
+    "deallocate",
+    "discard",
+];
 
 /// Settings by which texts are read or values are shown.
 const SETTINGS: [&str; 3] = ["standard_conforming_strings", "client_encoding", "bytea_output"];

@@ -75,6 +75,13 @@ impl<'s> Mentions<'s> {
         })
     }
 
+    /// Whether one stands where a relation may, without a schema.
+    pub(super) fn may_be_unqualified(&self, tokens: &Tokens<'_>, span: &Range<usize>) -> bool {
+        indices(tokens, span)
+            .filter(|&i| self.is(tokens, i) && (i == 0 || !tokens.is_punct(i - 1, b'.')))
+            .any(|i| relation_position(tokens, i))
+    }
+
     /// Whether a text mentions one as it is spelt there.
     fn in_text(&self, text: &str) -> bool {
         let lower = text.to_ascii_lowercase();

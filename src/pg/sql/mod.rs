@@ -18,6 +18,7 @@ mod copy;
 mod core;
 mod ddl;
 mod edit;
+pub mod execute;
 mod expr;
 mod filter;
 mod from;
@@ -28,6 +29,8 @@ mod keep;
 mod lex;
 mod mention;
 mod names;
+mod path;
+mod prepare;
 pub mod refuse;
 mod schema;
 mod select;
@@ -49,6 +52,8 @@ pub use assigns::assigns_protected;
 pub use filter::Filter;
 pub use inherit::protects_alike;
 pub use mention::names_one_of;
+pub use path::moves as moves_search_path;
+pub use prepare::is_discard_all;
 pub use shape::Shape;
 pub use within::SETTING;
 
@@ -80,6 +85,9 @@ pub struct Planned {
     pub mentions: bool,
     /// What it does to transactions and settings.
     pub kind: StatementKind,
+    /// It names a relation as something protected is named, without a schema, and means another one: that hangs
+    /// on the search path of the moment.
+    pub elsewhere: bool,
 }
 
 /// What a statement does to transactions, relations and settings.
@@ -105,8 +113,14 @@ pub enum StatementKind {
     SetByteaOutput(Option<bool>),
     /// Sets `client_encoding`.
     SetEncoding,
-    /// Runs a statement that PREPARE made.
+    /// PREPARE of that name.
+    Prepare(Box<str>),
+    /// Runs a statement that was prepared.
     Execute,
+    /// DEALLOCATE of that name, or of all.
+    Deallocate(Option<Box<str>>),
+    /// DISCARD ALL.
+    DiscardAll,
     /// DECLARE of that cursor.
     Declare(Box<str>),
     /// FETCH from that cursor.

@@ -50,6 +50,8 @@ pub(super) struct FieldFlow {
     pub(super) stored_oid: u32,
     pub(super) shown: Shown,
     pub(super) not_null: bool,
+    /// A cast around it changed its type.
+    pub(super) cast: bool,
 }
 
 /// A column of a relation instance.
@@ -247,6 +249,7 @@ impl<'s> Planner<'s> {
                         stored_oid: c.type_oid,
                         shown: types::shown(field, c.type_oid, c.typmod),
                         not_null: c.not_null,
+                        cast: false,
                     }))
                 }
                 _ => Flow::Plain(Some((id, i))),
@@ -377,6 +380,18 @@ impl<'s> Planner<'s> {
             }
             None => self.no_column(name, env),
         })
+    }
+
+    /// Whether a plain name is, or may be, a column's.
+    pub(super) fn is_column(&self, name: &str, env: &Env<'_>) -> bool {
+        let mut level = Some(env);
+        while let Some(e) = level {
+            if e.ns.open || e.ns.cols.iter().any(|c| c.name == name) {
+                return true;
+            }
+            level = e.parent;
+        }
+        false
     }
 
     /// The instance by the name that qualifies columns.

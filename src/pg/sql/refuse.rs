@@ -64,6 +64,15 @@ pub(super) fn mixed(number: u16) -> Refusal {
     )
 }
 
+/// EXPLAIN that would write.
+pub(super) fn explain_analyze() -> Refusal {
+    refusal(
+        "explain-analyze",
+        "EXPLAIN ANALYZE of a write on a protected table",
+        "It would write; use EXPLAIN without ANALYZE.",
+    )
+}
+
 /// Nesting that the planner does not follow.
 pub(super) fn too_deep() -> Refusal {
     refusal(

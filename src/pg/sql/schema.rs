@@ -138,6 +138,7 @@ impl<'s> Planner<'s> {
                     stored_oid: oid,
                     shown: types::shown(field, oid, typmod),
                     not_null: false,
+                    cast: false,
                 })),
             });
         }

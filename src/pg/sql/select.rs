@@ -83,6 +83,7 @@ impl<'s> Planner<'s> {
                 when,
                 not_null: f.not_null,
                 token: f.token,
+                cast: f.cast,
             });
         }
         self.rows.visible = if open { None } else { Some(position(cols.len())?) };

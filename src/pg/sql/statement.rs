@@ -4,8 +4,8 @@ use super::core::{Planner, Step};
 use super::lex::Tokens;
 use super::mention::Mentions;
 use super::names::Env;
-use super::{Planned, Scope, StatementKind, filter, refuse};
-use crate::pg::plan::Verdict;
+use super::{Planned, Scope, StatementKind, filter, prepare, refuse};
+use crate::pg::plan::{CallKind, Verdict};
 use crate::pg::refusal::Refusal;
 use pg_raw_parse::raw::{TransactionStmtKind, VariableSetKind};
 use pg_raw_parse::{ConstValue, Node, nodes};
@@ -24,6 +24,7 @@ pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec
                 verdict: Verdict::Pass,
                 mentions: false,
                 kind: StatementKind::Other,
+                elsewhere: false,
             }])
         };
     };
@@ -54,7 +55,11 @@ pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec
         if mentions {
             made.extend(new_name(raw.stmt()).map(str::to_owned));
         }
-        planned.push(Planned { range, verdict, mentions: anywhere, kind });
+        let elsewhere = matches!(verdict, Verdict::Pass)
+            && mentions
+            && reads_or_writes(raw.stmt())
+            && names.may_be_unqualified(&tokens, &range);
+        planned.push(Planned { range, verdict, mentions: anywhere, kind, elsewhere });
     }
     Ok(planned)
 }
@@ -78,21 +83,59 @@ fn verdict(
     if let Err(refusal) = super::settings::check(stmt, text.tokens, range) {
         return Verdict::Refuse(refusal);
     }
+    if let Err(refusal) = super::ddl::unseen_text(text.tokens, range) {
+        return Verdict::Refuse(refusal);
+    }
     if let Err(refusal) = super::assigns::check(stmt, scope) {
         return Verdict::Refuse(refusal);
     }
     if let Err(refusal) = super::schema::renamed_schema(stmt, scope) {
         return Verdict::Refuse(refusal);
     }
+    if let Some(call) = prepare::call(stmt) {
+        return called(call, text, range, declared, scope);
+    }
     if !text.anywhere {
         return Verdict::Pass;
+    }
+    if let Node::PrepareStmt(p) = stmt {
+        return prepare::prepare(p, text.sql, text.tokens, range, scope);
     }
     let mut planner = Planner::new(scope, text.sql, text.tokens, text.names, range.clone());
     let result = planner.statement(stmt, text.mentions);
     planner.finish(result, declared)
 }
 
+/// EXECUTE: what it runs is known by name only. Its arguments are judged as in any statement.
+fn called(
+    call: (&nodes::ExecuteStmt, CallKind),
+    text: &Text<'_>,
+    range: &Range<usize>,
+    declared: &[u32],
+    scope: &Scope<'_>,
+) -> Verdict {
+    let mut planner = Planner::new(scope, text.sql, text.tokens, text.names, range.clone());
+    let read = prepare::read_call(call, text.tokens, range, |node| planner.value(node).ok().flatten());
+    let judged = match text.anywhere {
+        true => call.0.params().iter().try_for_each(|arg| planner.call_argument(arg)),
+        false => Ok(()),
+    };
+    match (planner.finish(judged, declared), read) {
+        (Verdict::Pass, Ok(call)) => Verdict::Call(Box::new(call)),
+        (Verdict::Pass, Err(refusal)) => Verdict::Refuse(refusal),
+        (other, _) => other,
+    }
+}
+
 impl<'s> Planner<'s> {
+    /// An argument of EXECUTE. A constant is nobody's yet.
+    fn call_argument(&mut self, arg: Node<'_>) -> Step<()> {
+        match self.value(arg) {
+            Ok(Some(_)) => Ok(()),
+            _ => self.plain(arg, &Env::default(), "an argument of EXECUTE"),
+        }
+    }
+
     /// One statement; `mentions`: an identifier (not just a string) in it is a protected name.
     pub(super) fn statement(&mut self, stmt: Node<'_>, mentions: bool) -> Step<()> {
         self.old_server()?;
@@ -114,20 +157,13 @@ impl<'s> Planner<'s> {
     }
 
     fn explain(&mut self, s: &nodes::ExplainStmt, mentions: bool) -> Step<()> {
-        let off = |o: &nodes::DefElem| match o.arg() {
-            Node::String(s) => matches!(s.sval(), Some("off" | "false" | "0")),
-            Node::Boolean(b) => !b.boolval,
-            Node::Integer(i) => i.ival == 0,
-            _ => false,
-        };
-        let analyze = s.options().iter().any(|o| o.defname() == Some("analyze") && !off(o));
-        if analyze && !matches!(s.query(), Node::SelectStmt(_)) {
-            return Err(analyzes().into());
+        if analyzes(s) && !matches!(s.query(), Node::SelectStmt(_)) {
+            return Err(refuse::explain_analyze().into());
         }
         self.explain = true;
         self.statement(s.query(), mentions)?;
-        if analyze && self.modifies {
-            return Err(analyzes().into());
+        if analyzes(s) && self.modifies {
+            return Err(refuse::explain_analyze().into());
         }
         self.write = None;
         self.parts.clear();
@@ -159,12 +195,31 @@ impl<'s> Planner<'s> {
     }
 }
 
-fn analyzes() -> Refusal {
-    refuse::refusal(
-        "explain-analyze",
-        "EXPLAIN ANALYZE of a write on a protected table",
-        "It would write; use EXPLAIN without ANALYZE.",
+/// Whether a statement reads or writes rows of relations that it names, now or when it is executed.
+fn reads_or_writes(stmt: Node<'_>) -> bool {
+    matches!(
+        stmt,
+        Node::SelectStmt(_)
+            | Node::InsertStmt(_)
+            | Node::UpdateStmt(_)
+            | Node::DeleteStmt(_)
+            | Node::MergeStmt(_)
+            | Node::CopyStmt(_)
+            | Node::PrepareStmt(_)
+            | Node::DeclareCursorStmt(_)
+            | Node::CreateTableAsStmt(_)
     )
+}
+
+/// Whether EXPLAIN runs its statement.
+pub(super) fn analyzes(s: &nodes::ExplainStmt) -> bool {
+    let off = |o: &nodes::DefElem| match o.arg() {
+        Node::String(s) => matches!(s.sval(), Some("off" | "false" | "0")),
+        Node::Boolean(b) => !b.boolval,
+        Node::Integer(i) => i.ival == 0,
+        _ => false,
+    };
+    s.options().iter().any(|o| o.defname() == Some("analyze") && !off(o))
 }
 
 /// The name under which a statement makes known what may touch something protected.
@@ -204,6 +259,9 @@ fn uses_new(stmt: Node<'_>, tokens: &Tokens<'_>, range: &Range<usize>, made: &[S
 
 /// What a statement does to transactions, relations and settings.
 fn kind(stmt: Node<'_>) -> StatementKind {
+    if let Some(kind) = prepare::kind(stmt) {
+        return kind;
+    }
     match stmt {
         Node::TransactionStmt(t) => transaction(t),
         Node::VariableSetStmt(v) => setting(v),
@@ -219,8 +277,6 @@ fn kind(stmt: Node<'_>) -> StatementKind {
         | Node::MergeStmt(_)
         | Node::ExplainStmt(_)
         | Node::VariableShowStmt(_)
-        | Node::PrepareStmt(_)
-        | Node::DeallocateStmt(_)
         | Node::FetchStmt(_)
         | Node::ClosePortalStmt(_)
         | Node::CopyStmt(_)
@@ -236,7 +292,6 @@ fn kind(stmt: Node<'_>) -> StatementKind {
         | Node::TruncateStmt(_)
         | Node::CommentStmt(_)
         | Node::GrantStmt(_) => StatementKind::Other,
-        Node::DiscardStmt(_) => StatementKind::SetByteaOutput(None),
         _ => StatementKind::Ddl,
     }
 }

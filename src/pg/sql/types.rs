@@ -59,6 +59,15 @@ pub(super) fn sql_name(oid: u32) -> Option<&'static str> {
     })
 }
 
+/// The same of any type that a parameter may have, arrays too.
+pub(super) fn full_name(oid: u32) -> Option<String> {
+    const ELEMENTS: [u32; 7] = [BYTEA, INT8, INT2, INT4, TEXT, BPCHAR, UUID];
+    match ELEMENTS.iter().find(|&&e| array_of(e) == Some(oid)) {
+        Some(&element) => sql_name(element).map(|name| format!("{name}[]")),
+        None => sql_name(oid).map(str::to_owned),
+    }
+}
+
 /// The OID that upstream is told for a value in a column of this type: text serves varchar and its indexes.
 pub(super) fn parameter_oid(stored: u32) -> u32 {
     if stored == VARCHAR { TEXT } else { stored }

@@ -6,7 +6,7 @@ use super::insert::{Target, write_action};
 use super::names::{At, Env, FieldFlow, Flow, RelId};
 use super::value::What;
 use super::{refuse, types};
-use crate::pg::plan::{Action, RowSubject, SubjectSource, Write};
+use crate::pg::plan::{Action, Bind, RowSubject, SubjectSource, Write};
 use crate::pg::refusal::Refusal;
 use pg_raw_parse::raw::{A_Expr_Kind, BoolExprType};
 use pg_raw_parse::{Node, nodes};
@@ -29,6 +29,8 @@ enum Whose {
     One(RowSubject),
     /// Under those that a lookup finds; the use that holds them.
     Found(usize),
+    /// Under that of the one row at which a cursor stands, which RETURNING tells.
+    Current,
 }
 
 impl<'s> Planner<'s> {
@@ -42,8 +44,9 @@ impl<'s> Planner<'s> {
         let from = self.from(s.from_clause(), &env)?;
         ns = super::from::Side(ns).beside(from);
         let env = Env { parent: Some(&env), ns, ctes: Vec::new() };
+        let mut written = Vec::new();
         match &target {
-            Some(target) => self.update_protected(s, var, target, &env)?,
+            Some(target) => written = self.update_protected(s, var, target, &env)?,
             None => {
                 for set in s.target_list() {
                     self.plain(set_value(set), &env, "an assignment to another table")?;
@@ -51,7 +54,7 @@ impl<'s> Planner<'s> {
             }
         }
         self.plain(s.where_clause(), &env, "WHERE")?;
-        self.returning(s.returning_clause(), &env, target.as_ref(), &[])
+        self.returning(s.returning_clause(), &env, target.as_ref(), &written)
     }
 
     fn update_protected(
@@ -60,7 +63,7 @@ impl<'s> Planner<'s> {
         var: &nodes::RangeVar,
         target: &Target<'s>,
         env: &Env<'_>,
-    ) -> Step<()> {
+    ) -> Step<Vec<At>> {
         let mut assigned = Vec::new();
         let mut new_subject = None;
         for set in s.target_list() {
@@ -79,7 +82,9 @@ impl<'s> Planner<'s> {
             match self.field_at(target.rel, column) {
                 None => self.plain(set_value(set), env, "an assignment to another column")?,
                 Some(_) if self.is_itself(set, (target.rel, column), env)? => {}
-                Some(field) => assigned.push((set, column, field)),
+                Some(field) => {
+                    assigned.push((self.given(set, (target.rel, column), env)?, column, field));
+                }
             }
         }
         if new_subject.is_some() {
@@ -90,38 +95,42 @@ impl<'s> Planner<'s> {
             }
         }
         let mut needed = false;
-        for (set, _, field) in &assigned {
-            needed |= self.needs_protection(set, field)?;
-        }
-        if needed {
-            self.check_target(target, false)?;
+        for (given, _, field) in &assigned {
+            needed |= self.needs_protection(*given, field)?;
         }
         // A row that becomes another person's can't keep the values of the one that it was.
-        let keeps = new_subject.is_none();
+        let changes = new_subject.is_some();
         let whose =
             if needed && !self.explain { self.whose(s, var, target, new_subject, env)? } else { None };
-        self.keep = (keeps && whose.is_some()).then(Default::default);
-        for (set, column, field) in assigned {
-            if self.set_field(set, &field, whose.as_ref(), target)? {
+        let current = matches!(whose, Some(Whose::Current));
+        if needed {
+            self.check_target(target, current)?;
+        }
+        self.keep = (!changes && !current && whose.is_some()).then(Default::default);
+        let mut written = Vec::new();
+        for (given, column, field) in assigned {
+            if self.set_field(given, &field, whose.as_ref(), target)? {
                 self.keep_set((target.rel, column), matches!(whose, Some(Whose::Found(_))));
+                written.push((target.rel, column));
             }
         }
         if let Some(whose) = whose {
             let subject = match whose {
                 Whose::One(row) => row,
                 Whose::Found(_) => self.row_of(target, SubjectSource::Found, None),
+                Whose::Current => self.row_of(target, SubjectSource::Returned, None),
             };
             self.write = Some(Write {
                 inserts: false,
                 class: Arc::clone(&target.table.subject.class),
                 rows: vec![subject],
                 lookup: None,
-                bind: None,
+                bind: current.then(|| Bind { subject: 0, witnesses: Vec::new(), repeats: false }),
                 within: Vec::new(),
                 subject_oid: target.subject_oid,
             });
         }
-        Ok(())
+        Ok(written)
     }
 
     /// The position of the column that a SET names.
@@ -151,8 +160,8 @@ impl<'s> Planner<'s> {
     }
 
     /// Whether a SET writes a value that must be protected (NULL and DEFAULT need nothing).
-    fn needs_protection(&self, set: &nodes::ResTarget, field: &FieldFlow) -> Step<bool> {
-        match set_value(set) {
+    fn needs_protection(&self, given: Node<'_>, field: &FieldFlow) -> Step<bool> {
+        match given {
             Node::SetToDefault(_) => Ok(false),
             node => match self.value(node)? {
                 Some(value) => Ok(!matches!(value.what, What::Null)),
@@ -161,15 +170,29 @@ impl<'s> Planner<'s> {
         }
     }
 
+    /// The value of a SET; of `COALESCE(value, column)`, on the column itself, the value: where that is NULL the
+    /// column keeps what it holds.
+    fn given<'n>(&mut self, set: &'n nodes::ResTarget, at: At, env: &Env<'_>) -> Step<Node<'n>> {
+        let node = set_value(set);
+        let Node::CoalesceExpr(c) = node else { return Ok(node) };
+        let (2, Some(value), Some(Node::ColumnRef(own))) =
+            (c.args().len(), c.args().first(), c.args().get(1))
+        else {
+            return Ok(node);
+        };
+        let own = matches!(self.column(own, env)?, Flow::Field(f) if f.at == Some(at));
+        Ok(if own && matches!(self.value(value), Ok(Some(_))) { value } else { node })
+    }
+
     /// Protects the value of a SET; false where there is nothing to protect.
     fn set_field(
         &mut self,
-        set: &nodes::ResTarget,
+        given: Node<'_>,
         field: &FieldFlow,
         whose: Option<&Whose>,
         target: &Target<'s>,
     ) -> Step<bool> {
-        let Some(value) = self.value(set_value(set))? else { return Ok(false) };
+        let Some(value) = self.value(given)? else { return Ok(false) };
         let written = !matches!(value.what, What::Null);
         let Some(Whose::Found(subjects)) = whose else {
             self.protect(value, &field.place(), write_action(field, 0), false, |u| vec![Piece::Use(u)])?;
@@ -232,10 +255,11 @@ impl<'s> Planner<'s> {
         if let Some(subject) = subject {
             return Ok(Some(Whose::One(self.row_of(target, subject, when))));
         }
+        let mut queries = s.with_clause().into_iter().flat_map(|w| w.ctes());
+        let writes = queries.any(|q| !matches!(q.ctequery(), Node::SelectStmt(_)));
         if when.is_some()
-            || !s.from_clause().is_empty()
-            || s.with_clause().is_some()
-            || super::within::sees_with(env)
+            || writes
+            || env.parent.and_then(|own| own.parent).is_some_and(super::within::sees_with)
         {
             return Err(refuse::refusal(
                 "update-lookup",
@@ -243,9 +267,12 @@ impl<'s> Planner<'s> {
                     "UPDATE of protected columns of {} whose subjects can't be looked up",
                     target.relation.name
                 ),
-                "Leave out FROM and WITH, or fix the subject in WHERE with = and a constant.",
+                "Fix the subject in WHERE with = and a constant.",
             )
             .into());
+        }
+        if matches!(s.where_clause(), Node::CurrentOfExpr(_)) {
+            return Ok(Some(Whose::Current));
         }
         self.found(s, var, target).map(Some)
     }
@@ -283,14 +310,8 @@ impl<'s> Planner<'s> {
                 Piece::Text(format!("::{kind}[])")),
             ]
         };
-        if matches!(s.where_clause(), Node::CurrentOfExpr(_)) {
-            return Err(refuse::refusal(
-                "cursor",
-                format!("an UPDATE of {} WHERE CURRENT OF a cursor", target.relation.name),
-                "Give the subject column in the WHERE clause.",
-            )
-            .into());
-        }
+        let (with, list) = (self.with_text(s, var)?, self.from_text(s)?);
+        let of = quote(var.alias().and_then(|a| a.aliasname()).unwrap_or(&target.relation.name));
         let condition = self.condition(s)?;
         match &condition {
             Some(range) => {
@@ -303,7 +324,7 @@ impl<'s> Planner<'s> {
             }
         }
         // The parentheses are not the lookup's.
-        self.lookup = Some(LookupDraft { head, distinct, unique, condition });
+        self.lookup = Some(LookupDraft { head, distinct, unique, with, from: list, condition, of });
         Ok(Whose::Found(subjects))
     }
 
@@ -318,6 +339,32 @@ impl<'s> Planner<'s> {
             None => self.tokens.all().iter().rposition(|t| t.start < self.span.end),
         };
         last.map_or(self.span.end, |i| self.bytes_of(i).end)
+    }
+
+    /// The bytes of the WITH clause, up to UPDATE.
+    fn with_text(&self, s: &nodes::UpdateStmt, var: &nodes::RangeVar) -> Step<Option<Range<usize>>> {
+        if s.with_clause().is_none() {
+            return Ok(None);
+        }
+        let table = self.token_at(var.location)?;
+        let update = (0..table).rev().find(|&i| self.tokens.is_word(i, "update"));
+        let update = update.ok_or_else(|| refuse::unknown("a WITH that can't be located"))?;
+        Ok(Some(self.bytes_of(self.first_token()).start..self.bytes_of(update).start))
+    }
+
+    /// The bytes of the list after FROM.
+    fn from_text(&self, s: &nodes::UpdateStmt) -> Step<Option<Range<usize>>> {
+        if s.from_clause().is_empty() {
+            return Ok(None);
+        }
+        let clause = |word| self.tokens.clause(word, self.first_token(), self.span.end, self.base_depth());
+        let from = clause("from").ok_or_else(|| refuse::unknown("a FROM that can't be located"))?;
+        let end = match (s.where_clause(), clause("where")) {
+            (Node::None, _) => self.body_end(s),
+            (_, Some(condition)) => self.bytes_of(condition).start,
+            (_, None) => return Err(refuse::unknown("a WHERE that can't be located").into()),
+        };
+        Ok(Some(self.bytes_of(from + 1).start..end))
     }
 
     /// The bytes of the condition after WHERE.

@@ -8,7 +8,8 @@ use super::names::strings;
 use super::{refuse, types};
 use crate::clear::Clear;
 use crate::ids::FieldId;
-use crate::pg::plan::Action;
+use crate::pg::plan::{Action, ArgCast};
+use crate::pg::refusal::Refusal;
 use crate::policy::model::{Declared, Field, Protect};
 use pg_raw_parse::{ConstValue, Node, nodes};
 use std::ops::Range;
@@ -174,12 +175,7 @@ impl Planner<'_> {
         let field = self.field(place.field)?;
         for cast in casts {
             if cast.array != array || !cast.to.is_some_and(|to| fits(to, field)) {
-                return Err(refuse::refusal(
-                    "cast",
-                    format!("cast to {} on protected column {}", cast.name, place.label),
-                    "Only casts to the declared type or to text are possible; cast in the application.",
-                )
-                .into());
+                return Err(misfit(&cast.name, place.label).into());
             }
         }
         Ok(())
@@ -201,7 +197,11 @@ impl Planner<'_> {
         }
         self.strip(&value.casts);
         let oid = types::parameter_oid(place.stored_oid);
-        let client = if read_as == 0 { client_oid(field, place.stored_oid) } else { read_as };
+        let client = match (read_as, described(&value.casts, field)) {
+            (0, Some(oid)) => oid,
+            (0, None) => client_oid(field, place.stored_oid),
+            (read_as, _) => read_as,
+        };
         let in_array = |oid| {
             types::array_of(oid)
                 .ok_or_else(|| refuse::unknown(&format!("an array for column {}", place.label)))
@@ -248,6 +248,13 @@ fn client_oid(field: &Field, stored: u32) -> u32 {
     types::shown(field, stored, -1).oid
 }
 
+/// The type that the innermost cast gives a parameter, where it is text as well as the field.
+fn described(casts: &[Cast], field: &Field) -> Option<u32> {
+    let text = matches!(field.ty, Declared::Text | Declared::Varchar(_));
+    let (oid, _) = casts.first()?.to?;
+    (text && types::is_text(oid)).then_some(oid)
+}
+
 /// Name, OID and typmod of a type.
 pub(super) fn type_of(ty: &nodes::TypeName) -> Step<(String, Option<(u32, i32)>)> {
     let names: Vec<&str> = ty.names().iter().filter_map(|s| s.sval()).collect();
@@ -290,11 +297,39 @@ fn fits((oid, typmod): (u32, i32), field: &Field) -> bool {
     }
 }
 
+/// What an argument of EXECUTE with these casts is read as in a protected place (see `Param::read_as`).
+pub(super) fn cast_argument(casts: &[ArgCast], field: &Field, array: bool) -> Result<u32, Refusal> {
+    if let ([cast], false) = (casts, array)
+        && let read_as @ 1.. = assigned_one(cast.to, cast.array, field)
+    {
+        return Ok(read_as);
+    }
+    match casts.iter().find(|c| c.array != array || !c.to.is_some_and(|to| fits(to, field))) {
+        Some(cast) => Err(misfit(&cast.name, &field.name)),
+        None => Ok(0),
+    }
+}
+
+fn misfit(kind: &str, column: &str) -> Refusal {
+    refuse::refusal(
+        "cast",
+        format!("cast to {kind} on protected column {column}"),
+        "Only casts to the declared type or to text are possible; cast in the application.",
+    )
+}
+
 /// The type that a single cast makes of a constant, from which Postgres would go on to the field's type by
 /// assignment (`pg_cast`): a date or time among such, a number among numbers. 0 where there is none, or none is needed.
 fn assigned(casts: &[Cast], field: &Field) -> u32 {
+    match casts {
+        [cast] => assigned_one(cast.to, cast.array, field),
+        _ => 0,
+    }
+}
+
+fn assigned_one(to: Option<(u32, i32)>, array: bool, field: &Field) -> u32 {
     use types::{DATE, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, TIMESTAMP, TIMESTAMPTZ};
-    let [Cast { to: Some((oid, -1)), array: false, .. }] = casts else { return 0 };
+    let (Some((oid, -1)), false) = (to, array) else { return 0 };
     let family: &[u32] = match field.ty {
         Declared::Date | Declared::Timestamptz(_) => &[DATE, TIMESTAMP, TIMESTAMPTZ],
         Declared::Integer | Declared::Bigint | Declared::Numeric(_) => {
@@ -302,8 +337,8 @@ fn assigned(casts: &[Cast], field: &Field) -> u32 {
         }
         _ => &[],
     };
-    let needed = field.protect == Protect::Encrypt && !fits((*oid, -1), field);
-    if needed && family.contains(oid) { *oid } else { 0 }
+    let needed = field.protect == Protect::Encrypt && !fits((oid, -1), field);
+    if needed && family.contains(&oid) { oid } else { 0 }
 }
 
 /// The name of a function, with whether it may be the one of `pg_catalog`.

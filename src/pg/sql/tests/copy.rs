@@ -90,10 +90,10 @@ fn a_compared_value_is_a_constant_made_later() {
     let plan =
         world().run("COPY (SELECT id FROM people WHERE email = 'a@x.example' AND job = 'b') TO STDOUT");
     assert_eq!(plan.sql, "COPY (SELECT id FROM people WHERE email = NULL AND job = 'b') TO STDOUT");
-    let copy = plan.copy.as_ref().unwrap();
-    assert!(plan.params.is_empty() && !plan.cacheable);
-    assert!(matches!(copy.values[0].action, Action::Find { .. }));
-    assert_eq!(copy.pieces[0].1, Some(0));
+    let constants = plan.constants.as_ref().unwrap();
+    assert!(plan.copy.is_some() && plan.params.is_empty() && !plan.cacheable);
+    assert!(matches!(constants.values[0].action, Action::Find { .. }));
+    assert_eq!(constants.pieces[0].1, Some(0));
 }
 
 #[test]

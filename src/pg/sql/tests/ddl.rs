@@ -78,7 +78,6 @@ fn ddl_under_which_values_would_be_unprotected_is_refused() {
         ("COPY people FROM STDIN (FORMAT binary, HEADER)", "copy-option"),
         ("COPY people FROM STDIN (QUOTE 'x')", "copy-option"),
         ("COPY parted FROM STDIN", "hierarchy"),
-        ("PREPARE p AS SELECT * FROM people", "prepare"),
         (
             "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.last_name := ''x''; RETURN NEW; END'",
             "trigger-assigns",
@@ -97,7 +96,6 @@ fn ddl_under_which_values_would_be_unprotected_is_refused() {
         ),
         ("DECLARE c BINARY CURSOR FOR SELECT * FROM people", "cursor"),
         ("DECLARE c CURSOR FOR SELECT upper(last_name) FROM people", "encrypted-operator"),
-        ("UPDATE people SET last_name = 'x' WHERE CURRENT OF c", "cursor"),
         ("CREATE FOREIGN TABLE future (id int) SERVER s", "unknown-construct"),
     ] {
         // A CREATE FOREIGN TABLE names its table where none of ours may stand.
@@ -310,16 +308,6 @@ fn a_condition_or_conversion_in_the_schema_holds_no_protected_value() {
         ("ALTER TABLE people ALTER job TYPE text USING CASE WHEN email = 'x' THEN job END", "ddl-check"),
     ]);
     passes(&["ALTER TABLE people ALTER job TYPE varchar(9) USING trim(job)"]);
-}
-
-#[test]
-fn what_is_prepared_in_sql_names_nothing_protected_in_any_schema() {
-    refuses(&[
-        ("PREPARE q AS INSERT INTO elsewhere.people (id) VALUES ($1)", "prepare"),
-        ("PREPARE q AS SELECT * FROM articles, \"Staff\"", "prepare"),
-        ("PREPARE q (int) AS UPDATE \"Staff\" SET x = $1", "prepare"),
-    ]);
-    passes(&["PREPARE q AS SELECT comments FROM articles"]);
 }
 
 #[test]

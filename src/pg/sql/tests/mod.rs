@@ -6,6 +6,7 @@ mod django;
 mod insert;
 mod insert_select;
 mod leaks;
+mod prepare;
 mod select;
 mod update;
 mod view;

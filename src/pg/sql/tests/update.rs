@@ -89,7 +89,15 @@ fn what_cannot_be_followed_is_refused() {
         ("UPDATE people SET last_name = job", "protected-expression"),
         ("UPDATE people SET job = last_name", "encrypted-operator"),
         ("UPDATE people SET last_name = email WHERE id = 1", "protected-expression"),
-        ("UPDATE people SET last_name = 'x' FROM articles a WHERE a.author_id = people.id", "update-lookup"),
+        (
+            "UPDATE people p SET last_name = c.body FROM comments c WHERE c.author_id = p.id",
+            "protected-expression",
+        ),
+        ("UPDATE people SET last_name = COALESCE($1, job)", "protected-expression"),
+        ("UPDATE people SET last_name = COALESCE($1, email)", "protected-expression"),
+        ("UPDATE people SET last_name = COALESCE($1, last_name, 'x')", "protected-expression"),
+        ("UPDATE triggered SET last_name = 'x' WHERE CURRENT OF c", "before-triggers"),
+        ("UPDATE admin_log SET object_repr = 'x' WHERE CURRENT OF c", "when-update"),
         ("UPDATE admin_log SET object_repr = 'x' WHERE id = 3", "when-update"),
         ("UPDATE parted SET last_name = 'x' WHERE id = 1", "hierarchy"),
         ("UPDATE people SET last_name[1] = 'x' WHERE id = 1", "unknown-construct"),
@@ -150,4 +158,57 @@ fn rows_of_the_erased_keep_what_they_hold_in_a_text_of_its_own() {
     ] {
         assert!(keep(sql).is_none(), "{sql}");
     }
+}
+
+#[test]
+fn a_lookup_has_the_statements_own_from_and_with() {
+    let plan = world().run(
+        "WITH w AS (SELECT id FROM articles -- all\n) UPDATE ONLY people SET last_name = $1 FROM w, contacts c -- more\n \
+         WHERE w.id = people.id AND c.email = 'x' RETURNING c.email",
+    );
+    let lookup = plan.write.as_ref().unwrap().lookup.as_ref().unwrap();
+    assert_eq!(
+        lookup.sql,
+        "WITH w AS (SELECT id FROM articles -- all\n) SELECT \"people\".\"id\" FROM ONLY \"public\".\"people\", \
+         w, contacts c -- more\n \n WHERE w.id = people.id AND c.email = $3\nFOR UPDATE OF \"people\""
+    );
+    assert!(
+        lookup.distinct.contains("SELECT DISTINCT \"people\".\"id\"")
+            && !lookup.distinct.contains("FOR UPDATE")
+    );
+    assert!(!lookup.unique, "a row may be found several times");
+    let plan = world().run("UPDATE people AS \"P\" SET last_name = 'x' FROM articles a");
+    let lookup = plan.write.as_ref().unwrap().lookup.as_ref().unwrap();
+    assert_eq!(
+        lookup.sql,
+        "SELECT \"P\".\"id\" FROM \"public\".\"people\" AS \"P\", articles a\n\nFOR UPDATE OF \"P\""
+    );
+}
+
+#[test]
+fn the_row_of_a_cursor_tells_whose_it_is() {
+    let plan = world()
+        .run("UPDATE people p SET last_name = $1, job = 'x', email = 'y' WHERE CURRENT OF c RETURNING p.job");
+    assert!(plan.sql.ends_with(
+        "WHERE CURRENT OF c RETURNING p.job, \"p\".\"id\" AS \"paravent 0\", \"p\".\"last_name\" AS \"paravent 1\", \
+         \"p\".\"email\" AS \"paravent 2\""
+    ));
+    let write = plan.write.as_ref().unwrap();
+    assert!(matches!(write.rows[0].subject, SubjectSource::Returned) && write.lookup.is_none());
+    let bind = write.bind.as_ref().unwrap();
+    assert_eq!((bind.subject, &bind.witnesses[..]), (1, &[2, 3][..]));
+    assert!(plan.keep.is_none());
+    assert!(world().run("UPDATE people SET job = 'x' WHERE CURRENT OF c").write.is_none());
+}
+
+#[test]
+fn a_value_that_is_null_may_leave_the_column_as_it_is() {
+    let plan = world().run("UPDATE people SET last_name = COALESCE($1::text, people.last_name) WHERE id = 5");
+    assert_eq!(plan.sql, "UPDATE people SET last_name = COALESCE($1, people.last_name) WHERE id = 5");
+    assert_eq!(plan.params[0].action, Action::Seal { field: LAST, row: 0 });
+    let plan = world().run("UPDATE people SET last_name = COALESCE($1, last_name)");
+    assert!(
+        plan.sql
+            .contains("COALESCE(($1::text[])[array_position($2::bigint[], \"people\".\"id\")], last_name)")
+    );
 }

@@ -1,0 +1,264 @@
+//! A name means what the server takes it for: other spellings, other schemas, paths that move, tables that shadow.
+
+use crate::support::canary::assert_absent;
+use crate::support::postgres::Options;
+use crate::support::{Raw, World, raw, row, tags};
+
+const INSERT: &str = "INSERT INTO people (email, last_name) VALUES ('canari@people.example', 'Canari-Nom')";
+const CANARIES: [&[u8]; 2] = [b"canari@people", b"Canari-Nom"];
+
+/// Beside `public.people` lies another one, which nothing protects.
+fn world() -> World {
+    let world = World::with(&Options { log_all: true, ..Options::default() });
+    world.direct().rows(
+        "CREATE SCHEMA other; CREATE TABLE other.people (id int, email text, last_name text); \
+         GRANT ALL ON SCHEMA other TO app; GRANT ALL ON other.people TO app; \
+         CREATE FUNCTION switch(text) RETURNS text LANGUAGE sql AS 'SELECT set_config(''search_path'', $1, false)'",
+    );
+    world
+}
+
+/// Nothing of the canaries lies behind the gateway, in any table or in the log.
+fn assert_closed(world: &World, what: &str) {
+    for table in ["public.people", "other.people"] {
+        let rows = world.direct().rows(&format!("SELECT email, last_name FROM {table}"));
+        assert_absent(&format!("{what}: {table}"), format!("{rows:?}").as_bytes(), &CANARIES);
+    }
+    assert_absent(&format!("{what}: the log"), world.pg.log().as_bytes(), &CANARIES);
+}
+
+#[test]
+fn a_table_is_protected_however_its_name_is_written() {
+    let world = world();
+    let mut client = world.through();
+    let names = [
+        "people",
+        "PEOPLE",
+        "\"people\"",
+        "public.people",
+        "Public . \"people\"",
+        "\"public\"/* . */./* other */\"people\"",
+        "U&\"p\\0065ople\"",
+        "u&\"p!0065op!+00006ce\" UESCAPE '!'",
+        "public.U&\"\\0070eople\"",
+        "U&\"publi\\0063\".people",
+        "app.public.people",
+        "people -- other\n",
+    ];
+    for (n, name) in (1..).zip(names) {
+        let insert = format!(
+            "INSERT INTO {name} (email, last_name) VALUES ('canari@people{n}.example', 'Canari-Nom-{n}')"
+        );
+        client.rows(&insert);
+        let seen =
+            client.rows(&format!("SELECT last_name FROM {name} WHERE email = 'canari@people{n}.example'"));
+        assert_eq!(seen, [row([&format!("Canari-Nom-{n}")])], "{name}");
+        for update in [
+            format!("UPDATE ONLY {name} SET nick = 'Canari-Nom'"),
+            format!("UPDATE {name} * AS p SET nick = 'Canari-Nom'"),
+        ] {
+            client.rows(&format!("{update} WHERE email = 'canari@people{n}.example'"));
+        }
+    }
+    for name in ["\"People\"", "other.\"PEOPLE\"", "U&\"P\\0065ople\"", "elsewhere.people"] {
+        assert_eq!(client.fails(&format!("SELECT 1 FROM {name}")).sqlstate(), "42P01", "{name}");
+    }
+    assert_eq!(client.rows("SELECT count(*) FROM other.people"), [row(["0"])]);
+    assert_closed(&world, "names");
+}
+
+#[test]
+fn a_path_that_moves_unseen_lets_nothing_through() {
+    let world = world();
+    // First the path leads to the other table; then these lead back.
+    let moves: &[&[&str]] = &[
+        &["SET SCHEMA 'public'"],
+        &["set /* x */ schema 'public'"],
+        &["SELECT set_config('search' || '_path', 'public', false)"],
+        &["SELECT pg_catalog.set_config(chr(115) || 'earch_path', 'public', false)"],
+        &["SELECT switch('public')"],
+        &["BEGIN", "SELECT switch('public')"],
+        &["BEGIN", "SET LOCAL search_path = public"],
+        &["RESET search_path"],
+        &["RESET\n ALL"],
+        &["DISCARD ALL"],
+        &["SET U&\"search\\005fpath\" = public"],
+        &["DO $$ BEGIN PERFORM switch('public'); END $$"],
+        &["PREPARE m AS SELECT switch('public')", "EXECUTE m"],
+        &["SELECT switch('public'); SELECT 1"],
+    ];
+    for steps in moves {
+        let mut client = world.through();
+        client.rows("SET search_path = other, public");
+        client.rows("SELECT last_name FROM people");
+        for sql in *steps {
+            client.rows(sql);
+        }
+        assert_eq!(client.query(INSERT)[0].command(), "INSERT 0 1", "{steps:?}");
+        assert_eq!(client.rows("SELECT last_name FROM public.people"), [row(["Canari-Nom"])], "{steps:?}");
+        client.query("COMMIT");
+        world.direct().rows("DELETE FROM public.people");
+        assert_closed(&world, &format!("{steps:?}"));
+    }
+    // A savepoint, and a transaction that is undone.
+    let mut client = world.through();
+    for sql in [
+        "BEGIN",
+        "SAVEPOINT s",
+        "SET search_path = other",
+        "SELECT last_name FROM people",
+        "ROLLBACK TO s",
+        INSERT,
+        "ROLLBACK",
+        "BEGIN",
+        "SET search_path = other",
+        "SELECT last_name FROM people",
+        "ROLLBACK",
+        INSERT,
+    ] {
+        client.rows(sql);
+    }
+    assert_closed(&world, "transactions");
+}
+
+#[test]
+fn what_was_prepared_elsewhere_is_judged_when_it_runs() {
+    let world = world();
+    let mut client = world.through();
+    let insert = "INSERT INTO people (email, last_name) VALUES ($1, $2)";
+    let values = [Some("canari@people.example"), Some("Canari-Nom")];
+    client.send(&[raw::parse("back", "SET search_path = public", &[]), raw::sync()].concat());
+    client.until_ready();
+    let run = |client: &mut Raw, name: &str, values: &[Option<&str>]| {
+        client.send(&[raw::bind_text("", name, values, &[]), raw::execute("", 0), raw::sync()].concat());
+        client.until_ready()
+    };
+    for back in ["protocol", "function", "pipeline"] {
+        client.rows("SET search_path = other, public");
+        client.send(&[raw::parse("there", insert, &[]), raw::sync()].concat());
+        client.until_ready();
+        assert_eq!(tags(&run(&mut client, "there", &[Some("x"), Some("y")])), "2CZ");
+        let answers = match back {
+            "protocol" => {
+                run(&mut client, "back", &[]);
+                run(&mut client, "there", &values)
+            }
+            "function" => {
+                client.rows("SELECT switch('public')");
+                run(&mut client, "there", &values)
+            }
+            _ => {
+                client.send(
+                    &[
+                        raw::parse("", "SELECT switch('public')", &[]),
+                        raw::bind_text("", "", &[], &[]),
+                        raw::execute("", 0),
+                        raw::bind_text("", "there", &values, &[]),
+                        raw::execute("", 0),
+                        raw::sync(),
+                    ]
+                    .concat(),
+                );
+                client.until_ready()
+            }
+        };
+        let error = answers.iter().find(|m| m.tag == b'E').unwrap_or_else(|| panic!("{back}: {answers:?}"));
+        assert_eq!(error.sqlstate(), "0A000", "{back}");
+        client.send(&[raw::close(b'S', "there"), raw::sync()].concat());
+        client.until_ready();
+    }
+    // In one Query nothing is known of the path between its statements.
+    client.rows("SET search_path = other, public");
+    for sql in [format!("SELECT switch('public'); {INSERT}"), format!("SELECT 1; {INSERT}")] {
+        assert_eq!(client.fails(&sql).sqlstate(), "0A000");
+    }
+    assert_eq!(
+        client.query("BEGIN; INSERT INTO people VALUES (1, 'plain', 'plain'); COMMIT")[1].command(),
+        "INSERT 0 1"
+    );
+    assert_closed(&world, "prepared");
+}
+
+#[test]
+fn a_temporary_table_does_not_stand_before_a_protected_one() {
+    let world = world();
+    let mut client = world.through();
+    for sql in [
+        "CREATE TEMP TABLE people (id int, email text, last_name text)",
+        "CREATE TEMPORARY TABLE U&\"p\\0065ople\" (id int, email text, last_name text)",
+        "CREATE TABLE pg_temp.people (id int, email text, last_name text)",
+        "SELECT 1 AS id, ''::text AS email, ''::text AS last_name INTO TEMP people",
+        "CREATE TEMP TABLE people AS SELECT 1 AS id",
+        "CREATE TEMP VIEW people AS SELECT 1 AS id",
+        "CREATE TEMP SEQUENCE people",
+        "CREATE TEMP TABLE shadow (id int, email text, last_name text); ALTER TABLE shadow RENAME TO people",
+    ] {
+        assert_eq!(client.fails(sql).sqlstate(), "0A000", "{sql}");
+        client.rows(INSERT);
+        client.rows("DELETE FROM people");
+    }
+    // One that was made where nobody saw it holds sealed values, and shows none.
+    world.direct().rows(
+        "CREATE FUNCTION shadows() RETURNS void LANGUAGE plpgsql AS \
+        'BEGIN EXECUTE ''CREATE TEMP TABLE peo'' || ''ple (id serial, email text, last_name text)''; END'",
+    );
+    let mut client = world.through();
+    client.rows("SELECT shadows()");
+    client.query(INSERT);
+    assert_closed(&world, "shadows");
+}
+
+#[test]
+fn text_that_runs_is_written_in_the_statement() {
+    let world = world();
+    world.people(&["Ana"]);
+    let mut client = world.through();
+    client.rows("SET my.text = 'SELECT last_name FROM ' ");
+    for sql in [
+        "SELECT query_to_xml(current_setting('my.text') || 'peo' || 'ple', true, false, '')",
+        "SELECT query_to_xml(current_setting('my.text'), true, false, '')",
+        "SELECT * FROM ts_stat(concat('SELECT email FROM peo', 'ple'))",
+        "SELECT query_to_xml(E'SELECT last_name FROM p\\x65ople', true, false, '')",
+        "SELECT table_to_xml('peo' || 'ple', true, false, '')",
+    ] {
+        assert_eq!(client.fails(sql).sqlstate(), "0A000", "{sql}");
+    }
+    client.send(&[raw::parse("", "SELECT query_to_xml($1, true, false, '')", &[]), raw::sync()].concat());
+    assert_eq!(client.until_ready()[0].sqlstate(), "0A000");
+    assert_eq!(
+        client.rows("SELECT query_to_xml('SELECT 1 AS one', true, false, '') IS NOT NULL"),
+        [row(["t"])]
+    );
+    assert_eq!(
+        client.rows("SELECT ts_rewrite('a'::tsquery, 'a'::tsquery, concat('b')::tsquery)"),
+        [row(["'b'"])]
+    );
+}
+
+#[test]
+fn columns_of_domains_are_those_of_their_base_type() {
+    let world = world();
+    for mut client in [world.direct(), world.clear()] {
+        client.rows(
+            "CREATE DOMAIN name AS varchar(400); CREATE DOMAIN family_name AS public.name CHECK (VALUE <> ''); \
+             ALTER TABLE people ALTER COLUMN last_name TYPE public.family_name; CREATE DOMAIN label AS text; \
+             ALTER TABLE comments ALTER COLUMN body TYPE label",
+        );
+    }
+    let (mut through, mut clear) = (world.through(), world.clear());
+    for sql in [
+        INSERT,
+        "SELECT last_name FROM people",
+        "INSERT INTO comments (author_id, body) VALUES (1, 'Canari-Nom') RETURNING body",
+        "UPDATE people SET last_name = 'Canari-Nom deux' WHERE email = 'canari@people.example' RETURNING last_name",
+    ] {
+        let lines = |client: &mut Raw| client.query(sql).iter().map(|m| m.line()).collect::<Vec<_>>();
+        let (seen, expected) = (lines(&mut through), lines(&mut clear));
+        // A column's declared length is the policy's.
+        let cut =
+            |lines: &[String]| lines.iter().map(|l| l.replace("mod=154", "mod=404")).collect::<Vec<_>>();
+        assert_eq!(cut(&seen), cut(&expected), "{sql}");
+    }
+    let rows = world.direct().rows("SELECT last_name, body FROM people, comments");
+    assert_absent("the tables", format!("{rows:?}").as_bytes(), &CANARIES);
+}
