@@ -9,6 +9,8 @@ mod arrays;
 mod client;
 #[path = "values/generate.rs"]
 mod generate;
+#[path = "values/predicates.rs"]
+mod predicates;
 #[path = "values/server.rs"]
 mod server;
 

@@ -95,7 +95,9 @@ impl Ctype {
 
     /// Whether the character is of the class.
     pub(in crate::pg::predicate) fn is(&self, class: Class, c: char) -> bool {
-        if c.is_ascii() {
+        // ICU's punctuation has no signs such as `$`, and its white space has the separators U+001C to U+001F.
+        let own = matches!(self, Self::Icu(_)) && matches!(class, Class::Punct | Class::Space);
+        if c.is_ascii() && !own {
             return is_ascii(class, c);
         }
         match self {
@@ -186,7 +188,10 @@ fn is_icu(class: Class, c: char) -> bool {
         Class::Lower => category(c) == G::LowercaseLetter,
         Class::Upper => category(c) == G::UppercaseLetter,
         Class::Punct => within(c, Group::Punctuation),
-        Class::Space => c == '\u{85}' || within(c, Group::Separator),
+        Class::Space => {
+            let control = matches!(c, '\t'..='\r' | '\u{1c}'..='\u{1f}' | '\u{85}');
+            control || within(c, Group::Separator)
+        }
         Class::Graph => {
             !within(c, Group::Separator)
                 && !matches!(category(c), G::Control | G::Format | G::Surrogate | G::Unassigned)

@@ -47,7 +47,12 @@ pub(super) fn libc_collator(name: &str) -> Result<Option<CollatorBorrowed<'stati
         return Ok(None);
     }
     let locale = libc_locale(name)?;
-    collator(&locale, CollatorOptions::default()).map(Some)
+    // glibc passes over spaces, punctuation and other signs, and looks at them only where all else is equal.
+    let mut options = CollatorOptions::default();
+    options.alternate_handling = Some(AlternateHandling::Shifted);
+    options.max_variable = Some(MaxVariable::Symbol);
+    options.strength = Some(Strength::Quaternary);
+    collator(&locale, options).map(Some)
 }
 
 /// What a locale of the C library calls a letter.

@@ -73,9 +73,8 @@ pub(super) fn read(lexer: &mut Lexer<'_>, groups: usize) -> Result<Escape, Fault
 }
 
 /// `\1` is a back reference; `\12` is one where there are so many groups, and an octal number otherwise.
-fn number<'p>(lexer: &mut Lexer<'p>, first: char, groups: usize) -> Result<Escape, Fault> {
-    let mark: &'p str = lexer.mark();
-    let rest = mark;
+fn number(lexer: &mut Lexer<'_>, first: char, groups: usize) -> Result<Escape, Fault> {
+    let rest = lexer.mark();
     if first != '0' {
         let more = rest.bytes().take_while(u8::is_ascii_digit).count();
         let value = format!("{first}{}", &rest[..more]).parse::<usize>().unwrap_or(usize::MAX);

@@ -24,7 +24,8 @@ const SIZE: usize = 16 << 20;
 /// Longest pattern that is read.
 const LONGEST: usize = 32 << 10;
 
-/// A compiled regular expression. It is the client's constant, so it is never printed.
+/// A compiled regular expression. It is the client's constant, so it is never printed; what the engine keeps of it
+/// can't be zeroised.
 pub(super) struct Regex {
     program: meta::Regex,
     /// It asks for words, of letters as they are there.
