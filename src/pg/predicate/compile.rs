@@ -5,6 +5,7 @@
 use super::collation::Collation;
 use super::expr::{Expr, Function, Items, Operator, Test};
 use super::fault::Unsupported;
+use super::rules::{Coll, castable, integers, merged, of_type, or_default, result, unify};
 use super::types::{Scope, Slot, bare};
 use crate::policy::model::Declared;
 
@@ -29,19 +30,6 @@ pub(super) enum Check {
     Compare(Operator, Node, Node, Collation),
     List { left: Node, operator: Operator, all: bool, items: Vec<Node>, collation: Collation },
     Array { left: Node, operator: Operator, all: bool, slot: usize, collation: Collation },
-}
-
-/// How sure a collation is (`parse_collate.c`).
-#[derive(Debug, Clone)]
-pub(super) enum Coll {
-    /// Of no type that has one.
-    None,
-    /// The database's, which any other beats.
-    Default,
-    Implicit(Collation),
-    /// Two columns' different ones: an error, unless an explicit one settles it.
-    Conflict(Collation, Collation),
-    Explicit(Collation),
 }
 
 /// An operand and what is known of it.
@@ -184,7 +172,9 @@ impl<'a> Compiler<'a> {
         match coll {
             Coll::None | Coll::Default => Ok(self.scope.default.clone()),
             Coll::Implicit(c) | Coll::Explicit(c) => Ok(c),
-            Coll::Conflict(a, b) => Err(Unsupported::Collation(a.name().into(), b.name().into())),
+            Coll::Conflict(a, b) | Coll::Mismatch(a, b) => {
+                Err(Unsupported::Collation(a.name().into(), b.name().into()))
+            }
         }
     }
 
@@ -296,7 +286,7 @@ impl<'a> Compiler<'a> {
             (_, Declared::Text) => typed.coll,
             _ => Coll::None,
         };
-        if typed.ty == ty {
+        if typed.ty == ty || (typed.ty, ty) == (Declared::Text, Declared::Varchar(None)) {
             return Ok(Typed { coll, ..typed });
         }
         if !castable(typed.ty, bare(ty)) {
@@ -331,6 +321,7 @@ impl<'a> Compiler<'a> {
         }
         let coll = merged(colls.into_iter());
         let collation = match function {
+            _ if matches!(coll, Coll::Mismatch(..)) => self.settled(coll.clone())?,
             // They work without one.
             F::Concat
             | F::ConcatAll
@@ -425,69 +416,4 @@ impl<'a> Compiler<'a> {
             _ => Ok(()),
         }
     }
-}
-
-/// The type that a function gives.
-fn result(function: Function) -> Declared {
-    match function {
-        Function::Length | Function::OctetLength | Function::Strpos => Declared::Integer,
-        _ => Declared::Text,
-    }
-}
-
-fn of_type(ty: Declared) -> Coll {
-    if bare(ty) == Declared::Text { Coll::Default } else { Coll::None }
-}
-
-fn or_default(coll: Coll) -> Coll {
-    match coll {
-        Coll::None => Coll::Default,
-        other => other,
-    }
-}
-
-fn integers(a: Declared, b: Declared) -> bool {
-    let integer = |ty| matches!(ty, Declared::Integer | Declared::Bigint);
-    integer(a) && integer(b)
-}
-
-/// The type of two that an operator compares in.
-fn unify(what: &str, a: Declared, b: Declared) -> Result<Declared, Unsupported> {
-    use Declared as D;
-    match (a, b) {
-        _ if a == b => Ok(a),
-        (D::Integer | D::Bigint, D::Integer | D::Bigint) => Ok(D::Bigint),
-        (D::Integer | D::Bigint, D::Numeric(_)) | (D::Numeric(_), D::Integer | D::Bigint) => {
-            Ok(D::Numeric(None))
-        }
-        (D::Date, D::Timestamptz(_)) | (D::Timestamptz(_), D::Date) => Ok(D::Timestamptz(None)),
-        _ => Err(Unsupported::types(format!("operator does not exist: {a} {what} {b}"))),
-    }
-}
-
-/// Casts that `pg::value` makes: to and from text, and between numbers or moments.
-fn castable(from: Declared, to: Declared) -> bool {
-    use Declared as D;
-    from == to
-        || matches!(to, D::Text)
-        || matches!(from, D::Text)
-        || matches!(
-            (from, to),
-            (D::Integer | D::Bigint | D::Numeric(_), D::Integer | D::Bigint | D::Numeric(_))
-                | (D::Date | D::Timestamptz(_), D::Date | D::Timestamptz(_))
-        )
-}
-
-/// The collation that comes of several operands'.
-fn merged(colls: impl Iterator<Item = Coll>) -> Coll {
-    colls.fold(Coll::None, |a, b| match (a, b) {
-        (Coll::None, other) | (other, Coll::None) => other,
-        // Two explicit ones that differ are an error at once; a conflict comes to the same.
-        (Coll::Explicit(a), Coll::Explicit(b)) if a != b => Coll::Conflict(a, b),
-        (Coll::Explicit(a), _) | (_, Coll::Explicit(a)) => Coll::Explicit(a),
-        (Coll::Conflict(a, b), _) | (_, Coll::Conflict(a, b)) => Coll::Conflict(a, b),
-        (Coll::Default, other) | (other, Coll::Default) => other,
-        (Coll::Implicit(a), Coll::Implicit(b)) if a == b => Coll::Implicit(a),
-        (Coll::Implicit(a), Coll::Implicit(b)) => Coll::Conflict(a, b),
-    })
 }

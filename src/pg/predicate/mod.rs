@@ -25,6 +25,7 @@ mod key;
 mod like;
 mod order;
 mod regex;
+mod rules;
 mod test;
 mod types;
 
@@ -40,3 +41,6 @@ use crate::clear::Clear;
 
 /// The columns of a row, in the order of [`Scope::columns`]: NULL is `None`.
 pub type Row<'a> = [Option<&'a Clear>];
+
+#[cfg(test)]
+mod tests;

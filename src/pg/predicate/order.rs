@@ -96,6 +96,13 @@ impl fmt::Debug for SortKey {
 
 const VALUE: u8 = 1;
 
+impl SortKey {
+    /// Whether the first of what is ordered by is NULL: `min`, `max` and the like pass over it.
+    pub fn is_null(&self) -> bool {
+        self.0.first() != Some(&VALUE)
+    }
+}
+
 impl BoundOrder {
     /// The row's key.
     ///
