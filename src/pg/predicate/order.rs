@@ -88,6 +88,13 @@ impl fmt::Debug for BoundOrder {
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash, Zeroize, ZeroizeOnDrop)]
 pub struct SortKey(Vec<u8>);
 
+impl SortKey {
+    /// Of an ordering of one item: that it is NULL.
+    pub fn is_null(&self) -> bool {
+        matches!(self.0.as_slice(), [one] if *one != VALUE)
+    }
+}
+
 impl fmt::Debug for SortKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SortKey([secret])")
@@ -95,13 +102,6 @@ impl fmt::Debug for SortKey {
 }
 
 const VALUE: u8 = 1;
-
-impl SortKey {
-    /// Whether the first of what is ordered by is NULL: `min`, `max` and the like pass over it.
-    pub fn is_null(&self) -> bool {
-        self.0.first() != Some(&VALUE)
-    }
-}
 
 impl BoundOrder {
     /// The row's key.
