@@ -29,6 +29,8 @@ mod opening;
 mod order;
 #[path = "pg/partitions.rs"]
 mod partitions;
+#[path = "pg/pipelines.rs"]
+mod pipelines;
 #[path = "pg/placeholders.rs"]
 mod placeholders;
 #[path = "pg/prepared.rs"]

@@ -70,3 +70,66 @@ fn a_statement_to_be_prepared_again_is_told_as_the_server_does() {
         assert!(client.until_ready().iter().all(|m| m.tag != b'E'));
     }
 }
+
+/// Rows of a write are described once it is done: nothing comes before the error of one that fails.
+#[test]
+fn a_write_that_fails_describes_no_rows() {
+    let world = World::new();
+    world.people(&["ana"]);
+    world.clear().rows("INSERT INTO people (email) VALUES ('ana@people.example')");
+    for sql in [
+        "INSERT INTO comments (author_id, body) VALUES (-1, 'x') RETURNING body",
+        "INSERT INTO people (email, first_name) VALUES ('b@x.example', 'B'), ('ana@people.example', 'A') RETURNING id, first_name",
+        "UPDATE people SET first_name = 'Z', dept_id = 99 RETURNING first_name",
+        "DELETE FROM people WHERE id / 0 = 1 RETURNING email",
+        "UPDATE people SET first_name = 'Z' WHERE id = 1 RETURNING first_name",
+        "SELECT first_name FROM people; INSERT INTO comments (author_id, body) VALUES (-1, 'x') RETURNING body",
+    ] {
+        let told = |mut client: Raw| {
+            let answers = client.query(sql);
+            answers.iter().map(|m| if m.tag == b'E' { m.sqlstate() } else { m.line() }).collect::<Vec<_>>()
+        };
+        assert_eq!(told(world.through()), told(world.clear()), "{sql}");
+    }
+}
+
+/// What ends a failed transaction, or goes back to a savepoint, and what follows it, sent at once.
+#[test]
+fn a_failed_transaction_goes_on_without_waiting() {
+    let world = World::new();
+    world.people(&["ana"]);
+    world.clear().rows("INSERT INTO people (email, first_name) VALUES ('ana@people.example', 'ana')");
+    let extended = |sql: &str| {
+        [
+            raw::parse("", sql, &[]),
+            raw::bind_text("", "", &[], &[]),
+            raw::describe(b'P', ""),
+            raw::execute("", 0),
+        ]
+        .concat()
+    };
+    let read = "SELECT first_name FROM people WHERE id = 1";
+    let begun = [raw::query("BEGIN"), raw::query("SAVEPOINT here"), raw::query("SELECT 1/0")].concat();
+    for (what, bytes, readies) in [
+        ("simple", [raw::query("ROLLBACK TO here"), raw::query(read), raw::query("COMMIT")].concat(), 3),
+        (
+            "simple, then extended",
+            [raw::query("ROLLBACK TO here"), extended(read), raw::sync(), raw::query("COMMIT")].concat(),
+            3,
+        ),
+        (
+            "one pipeline",
+            [extended("ROLLBACK TO here"), extended(read), extended("COMMIT"), raw::sync()].concat(),
+            1,
+        ),
+        ("the end, in a pipeline", [extended("ROLLBACK"), extended(read), raw::sync()].concat(), 1),
+        ("the end, then more", [raw::query("ROLLBACK"), extended(read), raw::sync()].concat(), 2),
+        ("still failed", [extended(read), raw::sync(), raw::query("ROLLBACK"), raw::query(read)].concat(), 3),
+    ] {
+        let told = |mut client: Raw| {
+            client.send(&[begun.clone(), bytes.clone()].concat());
+            (0..3 + readies).flat_map(|_| client.until_ready()).map(|m| m.line()).collect::<Vec<_>>()
+        };
+        assert_eq!(told(world.through()), told(world.clear()), "{what}");
+    }
+}

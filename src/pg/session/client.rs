@@ -422,6 +422,9 @@ impl Session {
 
     /// Relays a simple Query; what transactions wrote goes with it, since it may end them.
     async fn pass_query(&mut self, total: usize, control: Option<Control>, ddl: bool) -> Result<(), End> {
+        if matches!(control, Some(Control::Savepoint(_) | Control::RollbackTo(_))) {
+            self.units_at_hand().await?;
+        }
         match control {
             Some(Control::Savepoint(name)) => self.units.savepoint(name),
             Some(Control::RollbackTo(name)) if !self.units.is_empty() => {

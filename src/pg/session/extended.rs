@@ -383,6 +383,9 @@ impl Session {
     }
 
     async fn execute_control(&mut self, total: usize, control: Control) -> Result<(), End> {
+        if matches!(control, Control::Savepoint(_) | Control::RollbackTo(_)) {
+            self.units_at_hand().await?;
+        }
         match control {
             Control::Savepoint(name) => {
                 self.units.savepoint(name);

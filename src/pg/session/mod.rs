@@ -194,6 +194,8 @@ pub(crate) struct Session {
     order: Order,
     /// The server skips everything up to the next Sync.
     skipping: bool,
+    /// The RowDescription of a simple Query that is being executed: it goes before what comes of it, unless it fails.
+    owed: Vec<u8>,
     /// The server told the client why it ends the connection.
     said_goodbye: bool,
     /// A row could not be shown: the client was told, and the transaction must fail.
@@ -317,6 +319,7 @@ impl Session {
             pipeline: false,
             order: Order::default(),
             skipping: false,
+            owed: Vec::new(),
             said_goodbye: false,
             poisoned: false,
             client_rest: 0,

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::hidden::HiddenError;
 use super::sql_names::changes_names;
 use super::statements::NameChange;
-use super::{Made, Path, Session, Tie};
+use super::{End, Made, Path, Session, Tie};
 use crate::pg::catalog::{PlanKey, queries};
 use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
@@ -32,7 +32,7 @@ pub(super) enum Decision {
 impl Session {
     /// Decides what is done with a text that may touch something protected.
     pub(super) async fn decide(&mut self, text: &str, declared: &[u32]) -> Result<Decision, HiddenError> {
-        if self.status == Status::Failed {
+        if self.has_failed().await? {
             // The server answers 25P02 to all but the end of the transaction, and plans need a catalog.
             return Ok(match super::units::Control::of(text) {
                 Some(_) => Decision::Pass,
@@ -245,13 +245,43 @@ impl Session {
     /// Whether a statement that was planned under `path` still means the same relations: Postgres
     /// analyses a prepared statement again once the search path has changed.
     pub(super) async fn same_path(&mut self, made: &Made) -> Result<bool, HiddenError> {
-        if self.status == Status::Failed {
+        if self.has_failed().await? {
             return Ok(false);
         }
         if made.elsewhere {
             self.search_path.known = None;
         }
         Ok(self.search_path().await?[..] == made.path[..])
+    }
+
+    /// Whether the transaction has failed. What is under way may end it, or go back to a savepoint: then its answer
+    /// tells.
+    async fn has_failed(&mut self) -> Result<bool, HiddenError> {
+        if self.status == Status::Failed && !self.expects.is_empty() {
+            self.all_answered().await?;
+            if self.skipping {
+                return Err(HiddenError::Skipped);
+            }
+        }
+        Ok(self.status == Status::Failed)
+    }
+
+    /// Where a savepoint is made or gone back to, all that was written before it must be at hand: what is under way comes
+    /// back with its answer.
+    pub(super) async fn units_at_hand(&mut self) -> Result<(), End> {
+        if self.expects.latest_units().is_some() { self.all_answered().await } else { Ok(()) }
+    }
+
+    /// Waits until the server owes nothing.
+    pub(super) async fn all_answered(&mut self) -> Result<(), End> {
+        if !self.expects.is_empty() {
+            if self.pipeline {
+                self.io.server.output.append_with(crate::pg::wire::simple::flush);
+            }
+            let sent = self.expects.sent();
+            self.wait_until(|s| s.expects.answered() >= sent).await?;
+        }
+        Ok(())
     }
 
     fn plan(&self, key: &PlanKey, refreshed: bool) -> Result<Vec<Planned>, Refusal> {
@@ -285,13 +315,7 @@ impl Session {
         if self.trusts_filter() {
             return Ok(());
         }
-        if !self.expects.is_empty() {
-            if self.pipeline {
-                self.io.server.output.append_with(crate::pg::wire::simple::flush);
-            }
-            let sent = self.expects.sent();
-            self.wait_until(|s| s.expects.answered() >= sent).await?;
-        }
+        self.all_answered().await?;
         if self.skipping || self.status == Status::Failed {
             // Nothing is executed, or only the end of the block.
             return Ok(());

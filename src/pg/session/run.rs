@@ -453,6 +453,9 @@ impl Session {
             );
             return self.refuse_extended(failure.response());
         }
+        if matches!(kind, StatementKind::Savepoint(_) | StatementKind::RollbackTo(_)) {
+            self.units_at_hand().await?;
+        }
         let mut units = super::units::Units::default();
         match kind {
             StatementKind::Commit | StatementKind::Rollback => units = self.units.take(),

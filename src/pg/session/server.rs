@@ -64,6 +64,9 @@ impl Session {
             let whole = input.len() - at >= header.total();
             match self.treat(header.tag) {
                 Treat::Relay => {
+                    if header.tag == b'C' && whole {
+                        self.status = after(self.status, self.expects.front(), &input[at + HEADER..]);
+                    }
                     if header.tag == b'C'
                         && whole
                         && let Some(Expect { what, context: Some(context), .. }) = self.expects.front_mut()
@@ -98,6 +101,18 @@ impl Session {
         Ok(true)
     }
 
+    /// The RowDescription that is owed goes before the first row or the end; where it failed there is none.
+    fn pay(&mut self, tag: u8) {
+        match tag {
+            b'D' | b'C' if self.expects.front().is_some_and(|front| front.simple) => {
+                self.io.client.output.push(&self.owed);
+                self.owed.clear();
+            }
+            b'E' | b'Z' => self.owed.clear(),
+            _ => {}
+        }
+    }
+
     fn message_limit(&self) -> usize {
         usize::try_from(self.shared.limits.message_bytes).unwrap_or(usize::MAX)
     }
@@ -115,6 +130,9 @@ impl Session {
             _ => {}
         }
         let Some(front) = self.expects.front() else { return Treat::Relay };
+        if front.simple && matches!(tag, b'D' | b'C') && !self.owed.is_empty() {
+            return Treat::Inspect;
+        }
         match front.show {
             Show::Relay if tag == b'G' => Treat::Inspect,
             Show::Relay => Treat::Relay,
@@ -160,14 +178,26 @@ impl Session {
 
     /// Treats a whole message. False when a key is missing: the message stays.
     fn inspect(&mut self, tag: u8, total: usize) -> Result<bool, End> {
+        if !self.owed.is_empty() {
+            self.pay(tag);
+        }
+        if tag == b'C' {
+            let body = &self.io.server.input.bytes()[HEADER..total];
+            self.status = after(self.status, self.expects.front(), body);
+        }
         match tag {
             b'D' => return self.data_row(total),
             b'H' | b'd' | b'c' if self.copies() => return self.copy_to(tag, total),
             b'T' | b't' if self.rewrites() => {
                 let frame = &self.io.server.input.bytes()[..total];
                 if let Some(front) = self.expects.front() {
-                    let output = &mut self.io.client.output;
-                    output.append_with(|out| rewrite(tag, &frame[HEADER..], frame, front, out))?;
+                    if front.simple && front.run.as_ref().is_some_and(|run| run.plan.modifies) {
+                        // To a simple Query that writes, rows are described only once all is written.
+                        rewrite(tag, &frame[HEADER..], frame, front, &mut self.owed)?;
+                    } else {
+                        let output = &mut self.io.client.output;
+                        output.append_with(|out| rewrite(tag, &frame[HEADER..], frame, front, out))?;
+                    }
                 }
                 self.relayed(tag);
             }
@@ -525,6 +555,16 @@ fn ends(what: What, tag: u8) -> bool {
         What::Describe => matches!(tag, b'T' | b'n'),
         What::Execute => matches!(tag, b'C' | b'I' | b's'),
         What::Query | What::Sync => tag == b'Z',
+    }
+}
+
+/// The status after a command. In a pipeline no ReadyForQuery tells that a block was ended, or went back to a savepoint.
+fn after(status: Status, front: Option<&Expect>, tag: &[u8]) -> Status {
+    let ends = front.is_some_and(|e| e.what == What::Execute && e.context.is_some());
+    match (tag.starts_with(b"COMMIT\0"), tag.starts_with(b"ROLLBACK\0")) {
+        (true, _) | (_, true) if ends => Status::Idle,
+        (_, true) if status == Status::Failed => Status::InBlock,
+        _ => status,
     }
 }
 

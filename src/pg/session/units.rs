@@ -3,11 +3,13 @@
 
 use crate::pg::wire::simple::Status;
 use crate::protect::{Mark, Unit};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Units of work of one transaction, or of several that lie in one pipeline.
 #[derive(Default)]
 pub(super) struct Units {
-    list: Vec<Unit>,
+    /// With the time when each began: in a pipeline they go and come back in parts, and savepoints lie between them.
+    list: Vec<(u64, Unit)>,
     errored: bool,
     rolled_back: bool,
     savepoints: Vec<Savepoint>,
@@ -15,8 +17,15 @@ pub(super) struct Units {
 
 struct Savepoint {
     name: String,
-    units: usize,
-    mark: Option<Mark>,
+    at: u64,
+    /// How far the unit that was written to last had come.
+    mark: Option<(u64, Mark)>,
+}
+
+/// A time: later than any that was given before.
+fn now() -> u64 {
+    static TIME: AtomicU64 = AtomicU64::new(0);
+    TIME.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A statement that begins or ends a transaction or a part of one.
@@ -68,13 +77,10 @@ impl Units {
     pub(super) fn put_back(&mut self, mut earlier: Self) {
         self.errored |= earlier.errored;
         self.rolled_back |= earlier.rolled_back;
-        let shift = earlier.list.len();
-        for savepoint in &mut self.savepoints {
-            savepoint.units += shift;
-        }
-        earlier.list.append(&mut self.list);
-        earlier.savepoints.append(&mut self.savepoints);
-        *self = earlier;
+        self.list.append(&mut earlier.list);
+        self.list.sort_by_key(|(began, _)| *began);
+        self.savepoints.append(&mut earlier.savepoints);
+        self.savepoints.sort_by_key(|savepoint| savepoint.at);
     }
 
     /// Adds what was written later.
@@ -95,26 +101,26 @@ impl Units {
         if self.list.is_empty() {
             // An error before it was about another transaction, or nothing would be written now.
             self.clear_marks();
-            self.list.push(make());
+            self.list.push((now(), make()));
         }
         let last = self.list.len() - 1;
-        &mut self.list[last]
+        &mut self.list[last].1
     }
 
     pub(super) fn last(&mut self) -> Option<&mut Unit> {
-        self.list.last_mut()
+        self.list.last_mut().map(|(_, unit)| unit)
     }
 
     pub(super) fn commit(&mut self) {
         self.clear_marks();
         self.savepoints.clear();
-        self.list.drain(..).for_each(Unit::commit);
+        self.list.drain(..).for_each(|(_, unit)| unit.commit());
     }
 
     pub(super) fn rollback(&mut self) {
         self.clear_marks();
         self.savepoints.clear();
-        self.list.drain(..).for_each(Unit::rollback);
+        self.list.drain(..).for_each(|(_, unit)| unit.rollback());
     }
 
     /// Leaves everything to recovery, which looks into the tables.
@@ -125,8 +131,8 @@ impl Units {
     }
 
     pub(super) fn savepoint(&mut self, name: String) {
-        let mark = self.list.last().map(Unit::mark);
-        self.savepoints.push(Savepoint { name, units: self.list.len(), mark });
+        let mark = self.list.last().map(|(began, unit)| (*began, unit.mark()));
+        self.savepoints.push(Savepoint { name, at: now(), mark });
     }
 
     pub(super) fn rollback_to(&mut self, name: &str) {
@@ -136,9 +142,12 @@ impl Units {
         };
         self.savepoints.truncate(at + 1);
         self.clear_marks();
-        let (units, mark) = (self.savepoints[at].units, self.savepoints[at].mark);
-        self.list.drain(units..).for_each(Unit::rollback);
-        if let (Some(unit), Some(mark)) = (self.list.last_mut(), mark) {
+        let Savepoint { at, mark, .. } = self.savepoints[at];
+        let later = self.list.partition_point(|(began, _)| *began < at);
+        self.list.drain(later..).for_each(|(_, unit)| unit.rollback());
+        if let Some((last, mark)) = mark
+            && let Some((_, unit)) = self.list.iter_mut().find(|(began, _)| *began == last)
+        {
             unit.rollback_to(mark);
         }
     }
