@@ -40,6 +40,7 @@ pub struct Postgres {
     dir: TempDir,
     child: Mutex<Child>,
     port: u16,
+    options: Options,
 }
 
 /// Directory of the newest server's programs.
@@ -162,8 +163,8 @@ impl Postgres {
                 give_away(&path);
             }
         }
-        let (port, child) = spawn(dir.path(), options);
-        Self { dir, child: Mutex::new(child), port }
+        let (port, child) = spawn(dir.path(), options, None);
+        Self { dir, child: Mutex::new(child), port, options: options.clone() }
     }
 
     /// Its TCP port on 127.0.0.1.
@@ -205,8 +206,15 @@ impl Postgres {
 
     /// Starts again after [`Postgres::stop`], maybe on another port.
     pub fn start_again(&mut self) {
-        let (port, child) = spawn(self.dir.path(), &Options::default());
+        let (port, child) = spawn(self.dir.path(), &Options::default(), None);
         self.port = port;
+        *self.child.lock().unwrap_or_else(PoisonError::into_inner) = child;
+    }
+
+    /// Crashes, and comes back where it was, as it was.
+    pub fn crash(&self) {
+        self.stop();
+        let (_, child) = spawn(self.dir.path(), &self.options, Some(self.port));
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = child;
     }
 
@@ -229,10 +237,11 @@ impl Drop for Postgres {
     }
 }
 
-/// Starts the server on a free port; another process may take the port first, then again.
-fn spawn(dir: &Path, options: &Options) -> (u16, Child) {
+/// Starts the server on that port, else on a free one; another process may take it first, then again.
+fn spawn(dir: &Path, options: &Options, port: Option<u16>) -> (u16, Child) {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for _ in 0..8 {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port.unwrap_or_else(free);
         fs::write(dir.join("data/postgresql.auto.conf"), settings(dir, port, options)).unwrap();
         let log = fs::File::create(dir.join("log")).unwrap();
         let mut child = command(&bin().join("postgres"))

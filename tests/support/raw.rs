@@ -52,6 +52,21 @@ impl Raw {
         Self::connect_as(port, &[("user", "app"), ("database", database)])
     }
 
+    /// The same, where it may be refused or lost.
+    pub fn try_connect(port: u16, database: &str) -> Option<Self> {
+        let mut raw = Self::try_dial(port).ok()?;
+        raw.try_send(&startup(196_608, &[("user", "app"), ("database", database)])).ok()?;
+        loop {
+            let message = raw.read()?;
+            match message.tag {
+                b'E' => return None,
+                b'K' => raw.key = message.body,
+                b'Z' => return Some(raw),
+                _ => {}
+            }
+        }
+    }
+
     /// A session with these start-up parameters.
     pub fn connect_as(port: u16, parameters: &[(&str, &str)]) -> Self {
         let mut raw = Self::dial(port);
