@@ -5,12 +5,13 @@
 PROFILE ?= release
 CARGO   ?= cargo
 
-.PHONY: help demo test test-clients test-regress soak-http nightly bench relay http-bench deps deps-bench fmt lint clean
+.PHONY: help demo test test-clients test-regress soak soak-http nightly bench relay http-bench deps deps-bench deps-clients fmt lint clean
 
 help:
 	@echo 'make demo    the whole story on throwaway data, in about a minute after the build'
 	@echo 'make test    every test, against real servers'
-	@echo 'make test-clients   larger applications (npm fetches a gigabyte once): Directus'
+	@echo 'make test-clients   every driver and ORM, and larger applications (npm fetches a gigabyte once), with a table'
+	@echo 'make soak    two hundred clients compared with a direct connection, for a quarter of an hour'
 	@echo 'make soak-http  a gibibyte each way and 256 connections for a minute, without growth'
 	@echo 'make nightly ten thousand random schedules of faults (make test runs 500)'
 	@echo 'make test-regress  Postgres'"'"'s own suites through the gateway'
@@ -25,9 +26,18 @@ demo: deps
 test: deps
 	$(CARGO) test --locked
 
-# Larger applications behind the gateway. Nothing of them is compiled; the first run fetches them.
-test-clients: deps
-	$(CARGO) test --locked --test applications
+# Every client and ORM that was tried, and larger applications, behind the gateway; then the table that README shows.
+# Their packages come from npm, PyPI, crates.io and Debian at the first run.
+test-clients: deps deps-clients
+	rm -rf target/tmp/clients
+	$(CARGO) test --locked --test clients --test applications
+	@printf '\n| client | version | what was exercised | result |\n|---|---|---|---|\n'; cat target/tmp/clients/*
+
+# Two hundred clients of the Postgres gateway, compared with a direct connection, while the database crashes now and then.
+# Shorter: make soak PARAVENT_SOAK_SECONDS=60. As CI does it: make soak SOAK_PROFILE=dev
+SOAK_PROFILE ?= release
+soak: deps
+	PARAVENT_SOAK_SECONDS=$${PARAVENT_SOAK_SECONDS:-900} $(CARGO) test --locked --profile $(SOAK_PROFILE) --test soak -- --nocapture
 
 # What must not grow. Shorter: make soak-http PARAVENT_SOAK_SECONDS=10 PARAVENT_SOAK_MIB=256
 soak-http: deps
@@ -57,6 +67,9 @@ http-bench: deps deps-bench
 
 deps:
 	@scripts/deps
+
+deps-clients:
+	@scripts/deps clients
 
 deps-bench:
 	@scripts/deps bench

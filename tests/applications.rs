@@ -10,7 +10,13 @@ mod support;
 mod ask;
 #[path = "applications/directus.rs"]
 mod directus;
+#[path = "applications/drivers.rs"]
+mod drivers;
 #[path = "services/gateway.rs"]
 mod gateway;
 #[path = "services/node.rs"]
 mod node;
+#[path = "applications/orms.rs"]
+mod orms;
+#[path = "clients/story.rs"]
+mod story;

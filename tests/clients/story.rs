@@ -39,6 +39,16 @@ pub fn tell(exercised: &str, modes: &[&str], program: impl Fn() -> Command) {
     });
 }
 
+/// The same with a story of the program's own, as ORMs have: the steps are written in their terms.
+pub fn tell_own(exercised: &str, modes: &[&str], program: impl Fn() -> Command) {
+    let run = |port: u16, database: &str, mode: &str| {
+        let mut command = program();
+        command.args([&port.to_string(), database, mode]);
+        output(command)
+    };
+    told(exercised, modes, run, |direct| assert!(direct.len() > 20, "the story ends early"));
+}
+
 /// What a program prints; it must end well.
 pub fn output(mut command: Command) -> String {
     let out = command.output().unwrap();
@@ -51,8 +61,16 @@ pub fn output(mut command: Command) -> String {
     text.into_owned()
 }
 
-/// The same for what is no program of its own.
+/// The story for what is no program of its own.
 pub fn tell_with(exercised: &str, modes: &[&str], run: impl Fn(u16, &str, &str) -> String) {
+    let steps = std::fs::read_to_string(path("steps.txt")).unwrap();
+    let steps = steps.lines().filter(|line| line.starts_with("# ")).count();
+    told(exercised, modes, run, |direct| {
+        assert!(steps > 50 && direct.len() > steps, "the story ends early: {:?}", direct.last());
+    });
+}
+
+fn told(exercised: &str, modes: &[&str], run: impl Fn(u16, &str, &str) -> String, whole: impl Fn(&[Value])) {
     let mut driver = None;
     for mode in modes {
         let world = World::with(&Options { log_all: true, ..Options::default() });
@@ -71,6 +89,7 @@ pub fn tell_with(exercised: &str, modes: &[&str], run: impl Fn(u16, &str, &str) 
         }
         let direct = lines(&run(world.pg.port(), "clear", mode));
         assert!(world.pg.log().contains("canari@x.example"), "what was sent in clear would be found");
+        whole(&direct);
         compare(mode, &direct, &through);
         driver = Some(direct[0].clone());
     }
@@ -86,19 +105,15 @@ fn lines(text: &str) -> Vec<Value> {
 
 /// All steps of the file, and those of the driver's own, answered alike.
 fn compare(mode: &str, direct: &[Value], through: &[Value]) {
-    let steps = std::fs::read_to_string(path("steps.txt")).unwrap();
-    let steps = steps.lines().filter(|line| line.starts_with("# ")).count();
-    assert!(steps > 50 && direct.len() > steps, "{mode}: the story ends early: {:?}", direct.last());
     let mut different = String::new();
-    let mut refused = 0;
     for (one, other) in direct.iter().zip(through) {
         let step = one["step"].as_str().unwrap_or("the driver");
         let (_, allowed) = step.split_once(" ! ").unwrap_or((step, ""));
         let alike = match allowed {
+            // An ORM may keep the hint to itself.
             "refused" => {
-                refused += 1;
                 let text = other.to_string();
-                one.get("error").is_none() && text.contains("0A000") && text.contains("docs/errors.md#")
+                one.get("error").is_none() && text.contains("0A000") && text.contains("paravent: ")
             }
             "value" => code(one).is_some() && code(one) == code(other),
             "detail" => code(one).is_some() && without_detail(one) == without_detail(other),
@@ -111,7 +126,6 @@ fn compare(mode: &str, direct: &[Value], through: &[Value]) {
     }
     assert!(different.is_empty(), "{mode}:\n{different}");
     assert_eq!(direct.len(), through.len(), "{mode}");
-    assert_eq!(refused, 2);
 }
 
 /// The SQLSTATE of an answer that is an error.
