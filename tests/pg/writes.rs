@@ -23,6 +23,14 @@ const POLICY: &str = "
 subject = \"id\"
 fields  = [\"email\", \"first_name\", \"last_name\", \"birth_date\"]
 
+[postgres.tables.newcomers]
+subject = \"id\"
+fields  = [\"email\", \"first_name\"]
+
+[postgres.tables.latecomers]
+subject = \"id\"
+fields  = [\"email\", \"first_name\"]
+
 [postgres.tables.visits]
 subject = \"person_id\"
 fields  = { mail = \"email\", note = \"comment\" }
@@ -52,6 +60,8 @@ fn compare(mode: Mode) {
         "archive.first_name",
         "visits.mail",
         "visits.note",
+        "newcomers.first_name",
+        "latecomers.email",
     ];
     for (table, column) in places.iter().filter_map(|p| p.split_once('.')) {
         let stored = format!("SELECT count({column}) > 0, bool_or({column} ~* 'canari|nom-') FROM {table}");

@@ -98,6 +98,7 @@ fn relations(rows: &[Row]) -> Option<HashMap<u32, Relation>> {
                 not_null: yes(row, 10),
                 generated: yes(row, 11),
                 computed: yes(row, 12),
+                defaults: yes(row, 13),
             });
         }
     }
@@ -248,7 +249,9 @@ mod tests {
         let subject = TableSubject { column: "id".into(), class: "person".into(), when: None };
         let tables = [Table { schema: "public".into(), name: "people".into(), subject, columns: Vec::new() }];
         let relation = |oid: &str, name: &str, kind: &str| {
-            row(&[oid, "public", name, kind, "false", "false", "id", "1", "23", "-1", "false", "false"])
+            row(&[
+                oid, "public", name, kind, "false", "false", "id", "1", "23", "-1", "false", "false", "false",
+            ])
         };
         let answers = vec![
             vec![row(&["150000"])],

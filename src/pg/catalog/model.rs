@@ -88,6 +88,8 @@ pub struct Column {
     pub generated: bool,
     /// A generation expression: it is never written, and COPY leaves it out.
     pub computed: bool,
+    /// A default that is neither NULL nor empty.
+    pub defaults: bool,
 }
 
 /// A foreign key.

@@ -4,7 +4,8 @@
 /// Relations and their live columns: one row per column. Only schemas that users own.
 ///
 /// Columns: relation OID, schema, name, relkind, rules, BEFORE ROW triggers, column name,
-/// attnum, type OID (of the base type of a domain), typmod, NOT NULL, generated, with a generation expression.
+/// attnum, type OID (of the base type of a domain), typmod, NOT NULL, generated, with a generation expression, with a default
+/// that is neither NULL nor empty.
 pub const COLUMNS: &str = "\
 SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
   (c.relhasrules AND c.relkind NOT IN ('v', 'm'))::text,
@@ -15,7 +16,9 @@ SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
   (CASE WHEN t.typtype = 'd' THEN b.typmod ELSE a.atttypmod END)::text,
   (a.attnotnull OR (t.typtype = 'd' AND t.typnotnull))::text,
   (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '')::text,
-  (a.attgenerated <> '')::text
+  (a.attgenerated <> '')::text,
+  EXISTS (SELECT FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = ''
+          AND pg_catalog.pg_get_expr(d.adbin, d.adrelid) !~ '^(NULL|''(\\\\x)?'')(::[^'']*)?$')::text
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

@@ -176,6 +176,7 @@ impl<'s> Planner<'s> {
             });
         }
         if matches!(set.val(), Node::SetToDefault(_)) {
+            self.no_default(field)?;
             return Ok(Whole::Same);
         }
         match self.expr(set.val(), env)? {

@@ -77,6 +77,7 @@ impl<'s> Planner<'s> {
                     && !columns.contains(&target.subject)
                     && target.relation.columns[target.subject].generated;
                 self.check_target(&target, drawn)?;
+                self.no_defaults(&target, &columns)?;
                 let mut fields = Vec::new();
                 for (place, &at) in columns.iter().enumerate() {
                     self.storable(rel, at)?;

@@ -2,11 +2,10 @@
 
 use super::core::{Planner, Step};
 use super::lex::{Kind, Tokens};
-use super::names::{Env, Flow, Found};
+use super::names::{Env, Found};
 use super::refuse;
 use crate::pg::refusal::Refusal;
 use crate::policy::model::{Placed, Table};
-use pg_raw_parse::raw::ObjectType;
 use pg_raw_parse::{Node, nodes};
 use std::ops::Range;
 
@@ -88,39 +87,7 @@ impl<'s> Planner<'s> {
         match stmt {
             Node::CopyStmt(c) => self.copy(c),
             Node::DeclareCursorStmt(d) => self.declare(d),
-            Node::CreateTableAsStmt(c) => {
-                let made = c.into().and_then(|i| i.rel());
-                made.map_or(Ok(()), |r| self.shadows(r))?;
-                if made.is_some_and(|r| self.policy_table_of(r).is_some()) {
-                    let hint = "Create the table with its columns, then insert through the gateway.";
-                    let message = "CREATE TABLE AS of a table that the policy protects";
-                    return self.stop(refuse::refusal("create-table-as", message, hint));
-                }
-                let what = if c.objtype == ObjectType::OBJECT_MATVIEW {
-                    "CREATE MATERIALIZED VIEW"
-                } else {
-                    "CREATE TABLE AS"
-                };
-                if !matches!(c.query(), Node::SelectStmt(_)) {
-                    let hint = "Create the table, then copy through the application.";
-                    return self.hides(c.query(), mentions, ("create-table-as", what, hint));
-                }
-                let selected = self.kept_query(c.query(), what)?;
-                let flows = selected.cols.iter().find_map(|c| match &c.flow {
-                    Flow::Field(f) => Some(f),
-                    _ => None,
-                });
-                if let Some(f) = flows.filter(|_| c.objtype != ObjectType::OBJECT_MATVIEW) {
-                    return Err(refuse::refusal(
-                        "create-table-as",
-                        format!("CREATE TABLE AS that copies protected column {}", f.label),
-                        "Create the table, name it in the policy, then copy through the application.",
-                    )
-                    .into());
-                }
-                self.touched = false;
-                Ok(())
-            }
+            Node::CreateTableAsStmt(c) => self.create_table_as(c, mentions),
             Node::ViewStmt(v) => {
                 v.view().map_or(Ok(()), |r| self.shadows(r))?;
                 self.kept_query(v.query(), "CREATE VIEW")?;
@@ -249,7 +216,7 @@ impl<'s> Planner<'s> {
     }
 
     /// A statement within another that keeps it: it may touch nothing protected.
-    fn hides(
+    pub(super) fn hides(
         &mut self,
         query: Node<'_>,
         mentions: bool,

@@ -101,7 +101,7 @@ impl<'s> Planner<'s> {
     }
 
     /// Positions of the columns that are given.
-    fn insert_columns(&self, cols: &NodeList, rel: RelId) -> Step<Vec<usize>> {
+    pub(super) fn insert_columns(&self, cols: &NodeList, rel: RelId) -> Step<Vec<usize>> {
         let r = &self.rels[rel];
         if cols.is_empty() {
             (0..r.cols.len()).try_for_each(|i| self.storable(rel, i))?;
@@ -164,10 +164,12 @@ impl<'s> Planner<'s> {
         env: &Env<'_>,
     ) -> Step<Vec<At>> {
         let Node::SelectStmt(select) = s.select_stmt() else {
+            self.no_defaults(target, &[])?;
             // DEFAULT VALUES
             return self.conflict(s, target, Draft::default(), env);
         };
         if select.values_lists().is_empty() {
+            self.no_defaults(target, columns)?;
             let protected = columns.iter().any(|&c| self.field_at(target.rel, c).is_some());
             if !protected {
                 self.insert_unprotected_select(select, env)?;
@@ -214,7 +216,24 @@ impl<'s> Planner<'s> {
         draft: &mut Draft,
     ) -> Step<()> {
         self.no_more_than(columns, row.len(), target)?;
+        self.no_defaults(target, columns.get(..row.len()).unwrap_or(columns))?;
         self.insert_cells(row, number, target, columns, env, draft)
+    }
+
+    /// No protected column that is not given gets a default in clear.
+    pub(super) fn no_defaults(&self, target: &Target<'_>, given: &[usize]) -> Step<()> {
+        let left = (0..target.relation.columns.len()).filter(|at| !given.contains(at));
+        left.filter_map(|at| self.field_at(target.rel, at)).try_for_each(|field| self.no_default(&field))
+    }
+
+    /// A protected column that is set to its default has none but NULL and the empty text.
+    pub(super) fn no_default(&self, field: &FieldFlow) -> Step<()> {
+        let Some((rel, at)) = field.at else { return Ok(()) };
+        let relation = self.rels.get(rel).and_then(|r| r.relation.as_ref());
+        match relation.and_then(|r| r.columns.get(at)) {
+            Some(column) if column.defaults => Err(super::schema::ddl_default(&field.label).into()),
+            _ => Ok(()),
+        }
     }
 
     /// There are no more values than columns.
@@ -284,6 +303,7 @@ impl<'s> Planner<'s> {
     /// A protected value of a row. Gives whether something is written that needs protection.
     fn assign(&mut self, node: Node<'_>, field: &FieldFlow, row: u16) -> Step<bool> {
         if matches!(node, Node::SetToDefault(_)) {
+            self.no_default(field)?;
             return Ok(false);
         }
         let Some(value) = self.value(node)? else { return Err(refuse::expression(&field.label).into()) };

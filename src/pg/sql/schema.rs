@@ -16,7 +16,7 @@ impl<'s> Planner<'s> {
     pub(super) fn create_table(&mut self, c: &nodes::CreateStmt) -> Step<()> {
         c.relation().map_or(Ok(()), |r| self.shadows(r))?;
         let own = c.relation().and_then(|r| self.policy_table_of(r));
-        let Some(table) = self.descends(c, own)? else { return Ok(()) };
+        let Some(table) = self.descends(c, own)? else { return self.foreign_keys(c.table_elts()) };
         let partition = c.partbound().is_some();
         for element in c.table_elts() {
             match element {
@@ -101,6 +101,7 @@ impl<'s> Planner<'s> {
             ConstrType::CONSTR_CHECK => self.definition_expr(con.raw_expr(), &env, "a CHECK constraint"),
             ConstrType::CONSTR_EXCLUSION => self.stop(refuse::unknown("an EXCLUDE constraint")),
             ConstrType::CONSTR_PRIMARY | ConstrType::CONSTR_UNIQUE | ConstrType::CONSTR_FOREIGN => {
+                self.foreign_key(con, column, Some(table))?;
                 let listed = con.keys().iter().chain(con.fk_attrs()).filter_map(|n| n.as_str());
                 for name in listed.chain(column) {
                     if let Some(p) = Self::placed(table, name)
@@ -165,7 +166,14 @@ impl<'s> Planner<'s> {
 
     pub(super) fn alter_table(&mut self, a: &nodes::AlterTableStmt) -> Step<()> {
         self.alter_hierarchy(a)?;
-        let Some(table) = a.relation().and_then(|r| self.policy_table_of(r)) else { return Ok(()) };
+        let Some(table) = a.relation().and_then(|r| self.policy_table_of(r)) else {
+            for cmd in a.cmds() {
+                if let Node::AlterTableCmd(cmd) = cmd {
+                    self.foreign_keys_of(cmd.def())?;
+                }
+            }
+            return Ok(());
+        };
         for cmd in a.cmds() {
             let Node::AlterTableCmd(cmd) = cmd else { return self.stop(refuse::unknown("an ALTER TABLE")) };
             let placed = cmd.name().and_then(|n| Self::placed(table, n));
@@ -182,6 +190,9 @@ impl<'s> Planner<'s> {
                     }
                 }
                 (AlterTableType::AT_AlterColumnType, Node::ColumnDef(def), None) => {
+                    if cmd.name() == Some(&*table.subject.column) && !subject_stays(def) {
+                        return self.stop(subject_type(table));
+                    }
                     let env = self.definition(table)?;
                     let conversion = def.raw_default();
                     if matches!(self.expr(conversion, &env), Ok(Flow::Field(_))) {
@@ -329,7 +340,7 @@ impl Planner<'_> {
 }
 
 /// Whether a column of this type can hold a field's envelopes or tokens.
-fn stores(field: &Field, oid: u32) -> bool {
+pub(super) fn stores(field: &Field, oid: u32) -> bool {
     match &field.protect {
         Protect::Encrypt => {
             oid == types::BYTEA
@@ -347,6 +358,25 @@ fn text_stays(def: &nodes::ColumnDef) -> bool {
     ty.is_some_and(|(oid, _)| types::is_text(oid))
 }
 
+/// Whether ALTER TYPE of a subject's column spells every id as before.
+fn subject_stays(def: &nodes::ColumnDef) -> bool {
+    let ty = def.type_name().and_then(|t| type_of(t).ok()).and_then(|(_, to)| to);
+    matches!(def.raw_default(), Node::None)
+        && ty.is_some_and(|(oid, typmod)| {
+            matches!(oid, types::INT2 | types::INT4 | types::INT8 | types::UUID | types::TEXT)
+                || (oid == types::VARCHAR && typmod == -1)
+        })
+}
+
+fn subject_type(table: &Table) -> Refusal {
+    let (name, column) = (&table.name, &table.subject.column);
+    refuse::refusal(
+        "subject-change",
+        format!("ALTER TYPE of {name}.{column}, the subject of its rows, to one that may spell it otherwise"),
+        "Integers, uuid, text and varchar without length keep it, without USING.",
+    )
+}
+
 fn harmless_default(mut node: Node<'_>) -> bool {
     while let Node::TypeCast(t) = node {
         node = t.arg();
@@ -358,7 +388,7 @@ fn harmless_default(mut node: Node<'_>) -> bool {
     }
 }
 
-fn ddl_default(label: &str) -> Refusal {
+pub(super) fn ddl_default(label: &str) -> Refusal {
     refuse::refusal(
         "ddl-default",
         format!("a DEFAULT, identity or generation expression on protected column {label}"),

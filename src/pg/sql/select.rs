@@ -30,6 +30,9 @@ impl<'s> Planner<'s> {
     /// The same; gives the names of its columns.
     pub(super) fn top_columns(&mut self, s: &nodes::SelectStmt) -> Step<Vec<String>> {
         let selected = self.select(s, &Env::default())?;
+        if s.into_clause().is_some() {
+            return Ok(Vec::new());
+        }
         let from = s.target_list().first().and_then(|t| self.token_at(t.location).ok()).and_then(|at| {
             let depth = self.tokens.get(at)?.depth;
             self.tokens.clause("from", at, self.span.end, depth)
@@ -119,12 +122,9 @@ impl<'s> Planner<'s> {
             let env = p.with(s.with_clause(), outer)?;
             if let Some(into) = s.into_clause() {
                 into.rel().map_or(Ok(()), |r| p.shadows(r))?;
-                return Err(refuse::refusal(
-                    "select-into",
-                    "SELECT INTO from a protected table",
-                    "Create the table, then copy through the application.",
-                )
-                .into());
+                if outer.parent.is_some() || p.modifies {
+                    return Err(refuse::unknown("SELECT INTO within another statement").into());
+                }
             }
             let selected = if s.op != SetOperation::SETOP_NONE {
                 p.set_operation(s, &env)?
@@ -133,6 +133,9 @@ impl<'s> Planner<'s> {
             } else {
                 p.simple(s, &env)?
             };
+            if let Some(into) = s.into_clause() {
+                p.made_of(&selected.cols, selected.open, into, "select-into")?;
+            }
             p.bound(s.limit_offset(), &env, "OFFSET")?;
             p.bound(s.limit_count(), &env, "LIMIT")?;
             Ok(selected)

@@ -139,19 +139,17 @@ impl<'s> Planner<'s> {
     /// One statement; `mentions`: an identifier (not just a string) in it is a protected name.
     pub(super) fn statement(&mut self, stmt: Node<'_>, mentions: bool) -> Step<()> {
         self.old_server()?;
-        self.modifies = matches!(stmt, Node::InsertStmt(_) | Node::UpdateStmt(_) | Node::DeleteStmt(_));
+        self.modifies = matches!(
+            stmt,
+            Node::InsertStmt(_) | Node::UpdateStmt(_) | Node::DeleteStmt(_) | Node::MergeStmt(_)
+        );
         match stmt {
             Node::SelectStmt(s) => self.top_select(s),
             Node::InsertStmt(s) => self.insert(s, &Env::default()),
             Node::UpdateStmt(s) => self.update(s, &Env::default()),
             Node::DeleteStmt(s) => self.delete(s, &Env::default()),
             Node::ExplainStmt(s) => self.explain(s, mentions),
-            Node::MergeStmt(_) if mentions => Err(refuse::refusal(
-                "merge",
-                "MERGE on a protected table",
-                "Use INSERT … ON CONFLICT, or UPDATE.",
-            )
-            .into()),
+            Node::MergeStmt(s) => self.merge_into(s, &Env::default()),
             other => self.utility(other, mentions),
         }
     }
@@ -228,6 +226,7 @@ fn new_name(stmt: Node<'_>) -> Option<&str> {
         Node::ViewStmt(v) => v.view()?.relname(),
         Node::CreateTableAsStmt(c) => c.into()?.rel()?.relname(),
         Node::RenameStmt(r) => r.newname(),
+        Node::SelectStmt(s) => s.into_clause()?.rel()?.relname(),
         Node::CreateStmt(c) if !c.inh_relations().is_empty() => c.relation()?.relname(),
         _ => None,
     }
@@ -270,6 +269,7 @@ fn kind(stmt: Node<'_>) -> StatementKind {
         Node::CreateTableAsStmt(c) if matches!(c.query(), Node::ExecuteStmt(_)) => StatementKind::Execute,
         Node::DeclareCursorStmt(d) => StatementKind::Declare(d.portalname().unwrap_or_default().into()),
         Node::FetchStmt(f) if !f.ismove => StatementKind::Fetch(f.portalname().unwrap_or_default().into()),
+        Node::SelectStmt(s) if s.into_clause().is_some() => StatementKind::Ddl,
         Node::SelectStmt(_)
         | Node::InsertStmt(_)
         | Node::UpdateStmt(_)

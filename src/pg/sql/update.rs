@@ -134,7 +134,7 @@ impl<'s> Planner<'s> {
     }
 
     /// The position of the column that a SET names.
-    fn set_column(&self, set: &nodes::ResTarget, target: &Target<'_>) -> Step<usize> {
+    pub(super) fn set_column(&self, set: &nodes::ResTarget, target: &Target<'_>) -> Step<usize> {
         let name = set.name().unwrap_or_default();
         let Some(column) = self.rels[target.rel].cols.iter().position(|c| c.name == name) else {
             let (schema, table) = (quote(&target.relation.schema), quote(&target.relation.name));
@@ -150,7 +150,7 @@ impl<'s> Planner<'s> {
     }
 
     /// `SET col = col`.
-    fn is_itself(&mut self, set: &nodes::ResTarget, at: At, env: &Env<'_>) -> Step<bool> {
+    pub(super) fn is_itself(&mut self, set: &nodes::ResTarget, at: At, env: &Env<'_>) -> Step<bool> {
         let Node::ColumnRef(c) = set_value(set) else { return Ok(false) };
         Ok(match self.column(c, env)? {
             Flow::Plain(Some(a)) => a == at,
@@ -162,7 +162,7 @@ impl<'s> Planner<'s> {
     /// Whether a SET writes a value that must be protected (NULL and DEFAULT need nothing).
     fn needs_protection(&self, given: Node<'_>, field: &FieldFlow) -> Step<bool> {
         match given {
-            Node::SetToDefault(_) => Ok(false),
+            Node::SetToDefault(_) => self.no_default(field).map(|()| false),
             node => match self.value(node)? {
                 Some(value) => Ok(!matches!(value.what, What::Null)),
                 None => Err(refuse::expression(&field.label).into()),
@@ -386,7 +386,7 @@ impl<'s> Planner<'s> {
     }
 
     /// The constant that a top-level conjunct of the condition sets a column equal to.
-    fn pinned(&mut self, node: Node<'_>, at: At, env: &Env<'_>) -> Step<Option<SubjectSource>> {
+    pub(super) fn pinned(&mut self, node: Node<'_>, at: At, env: &Env<'_>) -> Step<Option<SubjectSource>> {
         match node {
             Node::BoolExpr(b) if b.boolop == BoolExprType::AND_EXPR => {
                 for arg in b.args() {
@@ -436,7 +436,7 @@ impl<'s> Planner<'s> {
 }
 
 /// The value of one SET, also of `(a, b) = (x, y)`.
-fn set_value(set: &nodes::ResTarget) -> Node<'_> {
+pub(super) fn set_value(set: &nodes::ResTarget) -> Node<'_> {
     match set.val() {
         Node::MultiAssignRef(m) => match m.source() {
             Node::RowExpr(row) => usize::try_from(m.colno)

@@ -177,7 +177,7 @@ fn values<'n>(select: &nodes::SelectStmt, from: &'n nodes::RangeSubselect) -> St
 }
 
 /// The names of the columns of VALUES.
-fn names(from: &nodes::RangeSubselect, values: &NodeList) -> Vec<String> {
+pub(super) fn names(from: &nodes::RangeSubselect, values: &NodeList) -> Vec<String> {
     let width = match values.first() {
         Some(Node::NodeList(row)) => row.len(),
         _ => 0,

@@ -58,6 +58,7 @@ impl<'s> Planner<'s> {
             Node::InsertStmt(s) => self.insert(s, env),
             Node::UpdateStmt(s) => self.update(s, env),
             Node::DeleteStmt(s) => self.delete(s, env),
+            Node::MergeStmt(s) => self.merge_into(s, env),
             _ => Err(of_that_kind("a statement of that kind in WITH").into()),
         };
         let inner = std::mem::replace(&mut self.inner, before).unwrap_or_default();

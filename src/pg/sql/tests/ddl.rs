@@ -9,11 +9,17 @@ fn a_table_that_can_hold_its_fields_may_be_created() {
     let world = world();
     for sql in [
         "CREATE TABLE future (id serial PRIMARY KEY, email varchar(30) UNIQUE NOT NULL, birth_date bytea, last_name text DEFAULT '')",
-        "CREATE TABLE future (id int, age int CHECK (age > 3), email text REFERENCES x (email), CHECK (email IS NOT NULL))",
+        "CREATE TABLE future (id int, age int CHECK (age > 3), email text REFERENCES people (email), CHECK (email IS NOT NULL))",
         "CREATE TEMP TABLE unrelated (birth_date date)",
         "CREATE TABLE elsewhere.future (birth_date date)",
         "ALTER TABLE people ALTER COLUMN last_name TYPE varchar(300)",
         "ALTER TABLE people ADD CONSTRAINT u UNIQUE (email)",
+        "ALTER TABLE contacts ADD FOREIGN KEY (email) REFERENCES people (email)",
+        "ALTER TABLE articles ADD FOREIGN KEY (author_id) REFERENCES people",
+        "ALTER TABLE people ALTER id TYPE bigint, ALTER id TYPE text",
+        "CREATE TABLE future AS SELECT id, email, last_name FROM people",
+        "CREATE TABLE future (id, last_name, job) AS SELECT id, last_name, job FROM people",
+        "CREATE TABLE x AS SELECT id, job FROM people",
         "ALTER TABLE people ALTER last_name DROP DEFAULT, ALTER job SET DEFAULT 'x'",
         "ALTER TABLE people RENAME COLUMN job TO work",
         "CREATE INDEX i ON people (email varchar_pattern_ops)",
@@ -42,7 +48,28 @@ fn ddl_under_which_values_would_be_unprotected_is_refused() {
         ("CREATE TABLE future (id int, email text) PARTITION BY LIST ((email::text))", "hierarchy"),
         ("CREATE TABLE future (id int, email text) PARTITION BY LIST (lower(email))", "token-operator"),
         ("CREATE TABLE future (LIKE people)", "ddl-type"),
-        ("CREATE TABLE future AS SELECT 1 AS id", "create-table-as"),
+        ("CREATE TABLE future AS SELECT 1 AS id, 'x' AS email", "create-table-as"),
+        ("CREATE TABLE future AS SELECT id, job AS email FROM people", "create-table-as"),
+        ("CREATE TABLE future AS SELECT id, email, last_name AS name FROM people", "create-table-as"),
+        ("CREATE TABLE future AS SELECT email FROM people", "create-table-as"),
+        ("CREATE TABLE future AS SELECT id, last_name AS email FROM people", "create-table-as"),
+        ("CREATE TABLE future (email, id) AS SELECT id, email FROM people", "create-table-as"),
+        ("CREATE TABLE future AS SELECT p.id, o.email FROM people p, people o", "create-table-as"),
+        ("CREATE TEMP TABLE x AS SELECT id, email FROM people", "create-table-as"),
+        ("SELECT id, email INTO x FROM people", "select-into"),
+        ("SELECT id, email INTO TEMP x FROM people", "select-into"),
+        ("SELECT job AS email INTO future FROM people", "select-into"),
+        ("CREATE MATERIALIZED VIEW future AS SELECT id FROM people", "create-table-as"),
+        ("CREATE TABLE x (mail text REFERENCES people (email))", "ddl-foreign"),
+        ("CREATE TABLE x (mail text, FOREIGN KEY (mail) REFERENCES people (email))", "ddl-foreign"),
+        (
+            "ALTER TABLE articles ADD CONSTRAINT f FOREIGN KEY (title) REFERENCES people (email)",
+            "ddl-foreign",
+        ),
+        ("ALTER TABLE people ADD FOREIGN KEY (email) REFERENCES articles (title)", "ddl-foreign"),
+        ("ALTER TABLE people ADD FOREIGN KEY (badge) REFERENCES contacts (email)", "ddl-foreign"),
+        ("ALTER TABLE people ALTER id TYPE text USING 'x' || id", "subject-change"),
+        ("ALTER TABLE people ALTER id TYPE varchar(3)", "subject-change"),
         ("ALTER TABLE people ALTER birth_date TYPE date", "ddl-type"),
         ("ALTER TABLE people ALTER last_name TYPE varchar(9) USING last_name::varchar(9)", "ddl-type"),
         ("ALTER TABLE people ALTER last_name SET DEFAULT 'x'", "ddl-default"),
@@ -225,8 +252,8 @@ fn a_block_that_this_grammar_does_not_read_is_not_forwarded() {
 #[test]
 fn a_text_that_runs_is_refused_beside_what_the_planner_does_not_know() {
     let world = world();
-    let sql = "MERGE INTO articles a USING comments2 c ON a.id = c.id WHEN MATCHED THEN UPDATE SET title = \
-               query_to_xml('select 1 from people where email = ''x''', true, false, '')::text";
+    let sql = "SELECT json_exists('{}'::jsonb, '$.a'), \
+               query_to_xml('select 1 from people where email = ''x''', true, false, '')";
     assert!(matches!(world.verdict(sql), Verdict::Refuse(_)));
 }
 
@@ -238,7 +265,7 @@ fn no_temporary_relation_stands_before_a_protected_table() {
         ("CREATE TEMP TABLE people AS SELECT 1 AS id", "temp-shadow"),
         ("SELECT 1 AS id INTO TEMP people", "temp-shadow"),
         ("SELECT 1 AS id INTO pg_temp.people", "temp-shadow"),
-        ("SELECT 1 AS id INTO people", "select-into"),
+        ("SELECT 1 AS id, 'x' AS email INTO people", "select-into"),
         ("CREATE TEMP VIEW people AS SELECT 1 AS id", "temp-shadow"),
         ("CREATE TEMP SEQUENCE people", "temp-shadow"),
         ("ALTER TABLE pg_temp.x RENAME TO people", "ddl-rename"),
@@ -322,7 +349,7 @@ fn a_table_that_writes_a_protected_one_can_be_read_but_not_written() {
             "trigger",
         ),
         ("COPY copied FROM STDIN", "trigger"),
-        ("MERGE INTO copied USING articles a ON a.id = copied.id WHEN MATCHED THEN DELETE", "merge"),
+        ("MERGE INTO copied USING articles a ON a.id = copied.id WHEN MATCHED THEN DELETE", "trigger"),
     ]);
     passes(&[
         "SELECT title FROM copied",
@@ -372,4 +399,42 @@ fn a_text_that_this_grammar_does_not_read_passes_where_it_names_nothing_protecte
         world.verdict("SELECT last_name FROM U&\"peop\\006ce\""),
         Verdict::Run(_) | Verdict::Refuse(_)
     ));
+}
+
+#[test]
+fn a_default_in_clear_that_was_set_past_the_gateway_closes_what_would_use_it() {
+    let mut world = world();
+    let key = ("public".into(), "people".into());
+    let relation = world.catalog.relations.get_mut(&key).map(std::sync::Arc::make_mut).unwrap();
+    relation.columns.iter_mut().filter(|c| &*c.name == "last_name").for_each(|c| c.defaults = true);
+    for sql in [
+        "INSERT INTO people (id, email) VALUES (1, 'x')",
+        "INSERT INTO people VALUES (1, 'x')",
+        "INSERT INTO people DEFAULT VALUES",
+        "INSERT INTO people (id, last_name) VALUES (1, DEFAULT)",
+        "INSERT INTO people (id, job) SELECT id, title FROM articles",
+        "UPDATE people SET last_name = DEFAULT WHERE id = 1",
+        "COPY people (id, email) FROM STDIN",
+        "MERGE INTO people USING articles a ON people.id = 1 WHEN NOT MATCHED THEN INSERT (id) VALUES (1)",
+    ] {
+        assert_eq!(world.refusal(sql).anchor, "ddl-default", "{sql}");
+    }
+    world.run("INSERT INTO people (id, last_name) VALUES (1, NULL)");
+    world.run("UPDATE people SET last_name = 'x' WHERE id = 1");
+}
+
+#[test]
+fn a_table_that_is_selected_into_needs_no_hidden_column() {
+    let world = world();
+    for sql in ["SELECT id, email AS email INTO future FROM people", "SELECT id, job INTO x FROM people"] {
+        let plan = world.run(sql);
+        assert_eq!((plan.sql.as_str(), plan.outputs.len()), (sql, 0));
+        assert_eq!(world.script(sql, &[]).unwrap()[0].kind, StatementKind::Ddl);
+    }
+    assert!(
+        world
+            .run("CREATE TABLE x AS SELECT id, job FROM people WHERE email = $1")
+            .sql
+            .ends_with("email = $1")
+    );
 }

@@ -6,6 +6,7 @@ mod django;
 mod insert;
 mod insert_select;
 mod leaks;
+mod merge;
 mod prepare;
 mod select;
 mod update;

@@ -101,7 +101,6 @@ fn what_cannot_be_followed_is_refused() {
         ("UPDATE admin_log SET object_repr = 'x' WHERE id = 3", "when-update"),
         ("UPDATE parted SET last_name = 'x' WHERE id = 1", "hierarchy"),
         ("UPDATE people SET last_name[1] = 'x' WHERE id = 1", "unknown-construct"),
-        ("MERGE INTO people USING articles ON false WHEN NOT MATCHED THEN DO NOTHING", "merge"),
     ] {
         assert_eq!(world.refusal(sql).anchor, anchor, "{sql}");
     }

@@ -35,6 +35,7 @@ fn column(name: &str, attnum: i16, spec: &str) -> Column {
         not_null: spec.contains('!'),
         generated: spec.contains('g'),
         computed: false,
+        defaults: false,
     };
     (c.type_oid, c.typmod) = match spec.trim_end_matches(['!', 'g']) {
         "int4" => (23, -1),
