@@ -169,9 +169,28 @@ fn what_was_prepared_elsewhere_is_judged_when_it_runs() {
     }
     // In one Query nothing is known of the path between its statements.
     client.rows("SET search_path = other, public");
-    for sql in [format!("SELECT switch('public'); {INSERT}"), format!("SELECT 1; {INSERT}")] {
-        assert_eq!(client.fails(&sql).sqlstate(), "0A000");
+    client.rows("PREPARE s AS INSERT INTO people (email, last_name) VALUES ($1, $2)");
+    client.rows("EXECUTE s('plain', 'plain')");
+    let call = "EXECUTE s('canari@people.example', 'Canari-Nom')";
+    let prepare = "PREPARE t AS INSERT INTO people (email, last_name) VALUES ($1, $2)";
+    for sql in [
+        format!("SELECT switch('public'); {INSERT}"),
+        format!("SELECT 1; {INSERT}"),
+        format!("SELECT switch('public'); {call}"),
+        format!("{prepare}; SELECT switch('public'); {}", call.replace("EXECUTE s", "EXECUTE t")),
+    ] {
+        assert_eq!(client.fails(&sql).sqlstate(), "0A000", "{sql}");
     }
+    client.rows("SELECT switch('public')");
+    assert_eq!(client.fails(call).sqlstate(), "0A000");
+    client.rows("SET search_path = other, public");
+    // EXECUTE that was prepared itself.
+    client.send(&[raw::parse("x", "EXECUTE s('plain', 'plain')", &[]), raw::sync()].concat());
+    client.until_ready();
+    assert_eq!(tags(&run(&mut client, "x", &[])), "2CZ");
+    client.rows("SELECT switch('public')");
+    assert_eq!(tags(&run(&mut client, "x", &[])), "EZ");
+    client.rows("SET search_path = other, public");
     assert_eq!(
         client.query("BEGIN; INSERT INTO people VALUES (1, 'plain', 'plain'); COMMIT")[1].command(),
         "INSERT 0 1"
@@ -183,6 +202,7 @@ fn what_was_prepared_elsewhere_is_judged_when_it_runs() {
 fn a_temporary_table_does_not_stand_before_a_protected_one() {
     let world = world();
     let mut client = world.through();
+    client.rows("PREPARE plain AS SELECT 1 AS id, ''::text AS email, ''::text AS last_name");
     for sql in [
         "CREATE TEMP TABLE people (id int, email text, last_name text)",
         "CREATE TEMPORARY TABLE U&\"p\\0065ople\" (id int, email text, last_name text)",
@@ -191,6 +211,9 @@ fn a_temporary_table_does_not_stand_before_a_protected_one() {
         "CREATE TEMP TABLE people AS SELECT 1 AS id",
         "CREATE TEMP VIEW people AS SELECT 1 AS id",
         "CREATE TEMP SEQUENCE people",
+        "CREATE TEMP TABLE people AS EXECUTE plain",
+        "CREATE TABLE public.people AS EXECUTE plain",
+        "EXPLAIN ANALYZE CREATE TEMP TABLE people AS EXECUTE plain",
         "CREATE TEMP TABLE shadow (id int, email text, last_name text); ALTER TABLE shadow RENAME TO people",
     ] {
         assert_eq!(client.fails(sql).sqlstate(), "0A000", "{sql}");

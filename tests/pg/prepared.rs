@@ -358,6 +358,47 @@ fn arguments_in_protected_places_never_leave_in_clear() {
     assert_absent("pg_prepared_statements", format!("{seen:?}").as_bytes(), canaries);
 }
 
+/// The server looks at 63 bytes of a name, in its own encoding.
+#[test]
+fn a_name_is_what_the_server_reads_of_it() {
+    let world = World::with(&Options { log_all: true, ..Options::default() });
+    let insert = "INSERT INTO people (email, last_name) VALUES ($1, $2)";
+    let values = [Some("canari@people.example"), Some("Canari-Nom")];
+    let mut client = world.through();
+    let [made, bound] = ["made", "bound"].map(|end| "n".repeat(63) + end);
+    client.send(&[raw::parse(&made, insert, &[]), raw::sync()].concat());
+    client.until_ready();
+    client.send(&[raw::bind_text("", &bound, &values, &[]), raw::execute("", 0), raw::sync()].concat());
+    assert_eq!(tags(&client.until_ready()), "2CZ");
+    // Prepared in one encoding, by SQL, and bound in another.
+    client
+        .rows("DELETE FROM people; PREPARE \"été\" AS INSERT INTO people (email, last_name) VALUES ($1, $2)");
+    client.rows("SET client_encoding = 'LATIN1'");
+    let mut bind = raw::bind_text("", "xtx", &values, &[]);
+    for byte in bind.iter_mut().filter(|b| **b == b'x').take(2) {
+        *byte = 0xe9;
+    }
+    client.send(&[bind, raw::execute("", 0), raw::sync()].concat());
+    assert_eq!(tags(&client.until_ready()), "2CZ");
+    client.send(&raw::query("SELECT 1"));
+    client.until_ready();
+    let mut execute = raw::query("EXECUTE \"xtx\" ('canari2@people.example', 'Canari-Nom')");
+    for byte in execute.iter_mut().skip(5).filter(|b| **b == b'x').take(2) {
+        *byte = 0xe9;
+    }
+    client.send(&execute);
+    assert_eq!(tags(&client.until_ready()), "CZ");
+    client.rows("SET client_encoding = 'UTF8'");
+    client.rows("DELETE FROM people WHERE email = 'canari2@people.example'");
+    client.rows("EXECUTE \"été\" ('canari2@people.example', 'Canari-Nom')");
+    assert_eq!(client.rows("SELECT last_name FROM people"), [row(["Canari-Nom"]), row(["Canari-Nom"])]);
+    assert_absent(
+        "the log",
+        world.pg.log().as_bytes(),
+        &[b"canari@people", b"canari2@people", b"Canari-Nom"],
+    );
+}
+
 /// What was written is settled by its own transaction, whatever failed before it in another.
 #[test]
 fn an_error_in_a_pipeline_is_not_held_against_the_next_write() {

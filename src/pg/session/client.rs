@@ -246,7 +246,8 @@ impl Session {
         let mut parts = names.splitn(3, |b| *b == 0);
         match (parts.next(), parts.next(), parts.next()) {
             (Some(portal), Some(statement), Some(_)) => {
-                self.statements.get(statement).is_none() && self.portals.get(portal).is_none()
+                self.statements.get(&self.statement_name(statement)).is_none()
+                    && self.portals.get(portal).is_none()
             }
             _ => false,
         }

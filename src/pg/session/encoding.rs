@@ -100,6 +100,11 @@ impl Session {
         self.settings.charset.as_deref()
     }
 
+    /// The name of a prepared statement as it is kept here: in UTF-8, as in SQL.
+    pub(super) fn statement_name<'a>(&self, name: &'a [u8]) -> Cow<'a, [u8]> {
+        read_lossy(self.charset(), name)
+    }
+
     /// The client's texts are UTF-8 for certain.
     pub(super) fn reads_at_once(&self) -> bool {
         self.settings.charset.is_none() && !self.encoding_moves

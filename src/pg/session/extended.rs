@@ -44,7 +44,8 @@ impl Session {
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let message = parse_msg::read(body)?;
-        let name = message.name.to_vec();
+        let sent = message.name.to_vec();
+        let name = self.statement_name(&sent).into_owned();
         let text = &*encoding::read_lossy(self.settings.charset.as_deref(), message.query);
         if self.shared.moves_search_path(text) {
             self.search_path.disturb();
@@ -78,7 +79,7 @@ impl Session {
                 self.pass_parse(total, &name, kept(Prepared::Tied { tie, made }))
             }
             Ok(Decision::Refuse(failure)) => self.refuse_parse(&name, *failure),
-            Ok(Decision::Run(plan)) => self.parse_plan(&name, &plan, self.made(text, &message.types).into()),
+            Ok(Decision::Run(plan)) => self.parse_plan(&sent, &plan, self.made(text, &message.types).into()),
             Ok(Decision::Script(script)) => self.parse_script(&name, &script),
             Err(error) => {
                 // Nothing was sent. What is bound to the name all the same was meant for this statement.
@@ -166,8 +167,9 @@ impl Session {
         let names = bind::names(body)?;
         let portal = names.portal.to_vec();
         self.portals.remove(&portal);
-        let Some(prepared) = self.statements.get(names.statement).cloned() else {
-            if self.is_stale(names.statement) {
+        let statement = self.statement_name(names.statement);
+        let Some(prepared) = self.statements.get(&statement).cloned() else {
+            if self.is_stale(&statement) {
                 self.take(total);
                 self.shared.metrics.refused("replan");
                 return self.refuse_extended(Failure::replan().response());
@@ -246,8 +248,8 @@ impl Session {
             }
         };
         if let Some(run) = another {
-            let name = bind::names(body)?.statement;
-            if let Some(Prepared::Run { run: kept, .. }) = self.statements.get_mut(name) {
+            let name = self.statement_name(bind::names(body)?.statement).into_owned();
+            if let Some(Prepared::Run { run: kept, .. }) = self.statements.get_mut(&name) {
                 *kept = run;
             }
         }
@@ -282,7 +284,7 @@ impl Session {
             return Ok(());
         }
         let prepared = match simple::read_target(body)? {
-            Target::Statement(name) => self.statements.get(name),
+            Target::Statement(name) => self.statements.get(&self.statement_name(name)),
             Target::Portal(name) => self.portals.get(name).map(|portal| &portal.prepared),
         };
         let Some(Prepared::Run { run, .. }) = prepared else {
@@ -418,7 +420,10 @@ impl Session {
     pub(super) fn close(&mut self, total: usize) -> Result<(), End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let undo = match simple::read_target(body)? {
-            Target::Statement(name) => self.statements.put(name, Known::Nothing),
+            Target::Statement(name) => {
+                let name = self.statement_name(name).into_owned();
+                self.statements.put(&name, Known::Nothing)
+            }
             Target::Portal(name) => {
                 self.portals.remove(name);
                 None

@@ -3,6 +3,14 @@
 
 use hashbrown::HashMap;
 
+/// How much of a name the server looks at (`NAMEDATALEN` - 1): longer ones are the same.
+const LONGEST: usize = 63;
+
+/// As much of a name as counts.
+pub(super) fn counts(name: &[u8]) -> &[u8] {
+    &name[..name.len().min(LONGEST)]
+}
+
 /// Things by the name that the client gave them; the empty name is one, too.
 pub(super) struct Names<T> {
     unnamed: Option<T>,
@@ -21,18 +29,18 @@ impl<T> Names<T> {
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Option<&T> {
-        if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) }
+        if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(counts(name)) }
     }
 
     pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<&mut T> {
-        if name.is_empty() { self.unnamed.as_mut() } else { self.named.get_mut(name) }
+        if name.is_empty() { self.unnamed.as_mut() } else { self.named.get_mut(counts(name)) }
     }
 
     pub(super) fn insert(&mut self, name: &[u8], thing: T) {
         if name.is_empty() {
             self.unnamed = Some(thing);
         } else {
-            self.named.insert(name.into(), thing);
+            self.named.insert(counts(name).into(), thing);
         }
     }
 
@@ -42,7 +50,7 @@ impl<T> Names<T> {
         } else if self.named.is_empty() {
             None
         } else {
-            self.named.remove(name)
+            self.named.remove(counts(name))
         }
     }
 
@@ -59,6 +67,16 @@ impl<T> Names<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_what_the_server_reads_of_it() {
+        let mut names = Names::default();
+        let [one, other] = ["x", "y"].map(|end| "n".repeat(63) + end);
+        names.insert(one.as_bytes(), 1);
+        assert_eq!(names.get(other.as_bytes()), Some(&1));
+        names.insert(other.as_bytes(), 2);
+        assert_eq!((names.remove(one.as_bytes()), names.is_empty()), (Some(2), true));
+    }
 
     #[test]
     fn the_empty_name_is_a_name() {

@@ -79,11 +79,6 @@ impl Session {
                 };
             }
             self.elsewhere = true;
-            let begins = |p: &Planned| matches!(p.kind, StatementKind::Begin);
-            if planned.iter().skip_while(|p| begins(p)).skip(1).any(|p| p.elsewhere) {
-                self.shared.metrics.refused("search-path");
-                return Ok(Decision::Refuse(Box::new(path_in_script())));
-            }
         }
         self.plan_fetches(text, &mut planned);
         if text.contains("U&") || text.contains("u&") || text.contains('\\') {
@@ -117,6 +112,12 @@ impl Session {
                     "send the statement that changes client_encoding by itself",
                 ))));
             }
+        }
+        let begins = |p: &Planned| matches!(p.kind, StatementKind::Begin);
+        if planned.iter().skip_while(|p| begins(p)).skip(1).any(|p| p.elsewhere) {
+            // What stands before it may move the path.
+            self.shared.metrics.refused("search-path");
+            return Ok(Decision::Refuse(Box::new(path_in_script())));
         }
         if let Err(failure) = self.check_encoding(&planned) {
             self.shared.metrics.refused(failure.anchor);
@@ -167,6 +168,9 @@ impl Session {
         }
         if planned.iter().all(|p| matches!(p.verdict, Verdict::Pass)) {
             let tied = |p: &Planned| changes_names(&p.kind);
+            // With others in one Query, DISCARD ALL fails.
+            let several = planned.len() > 1;
+            let tied = |p: &Planned| tied(p) && !(several && matches!(p.kind, StatementKind::DiscardAll));
             return Ok(match (planned.as_slice(), calls) {
                 ([one], _) if tied(one) => self.tied(text, declared, one),
                 ([_], Some(name)) => Decision::Tied(Tie::Calls(name)),

@@ -50,7 +50,8 @@ impl Session {
     pub(super) fn parse_plan(&mut self, name: &[u8], plan: &Arc<Plan>, made: Arc<Made>) -> Result<(), End> {
         let run = Running::text(plan, &made.declared);
         let prepared = Prepared::Run { run: Arc::clone(&run), made };
-        let undo = self.statements.put(name, Known::Kept(Box::new(prepared)));
+        let key = self.statement_name(name).into_owned();
+        let undo = self.statements.put(&key, Known::Kept(Box::new(prepared)));
         self.send_parse(name, &run, false, undo)
     }
 
@@ -154,10 +155,12 @@ impl Session {
             Err(HiddenError::End(end)) => return Err(end),
             Err(error) => return self.failed_extended(error).map(|()| false),
         };
+        let called = run.plan.calls.as_ref().map(|c| encoding::write(self.charset(), c.name.as_bytes()));
+        let called = called.transpose().map_err(|f| End::Fatal(Box::new(f)))?.map(|name| name.into_owned());
         let statement = match (run.plan.keep.as_ref().filter(|_| keep), text) {
             (Some(keep), _) => self.parse_keeping(run, &keep.sql)?,
             (None, Some(text)) => self.parse_keeping(run, &text)?,
-            (None, None) => run.plan.calls.as_ref().map_or(message.statement, |c| c.name.as_bytes()),
+            (None, None) => called.as_deref().unwrap_or(message.statement),
         };
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
             let mut writer = bind::BindWriter::begin(out, portal, statement, &param_formats)?;

@@ -15,7 +15,7 @@ use crate::pg::value::Format;
 use crate::pg::wire::frame::HEADER;
 use crate::pg::wire::simple::{self, Target};
 use crate::pg::wire::{WireError, bind, parse_msg};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The statement by which arguments of EXECUTE are evaluated.
@@ -25,6 +25,8 @@ const HELPER: &str = "_paravent_arguments";
 #[derive(Default)]
 struct Ahead {
     names: HashMap<Box<str>, Option<Arc<Prepares>>>,
+    /// Of those that are let through, the ones that hang on the search path.
+    elsewhere: HashSet<Box<str>>,
     all_gone: bool,
 }
 
@@ -32,8 +34,8 @@ struct Ahead {
 enum Callee {
     /// Of a planned statement: its plan and declared types.
     Planned(Arc<Plan>, Arc<[u32]>),
-    /// Of one under which nothing protected is known.
-    Plain,
+    /// Of one under which nothing protected is known; whether that hangs on the search path.
+    Plain(bool),
 }
 
 impl Session {
@@ -52,6 +54,9 @@ impl Session {
                 }
                 (StatementKind::Prepare(name) | StatementKind::Deallocate(Some(name)), _) => {
                     ahead.names.insert(name.clone(), None);
+                    if statement.elsewhere {
+                        ahead.elsewhere.insert(name.clone());
+                    }
                 }
                 (StatementKind::Deallocate(None) | StatementKind::DiscardAll, _) => {
                     ahead = Ahead { all_gone: true, ..Ahead::default() };
@@ -64,8 +69,10 @@ impl Session {
                 Err(failure) => return Ok(Err(failure)),
             };
             statement.verdict = match callee {
-                Callee::Plain => {
+                Callee::Plain(elsewhere) => {
                     plain = Some(call.name.clone());
+                    statement.elsewhere = elsewhere;
+                    self.elsewhere |= elsewhere;
                     Verdict::Pass
                 }
                 Callee::Planned(plan, declared) => {
@@ -88,13 +95,13 @@ impl Session {
             Some(Some(made)) => {
                 return Ok(Ok(Callee::Planned(Arc::clone(&made.plan), Arc::clone(&made.declared))));
             }
-            Some(None) => return Ok(Ok(Callee::Plain)),
-            None if ahead.all_gone => return Ok(Ok(Callee::Plain)),
+            Some(None) => return Ok(Ok(Callee::Plain(ahead.elsewhere.contains(name)))),
+            None if ahead.all_gone => return Ok(Ok(Callee::Plain(false))),
             None => {}
         }
         let Some(prepared) = self.statements.get(name.as_bytes()).cloned() else {
             let stale = self.is_stale(name.as_bytes());
-            return Ok(if stale { Err(Failure::replan()) } else { Ok(Callee::Plain) });
+            return Ok(if stale { Err(Failure::replan()) } else { Ok(Callee::Plain(false)) });
         };
         let (made, run) = match prepared {
             Prepared::Run { run, made } => (made, Some(run)),
@@ -114,7 +121,7 @@ impl Session {
         Ok(match run {
             _ if !holds => Err(Failure::replan()),
             Some(run) => Ok(Callee::Planned(Arc::clone(&run.plan), Arc::clone(&made.declared))),
-            None => Ok(Callee::Plain),
+            None => Ok(Callee::Plain(made.elsewhere)),
         })
     }
 
@@ -243,7 +250,10 @@ impl Session {
     }
 
     fn calls_plain(&self, name: &str) -> bool {
-        self.statements.get(name.as_bytes()).is_none() && !self.is_stale(name.as_bytes())
+        match self.statements.get(name.as_bytes()) {
+            None => !self.is_stale(name.as_bytes()),
+            Some(prepared) => matches!(prepared, Prepared::Passed { .. }),
+        }
     }
 
     /// The body of a Bind with the arguments of an EXECUTE that only the server can evaluate; none where there are

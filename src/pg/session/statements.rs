@@ -2,7 +2,7 @@
 //! what the server has under it: values that are bound to a statement which is not known would go unread.
 
 use super::Prepared;
-use super::names::Names;
+use super::names::{Names, counts};
 use hashbrown::HashSet;
 
 /// What the server has under a name.
@@ -56,6 +56,7 @@ impl Statements {
 
     /// A message is on its way that makes a name stand for this. Gives what undoes it, where that may matter.
     pub(super) fn put(&mut self, name: &[u8], now: Known) -> Option<Undo> {
+        let name = counts(name);
         let before = match (self.kept.remove(name), self.plain.remove(name)) {
             (Some(kept), _) => Known::Kept(Box::new(kept)),
             (None, true) => Known::Plain,

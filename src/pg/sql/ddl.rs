@@ -190,6 +190,18 @@ impl<'s> Planner<'s> {
         }
     }
 
+    /// The table that CREATE TABLE AS makes is none of the policy's, and stands before none.
+    pub(super) fn made_by(&mut self, c: &nodes::CreateTableAsStmt) -> Step<()> {
+        let made = c.into().and_then(|i| i.rel());
+        made.map_or(Ok(()), |r| self.shadows(r))?;
+        if made.is_some_and(|r| self.policy_table_of(r).is_some()) {
+            let hint = "Create the table with its columns, then insert through the gateway.";
+            let message = "CREATE TABLE AS of a table that the policy protects";
+            return self.stop(refuse::refusal("create-table-as", message, hint));
+        }
+        Ok(())
+    }
+
     fn has_where(&self) -> bool {
         let tokens = self.tokens.all();
         (0..tokens.len()).any(|i| self.span.contains(&tokens[i].start) && self.tokens.is_word(i, "where"))

@@ -93,7 +93,7 @@ fn verdict(
         return Verdict::Refuse(refusal);
     }
     if let Some(call) = prepare::call(stmt) {
-        return called(call, text, range, declared, scope);
+        return called(stmt, call, text, range, declared, scope);
     }
     if !text.anywhere {
         return Verdict::Pass;
@@ -108,6 +108,7 @@ fn verdict(
 
 /// EXECUTE: what it runs is known by name only. Its arguments are judged as in any statement.
 fn called(
+    stmt: Node<'_>,
     call: (&nodes::ExecuteStmt, CallKind),
     text: &Text<'_>,
     range: &Range<usize>,
@@ -117,7 +118,7 @@ fn called(
     let mut planner = Planner::new(scope, text.sql, text.tokens, text.names, range.clone());
     let read = prepare::read_call(call, text.tokens, range, |node| planner.value(node).ok().flatten());
     let judged = match text.anywhere {
-        true => call.0.params().iter().try_for_each(|arg| planner.call_argument(arg)),
+        true => planner.executed(stmt, call.0),
         false => Ok(()),
     };
     match (planner.finish(judged, declared), read) {
@@ -128,6 +129,15 @@ fn called(
 }
 
 impl<'s> Planner<'s> {
+    /// EXECUTE: the table that it fills, and its arguments.
+    fn executed(&mut self, stmt: Node<'_>, call: &nodes::ExecuteStmt) -> Step<()> {
+        let inner = if let Node::ExplainStmt(x) = stmt { x.query() } else { stmt };
+        if let Node::CreateTableAsStmt(c) = inner {
+            self.made_by(c)?;
+        }
+        call.params().iter().try_for_each(|arg| self.call_argument(arg))
+    }
+
     /// An argument of EXECUTE. A constant is nobody's yet.
     fn call_argument(&mut self, arg: Node<'_>) -> Step<()> {
         match self.value(arg) {
