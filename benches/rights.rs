@@ -16,6 +16,7 @@ use paravent::keystore::embedded::Embedded;
 use paravent::keystore::model::{Scope, Settle, UnitId};
 use paravent::rights::{Ledger, Rights};
 use paravent::roots::FileRoots;
+use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +55,10 @@ async fn fill(keyring: &Keyring, from: u64, count: u64) {
     let settle = Settle { unit, scope: Scope::All, committed: true };
     keyring.store().settle(settle, Box::new(move |outcome| drop(sender.send(outcome))));
     done.await.unwrap().unwrap();
+}
+
+fn cpu(clock: ClockId) -> Duration {
+    clock_gettime(clock).try_into().unwrap()
 }
 
 fn quantile(times: &mut [Duration], of: f64) -> Duration {
@@ -113,20 +118,30 @@ async fn measure(subjects: u64) {
     keyring.begin_rotation(&roots, paravent::ids::Generation(2)).await.unwrap();
     let worker = keyring.clone();
     // On a thread of its own, as the gateway's jobs are.
+    let before = cpu(ClockId::ProcessCPUTime);
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
+        let moved = runtime.block_on(async {
             worker.open_domains(from).await.unwrap();
             worker.rewrap(from, |_| Duration::ZERO).await.unwrap().moved
-        })
+        });
+        (moved, cpu(ClockId::ThreadCPUTime))
     });
-    let moved = tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap();
+    let (moved, own) = tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap();
     let took = begun.elapsed();
+    let all = cpu(ClockId::ProcessCPUTime) - before;
     over.store(true, Ordering::Relaxed);
     let mut beside = beside.await.unwrap();
     #[allow(clippy::cast_precision_loss)]
     let rate = moved as f64 / took.as_secs_f64();
     println!("rotation: {moved} secrets in {took:.1?}, {rate:.0} a second");
+    #[allow(clippy::cast_precision_loss)]
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / moved as f64;
+    println!(
+        "CPU time for each: {:.2} µs to read, open and wrap it, {:.2} µs for the rest, the writes meanwhile included",
+        each(own),
+        each(all - own)
+    );
     println!(
         "a write meanwhile: p50 {:.2?}, p99 {:.2?}; alone: p50 {:.2?}, p99 {:.2?}",
         quantile(&mut beside, 0.5),

@@ -10,6 +10,8 @@ mod conformance;
 mod crash;
 #[path = "keystore/files.rs"]
 mod files;
+#[path = "keystore/versions.rs"]
+mod versions;
 
 use paravent::keystore::embedded::Embedded;
 

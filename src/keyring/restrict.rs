@@ -5,6 +5,7 @@ use super::{Keyring, KeyringError};
 use crate::ids::{KeyId, Subject};
 use crate::keys::StandIn;
 use crate::keystore::model::Found;
+use crate::keystore::rotation::Passed;
 use std::collections::{HashMap, HashSet};
 
 impl Keyring {
@@ -87,12 +88,12 @@ impl Keyring {
         write: impl Fn(StandIn) -> String,
     ) -> Result<HashMap<String, Subject>, KeyringError> {
         let mut found = HashMap::new();
-        let mut after = None;
+        let mut after = 0;
         while found.len() < wanted.len() {
-            let rows = self.inner.store.every_secret(after, 1000).await?;
-            let Some(last) = rows.last() else { break };
-            after = Some(last.key_id);
-            for row in rows {
+            let passed = self.inner.store.every_secret(after, 1000).await?;
+            let Some(last) = passed.last() else { break };
+            after = last.place;
+            for Passed { row, .. } in passed {
                 let name = write(self.unwrap(&row)?.stand_in());
                 if let (true, Some(subject)) = (wanted.contains(&name), row.subject) {
                     found.insert(name, subject);

@@ -5,7 +5,7 @@ use super::{Keyring, KeyringError};
 use crate::ids::{Generation, KeyId, Subject};
 use crate::keys::{Binding, DomainSecret, GenerationKey, MARK_DOMAIN, UserKey, Wrapped};
 use crate::keystore::model::{DomainRow, Found, GenerationRow, GenerationState};
-use crate::keystore::rotation::{Dependent, Rewrap};
+use crate::keystore::rotation::{Passed, Rewrap};
 use crate::keystore::{Keystore, StoreError};
 use crate::roots::RootProvider;
 use std::collections::HashMap;
@@ -108,11 +108,11 @@ impl Keyring {
             return Err(StoreError::InUse(from.0).into());
         }
         let mut done = Rewrapped::default();
-        let mut after = None;
+        let mut after = 0;
         let mut writing = None;
         loop {
             let batch = store.wrapped_by(from, after, BATCH).await?;
-            let last = batch.last().map(|dependent| dependent.row.key_id);
+            let last = batch.last().map(|passed| passed.place);
             let secrets = batch.iter().map(|d| self.again(d, from, &new)).collect::<Result<Vec<_>, _>>()?;
             done.wrapped += secrets.len() as u64;
             if let Some(written) = writing.take() {
@@ -125,14 +125,15 @@ impl Keyring {
             }
             let Some(last) = last else { return Ok(done) };
             writing = Some(store.rewrap(secrets));
-            after = Some(last);
+            after = last;
         }
     }
 
-    fn again(&self, d: &Dependent, from: Generation, new: &GenerationKey) -> Result<Rewrap, KeyringError> {
+    fn again(&self, d: &Passed, from: Generation, new: &GenerationKey) -> Result<Rewrap, KeyringError> {
         let binding = d.row.subject.as_ref().map_or(Binding::Unbound, Binding::To);
         let wrapped = self.unwrap(&d.row)?.wrap(new, binding)?.to_bytes().to_vec();
-        Ok(Rewrap { key_id: d.row.key_id, version: d.version, from, to: new.number(), wrapped })
+        let Passed { place, version, .. } = *d;
+        Ok(Rewrap { place, key_id: d.row.key_id, version, from, to: new.number(), wrapped })
     }
 
     /// Gives every domain of `from` a secret in the active generation; says which domains those are. The secret that
@@ -227,13 +228,13 @@ impl Keyring {
     pub async fn verify(&self, copy: &dyn Keystore) -> Result<Verified, KeyringError> {
         let active = self.active_generation();
         let mut verified = Verified { secrets: 0, complete: true };
-        let mut after = None;
+        let mut after = 0;
         loop {
-            let rows = copy.every_secret(after, BATCH).await?;
-            let Some(last) = rows.last() else { break };
-            after = Some(last.key_id);
-            verified.secrets += rows.len() as u64;
-            for row in &rows {
+            let passed = copy.every_secret(after, BATCH).await?;
+            let Some(last) = passed.last() else { break };
+            after = last.place;
+            verified.secrets += passed.len() as u64;
+            for Passed { row, .. } in &passed {
                 verified.complete &= row.generation == active;
                 self.unwrap(row)?;
             }

@@ -19,7 +19,7 @@ use model::{
     Settle, TokenFound, UnsettledRow, Write,
 };
 use rekey::{BeginRekey, HeldUnder, RekeyRow, ResealedHolder};
-use rotation::{Dependent, Dependents, GenerationState, Rewrap, TokenLookups, Unlooked};
+use rotation::{Dependents, GenerationState, Passed, Rewrap, TokenLookups, Unlooked};
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
@@ -60,18 +60,14 @@ pub trait Keystore: Send + Sync + 'static {
     /// What depends on a generation.
     fn dependents(&self, generation: Generation) -> Answer<'_, Dependents>;
 
-    /// Secrets that a generation wraps, in order of key id, after that one.
-    fn wrapped_by(
-        &self,
-        generation: Generation,
-        after: Option<KeyId>,
-        limit: u32,
-    ) -> Answer<'_, Vec<Dependent>>;
+    /// Secrets that a generation wraps, in their order, after that place (0: from the first one).
+    fn wrapped_by(&self, generation: Generation, after: i64, limit: u32) -> Answer<'_, Vec<Passed>>;
 
-    /// Every secret, in order of key id, after that one.
-    fn every_secret(&self, after: Option<KeyId>, limit: u32) -> Answer<'_, Vec<SecretRow>>;
+    /// Every secret, in their order, after that place.
+    fn every_secret(&self, after: i64, limit: u32) -> Answer<'_, Vec<Passed>>;
 
-    /// Wraps secrets again; says how many were still what they were read as.
+    /// Wraps secrets again; says how many were still what they were read as. Alone among the changes it may answer before
+    /// it is durable: it is when a later change is, and until then both generations are there.
     fn rewrap(&self, secrets: Vec<Rewrap>) -> Answer<'_, u64>;
 
     /// The secrets of a domain, newest generation first.

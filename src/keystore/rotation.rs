@@ -39,9 +39,11 @@ pub struct LookupPair {
     pub folded: [u8; 32],
 }
 
-/// A secret that still depends on an older generation.
+/// A secret as found by going through all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dependent {
+pub struct Passed {
+    /// Where it lies among the others, counted from 1: the next look begins after it.
+    pub place: i64,
     /// The secret.
     pub row: SecretRow,
     /// Counts its changes: what was read may be older than what is there.
@@ -52,6 +54,8 @@ pub struct Dependent {
 /// row must not come back.
 #[derive(Debug, Clone)]
 pub struct Rewrap {
+    /// Where it was found.
+    pub place: i64,
     /// The secret.
     pub key_id: KeyId,
     /// As it was read.

@@ -1,11 +1,16 @@
 //! What every keystore must do, whatever it is built on.
 
+#[path = "conformance/rekey.rs"]
+mod rekey;
+#[path = "conformance/sweeps.rs"]
+mod sweeps;
+
 use paravent::ids::{Generation, KeyId, Subject};
 use paravent::keystore::model::{
     Bind, Bound, DomainRow, Erase, Found, GenerationRow, GenerationState, Hold, HolderName, LedgerHead,
     LookupPair, NewSecret, NewSweep, Scope, Settle, State, TokenFound, UnitId, Write,
 };
-use paravent::keystore::rotation::{Rewrap, TokenLookups};
+use paravent::keystore::rotation::{Passed, Rewrap, TokenLookups};
 use paravent::keystore::sweep::SealedSubject;
 use paravent::keystore::{Keystore, StoreError};
 use std::sync::Arc;
@@ -41,11 +46,26 @@ pub async fn all(mut new: impl FnMut() -> Box<dyn Keystore>) {
     a_sweep_is_kept_until_it_ends(&*open()).await;
     stand_ins_read_as_erased(&*open()).await;
     jobs_are_kept_in_order(&*open()).await;
+    rekey::new_secrets_seal_at_once_and_the_old_ones_only_open(&*open()).await;
+    rekey::it_begins_with_one_secret_for_each_purpose_under_the_active_generation(&*open()).await;
+    rekey::identifiers_move_only_as_they_were_read(&*open()).await;
+    rekey::of_two_spellings_the_later_one_stays(&*open()).await;
+    rekey::the_old_secrets_go_once_nothing_is_held_under_them(&*open()).await;
+    rekey::without_the_ledger_the_old_secrets_stay(&*open()).await;
+    rekey::an_erasure_ends_a_re_keying_and_names_what_was_replaced(&*open()).await;
+    sweeps::a_sweep_goes_on_under_the_next_generation(&*open()).await;
+    sweeps::a_sweep_that_some_places_refuse_is_kept_and_forgets_whom_it_was_about(&*open()).await;
+    sweeps::a_replay_raises_what_a_sweep_waits_for_and_forgets_nothing(&*open()).await;
+    sweeps::who_shared_an_identifier_gets_a_fresh_token(&*open()).await;
+    sweeps::a_token_is_not_replaced_by_one_that_is_taken_or_while_an_outcome_is_open(&*open()).await;
+    sweeps::a_stand_in_takes_nothing_from_anybody(&*open()).await;
+    sweeps::a_restriction_ends_with_a_release_or_an_erasure(&*open()).await;
     many_at_once(Arc::from(open())).await;
+    assert!(stores.is_empty(), "a check is not run");
 }
 
 /// Checks that begin with generation 1 and a domain.
-const CHECKS: usize = 18;
+const CHECKS: usize = 32;
 
 fn generation(number: u32) -> GenerationRow {
     let state = GenerationState::Active;
@@ -323,9 +343,9 @@ async fn wraps_again_what_is_still_what_was_read(store: &dyn Keystore) {
     store.write(write(1, secrets, vec![])).await.unwrap();
     store.rotate(generation(2)).await.unwrap();
     assert_eq!(store.dependents(G).await.unwrap().secrets, 3);
-    let first = store.wrapped_by(G, None, 2).await.unwrap();
+    let first = store.wrapped_by(G, 0, 2).await.unwrap();
     assert_eq!(first.iter().map(|d| d.row.key_id).collect::<Vec<_>>(), [key(1), key(2)]);
-    let rest = store.wrapped_by(G, Some(key(2)), 2).await.unwrap();
+    let rest = store.wrapped_by(G, first[1].place, 2).await.unwrap();
     assert_eq!(rest.iter().map(|d| d.row.key_id).collect::<Vec<_>>(), [key(3)]);
     // Meanwhile one is erased and one is bound.
     store.erase(erase(&person("1"), &[1], &[])).await.unwrap();
@@ -334,6 +354,7 @@ async fn wraps_again_what_is_still_what_was_read(store: &dyn Keystore) {
         Bound { key_id: key(3), subject: person("3"), mark: None, generation: to, wrapped: vec![42; 65] };
     store.bind(Bind { unit: unit(1), bound: vec![bound], destroyed: vec![] }).await.unwrap();
     let again = first.iter().chain(&rest).map(|d| Rewrap {
+        place: d.place,
         key_id: d.row.key_id,
         version: d.version,
         from: G,
@@ -347,7 +368,7 @@ async fn wraps_again_what_is_still_what_was_read(store: &dyn Keystore) {
     let Found::Live(row) = store.secrets(&[key(3)]).await.unwrap().remove(0) else { panic!() };
     assert_eq!((row.generation, row.wrapped[0]), (to, 42), "bound since it was read");
     assert_eq!(store.dependents(G).await.unwrap().secrets, 0);
-    assert_eq!(store.every_secret(None, 9).await.unwrap().len(), 2);
+    assert_eq!(store.every_secret(0, 9).await.unwrap().len(), 2);
 }
 
 async fn a_token_is_one_under_two_generations(store: &dyn Keystore) {
@@ -400,8 +421,9 @@ async fn a_generation_ends_step_by_step(store: &dyn Keystore) {
     assert_eq!(store.advance(G, empty).await, Err(StoreError::InUse(1)), "a secret depends on it");
     assert_eq!(store.advance(G, destroyed).await, Err(StoreError::InUse(1)));
     let two = Generation(2);
-    let found = store.wrapped_by(G, None, 9).await.unwrap().remove(0);
-    let again = Rewrap { key_id: key(1), version: found.version, from: G, to: two, wrapped: vec![7; 65] };
+    let found = store.wrapped_by(G, 0, 9).await.unwrap().remove(0);
+    let Passed { place, version, .. } = found;
+    let again = Rewrap { place, key_id: key(1), version, from: G, to: two, wrapped: vec![7; 65] };
     store.rewrap(vec![again]).await.unwrap();
     assert_eq!(store.advance(G, empty).await, Err(StoreError::InUse(1)), "a domain depends on it");
     let domain = DomainRow { domain: "email".into(), generation: two, wrapped: vec![2] };

@@ -3,9 +3,12 @@
 use paravent::clear::Clear;
 use paravent::crypto::{SigningKey, random};
 use paravent::envelope::{EnvelopeRef, field_tag};
-use paravent::ids::{FieldId, Subject};
+use paravent::ids::{FieldId, Generation, KeyId, Subject};
 use paravent::keyring::{Keyring, Options};
+use paravent::keystore::Keystore;
 use paravent::keystore::embedded::Embedded;
+use paravent::keystore::model::{self, Found, GenerationRow, GenerationState, NewSecret, UnitId};
+use paravent::keystore::rotation::{Passed, Rewrap};
 use paravent::policy::model::{AfterErasure, Class, Declared, Field, Policy, Protect, TokenKind};
 use paravent::protect::{Door, Item, Outcome, Owner, Row, Stored};
 use paravent::rights::{Ledger, Rights};
@@ -224,4 +227,77 @@ async fn killed_thirty_times_it_loses_no_value_and_forgets_no_erasure() {
             assert!(!bytes.windows(needle.len()).any(|window| window == needle), "a clear value on disk");
         }
     }
+}
+
+/// A keystore whose first generation is being left: its files, with the log cut to that length.
+fn cut(folder: &Path, length: u64, to: &Path) -> Embedded {
+    std::fs::create_dir_all(to).unwrap();
+    std::fs::copy(folder.join("k"), to.join("k")).unwrap();
+    let log = std::fs::read(folder.join("k-wal")).unwrap();
+    std::fs::write(to.join("k-wal"), &log[..usize::try_from(length).unwrap()]).unwrap();
+    Embedded::open(&to.join("k")).unwrap()
+}
+
+/// Wrapping again is not made durable by itself: what is lost is wrapped again, and what came after is there with it.
+#[tokio::test]
+async fn whatever_the_power_takes_of_a_rotation_every_secret_is_under_one_generation_or_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(&folder.path().join("k")).unwrap();
+    let generation =
+        |n: u32| GenerationRow { number: Generation(n), wrapped: vec![1], state: GenerationState::Active };
+    store.add_generation(generation(1)).await.unwrap();
+    let secret = |n: u8, generation: u32| NewSecret {
+        key_id: KeyId([n; 16]),
+        subject: Some(Subject::new("person", n.to_string())),
+        mark: None,
+        purpose: "default".into(),
+        generation: Generation(generation),
+        wrapped: vec![1; 65],
+    };
+    let write = |secrets| model::Write {
+        unit: UnitId([0; 16]),
+        database: "app".into(),
+        made_at: 1,
+        secrets,
+        holds: Vec::new(),
+    };
+    store.write(write((0..250).map(|n| secret(n, 1)).collect())).await.unwrap();
+    store.rotate(generation(2)).await.unwrap();
+    let length = || std::fs::metadata(folder.path().join("k-wal")).unwrap().len();
+    let durable = length();
+    let to = Generation(2);
+    let again = |found: Passed| Rewrap {
+        place: found.place,
+        key_id: found.row.key_id,
+        version: found.version,
+        from: Generation(1),
+        to,
+        wrapped: vec![2; 65],
+    };
+    let found = store.wrapped_by(Generation(1), 0, 1000).await.unwrap();
+    assert_eq!(store.rewrap(found.into_iter().map(again).collect()).await.unwrap(), 250);
+    let wrapped = length();
+    store.write(write(vec![secret(250, 2)])).await.unwrap();
+    let after = length();
+    assert!(durable < wrapped && wrapped < after, "{durable} {wrapped} {after}");
+    let mut moved = HashSet::new();
+    for step in 0..=8 {
+        let at = durable + (wrapped - durable) * step / 8;
+        let copy = cut(folder.path(), at, &folder.path().join(step.to_string()));
+        let all = copy.every_secret(0, 1000).await.unwrap();
+        assert_eq!(all.len(), 250);
+        for Passed { row, .. } in &all {
+            assert_eq!(u32::from(row.wrapped[0]), row.generation.0, "its bytes are of its generation");
+        }
+        let left = copy.dependents(Generation(1)).await.unwrap().secrets;
+        moved.insert(250 - left);
+        // What is left goes on from there.
+        let left = copy.wrapped_by(Generation(1), 0, 1000).await.unwrap();
+        copy.rewrap(left.into_iter().map(again).collect()).await.unwrap();
+        assert_eq!(copy.dependents(Generation(1)).await.unwrap().secrets, 0);
+    }
+    assert!(moved.contains(&0) && moved.contains(&250), "{moved:?}");
+    let copy = cut(folder.path(), after, &folder.path().join("after"));
+    assert_eq!(copy.dependents(Generation(1)).await.unwrap().secrets, 0, "it lies before what was answered");
+    assert!(matches!(copy.secrets(&[KeyId([250; 16])]).await.unwrap()[0], Found::Live(_)));
 }

@@ -7,7 +7,7 @@ use paravent::keystore::model::{
     Looked, SecretRow, Settle, TokenFound, UnsettledRow, Write,
 };
 use paravent::keystore::rekey::{BeginRekey, HeldUnder, RekeyRow, ResealedHolder};
-use paravent::keystore::rotation::{Dependent, Dependents, Rewrap, TokenLookups, Unlooked};
+use paravent::keystore::rotation::{Dependents, Passed, Rewrap, TokenLookups, Unlooked};
 use paravent::keystore::sweep::{Replacement, SealedSubject, SweepRow};
 use paravent::keystore::{Answer, Done, Keystore, StoreError};
 use paravent::rights::Disk;
@@ -111,8 +111,8 @@ impl Keystore for Store {
         alive() -> ();
         generations() -> Vec<GenerationRow>;
         dependents(generation: Generation) -> Dependents;
-        wrapped_by(generation: Generation, after: Option<KeyId>, limit: u32) -> Vec<Dependent>;
-        every_secret(after: Option<KeyId>, limit: u32) -> Vec<SecretRow>;
+        wrapped_by(generation: Generation, after: i64, limit: u32) -> Vec<Passed>;
+        every_secret(after: i64, limit: u32) -> Vec<Passed>;
         domain(domain: &str) -> Vec<DomainRow>;
         domains() -> Vec<DomainRow>;
         unlooked(domain: &str, generation: Generation, after: &str, limit: u32) -> Vec<Unlooked>;

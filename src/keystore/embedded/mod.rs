@@ -24,7 +24,7 @@ use super::model::{
     Settle, TokenFound, UnsettledRow, Write,
 };
 use super::rekey::{BeginRekey, HeldUnder, RekeyRow, ResealedHolder};
-use super::rotation::{Dependent, Dependents, GenerationState, Rewrap, TokenLookups, Unlooked};
+use super::rotation::{Dependents, GenerationState, Passed, Rewrap, TokenLookups, Unlooked};
 use super::sweep::{Replacement, SealedSubject, SweepRow};
 use super::{Answer, Done, Keystore, StoreError};
 use crate::ids::{Generation, KeyId, Subject};
@@ -62,13 +62,13 @@ impl Embedded {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = open::prepare(path)?;
         let stopped = Arc::new(Stopped::default());
-        let (checkpoints, woken) = Checkpoints::new(path);
+        let (checkpoints, woken, log) = Checkpoints::new();
         let writer = Writer::new(open::writer(path)?, path.to_owned(), stopped.clone(), checkpoints);
         let (queue, jobs) = mpsc::channel();
         let (conn, own, stop) = (open::checkpointer(path)?, path.to_owned(), stopped.clone());
         let threads = vec![
             thread("keystore", move || writer.serve(&jobs))?,
-            thread("keystore-log", move || checkpoint::serve(&conn, &own, &stop, &woken))?,
+            thread("keystore-log", move || checkpoint::serve(&conn, &own, &stop, &woken, &log))?,
         ];
         Ok(Self {
             path: path.to_owned(),
@@ -215,16 +215,11 @@ impl Keystore for Embedded {
         self.read(|conn| rotate::dependents(conn, generation))
     }
 
-    fn wrapped_by(
-        &self,
-        generation: Generation,
-        after: Option<KeyId>,
-        limit: u32,
-    ) -> Answer<'_, Vec<Dependent>> {
+    fn wrapped_by(&self, generation: Generation, after: i64, limit: u32) -> Answer<'_, Vec<Passed>> {
         self.read(|conn| rotate::wrapped_by(conn, generation, after, limit))
     }
 
-    fn every_secret(&self, after: Option<KeyId>, limit: u32) -> Answer<'_, Vec<SecretRow>> {
+    fn every_secret(&self, after: i64, limit: u32) -> Answer<'_, Vec<Passed>> {
         self.read(|conn| rotate::every_secret(conn, after, limit))
     }
 

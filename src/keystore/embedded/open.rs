@@ -15,7 +15,7 @@ const ADDED_2: &str = include_str!("added-2.sql");
 /// What version 3 added.
 const ADDED_3: &str = include_str!("added-3.sql");
 /// The schema version that this program makes and knows.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 /// Up to this size the whole file is checked at start; beyond it would delay a restart.
 const CHECKED: u64 = 64 << 20;
 
@@ -108,6 +108,13 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     }
     if found < 3 {
         conn.execute_batch(&format!("BEGIN IMMEDIATE; {ADDED_3} PRAGMA user_version = 3; COMMIT;"))
+            .map_err(|e| fail::classify(path, &e))?;
+    }
+    if found < 4 {
+        // Its second-long copy of a million secrets is made once.
+        tracing::info!(from = found, to = SCHEMA, "the keystore is brought up to date");
+        let step = include_str!("schema-4.sql");
+        conn.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = 4; COMMIT;"))
             .map_err(|e| fail::classify(path, &e))?;
     }
     Ok(conn)

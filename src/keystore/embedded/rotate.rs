@@ -4,11 +4,11 @@ use super::change::add_pair;
 use super::fail::Op;
 use super::read;
 use super::writer::{Job, Needs};
-use crate::ids::{Generation, KeyId};
+use crate::ids::Generation;
 use crate::keystore::StoreError;
-use crate::keystore::model::{GenerationRow, GenerationState, HolderRow, SecretRow};
-use crate::keystore::rotation::{Dependent, Dependents, Rewrap, TokenLookups, Unlooked};
-use rusqlite::{Connection, OptionalExtension, params};
+use crate::keystore::model::{GenerationRow, GenerationState, HolderRow};
+use crate::keystore::rotation::{Dependents, Passed, Rewrap, TokenLookups, Unlooked};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::oneshot;
 
 pub(super) fn rotate(conn: &Connection, row: &GenerationRow) -> Op<()> {
@@ -73,35 +73,32 @@ pub(super) fn dependents(conn: &Connection, generation: Generation) -> Op<Depend
 pub(super) fn wrapped_by(
     conn: &Connection,
     generation: Generation,
-    after: Option<KeyId>,
+    after: i64,
     limit: u32,
-) -> Op<Vec<Dependent>> {
+) -> Op<Vec<Passed>> {
     let mut statement = conn.prepare_cached(
-        "SELECT key_id, realm, class, id, purpose, state, generation, wrapped, version FROM secrets \
-         WHERE key_id > ? AND generation = ? ORDER BY key_id LIMIT ?",
+        "SELECT key_id, realm, class, id, purpose, state, generation, wrapped, version, number FROM secrets \
+         WHERE number > ? AND generation = ? ORDER BY number LIMIT ?",
     )?;
-    let rows = statement.query_map(params![start(after.as_ref()), generation.0, limit], |row| {
-        Ok(Dependent { row: read::secret_row(row)?, version: row.get(8)? })
-    })?;
+    let rows = statement.query_map(params![after, generation.0, limit], passed)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn every_secret(conn: &Connection, after: Option<KeyId>, limit: u32) -> Op<Vec<SecretRow>> {
+pub(super) fn every_secret(conn: &Connection, after: i64, limit: u32) -> Op<Vec<Passed>> {
     let mut statement = conn.prepare_cached(
-        "SELECT key_id, realm, class, id, purpose, state, generation, wrapped FROM secrets \
-         WHERE key_id > ? ORDER BY key_id LIMIT ?",
+        "SELECT key_id, realm, class, id, purpose, state, generation, wrapped, version, number FROM secrets \
+         WHERE number > ? ORDER BY number LIMIT ?",
     )?;
-    let rows = statement.query_map(params![start(after.as_ref()), limit], read::secret_row)?;
+    let rows = statement.query_map(params![after, limit], passed)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The empty blob comes before every key id.
-fn start(after: Option<&KeyId>) -> &[u8] {
-    after.map_or(&[][..], |key| &key.0)
+fn passed(row: &Row<'_>) -> rusqlite::Result<Passed> {
+    Ok(Passed { row: read::secret_row(row)?, version: row.get(8)?, place: row.get(9)? })
 }
 
 /// Secrets that are wrapped again between two looks at who else waits.
-const SLICE: usize = 128;
+const SLICE: usize = 64;
 
 /// Wraps secrets again, a slice at a time.
 pub(super) struct Rewrapping {
@@ -121,12 +118,12 @@ impl Job for Rewrapping {
     fn run(&mut self, conn: &Connection) -> Op<()> {
         let mut statement = conn.prepare_cached(
             "UPDATE secrets SET generation = ?, wrapped = ?, version = version + 1 \
-             WHERE key_id = ? AND generation = ? AND version = ?",
+             WHERE number = ? AND key_id = ? AND generation = ? AND version = ?",
         )?;
         let slice = self.secrets.iter().skip(self.next).take(SLICE);
         for s in slice {
             let changed =
-                statement.execute(params![s.to.0, s.wrapped, s.key_id, s.from.0, s.version])? as u64;
+                statement.execute(params![s.to.0, s.wrapped, s.place, s.key_id, s.from.0, s.version])? as u64;
             self.changed += changed;
         }
         self.next += SLICE;

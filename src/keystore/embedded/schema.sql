@@ -14,8 +14,11 @@ CREATE TABLE domains (
     PRIMARY KEY (domain, generation)
 ) WITHOUT ROWID;
 
+-- In the order in which they came: a rotation goes through the table from its first page to its last, and writes each
+-- page once. In the order of key ids, which are random, every change would move what lies beside it.
 CREATE TABLE secrets (
-    key_id     BLOB PRIMARY KEY CHECK (length(key_id) = 16),
+    number     INTEGER PRIMARY KEY,
+    key_id     BLOB NOT NULL UNIQUE CHECK (length(key_id) = 16),
     realm      TEXT,
     class      TEXT,
     id         TEXT,
@@ -30,7 +33,7 @@ CREATE TABLE secrets (
     CHECK ((id IS NULL) = (realm IS NULL) AND (id IS NULL) = (class IS NULL)),
     CHECK ((state = 'provisional') = (unit IS NOT NULL)),
     CHECK (id IS NOT NULL OR state = 'provisional')
-) WITHOUT ROWID;
+);
 CREATE UNIQUE INDEX secrets_sealing ON secrets (realm, class, id, purpose) WHERE state = 'sealing';
 CREATE INDEX secrets_subject ON secrets (realm, class, id) WHERE id IS NOT NULL;
 CREATE INDEX secrets_unit ON secrets (unit) WHERE unit IS NOT NULL;

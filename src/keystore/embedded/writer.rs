@@ -2,6 +2,7 @@
 //!
 //! It takes whatever waits in the queue into one transaction, each operation in a savepoint of its own,
 //! and answers all of them after the commit is durable. While one fsync runs, the next batch gathers by itself.
+//! What is long (a rotation) takes its steps in between, in transactions that nobody waits for.
 
 use super::checkpoint::{Checkpoints, Due};
 use super::fail::{self, Fail, Op};
@@ -15,8 +16,13 @@ use std::time::{Duration, Instant};
 
 /// At most this many operations share a commit.
 const BATCH: usize = 1024;
-/// So long a transaction is at most that does nothing but steps of long operations.
-const LONGEST: Duration = Duration::from_millis(10);
+/// So long a transaction is at most that takes steps of long operations while nobody waits for anything.
+const LONGEST: Duration = Duration::from_millis(3);
+/// Between two commits that somebody waits for, steps get this share of the time that the first one took: whoever writes
+/// all the time waits for less than twice as long, and a rotation goes on however many write.
+const SHARE: f64 = 0.75;
+/// That time is taken to be no longer than this.
+const SLOWEST: Duration = Duration::from_millis(10);
 
 /// What an operation asks for besides running.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,7 +31,8 @@ pub(super) struct Needs {
     pub(super) checkpoint: bool,
     /// Tried again while the disk is full: nobody waits who could try again.
     pub(super) patience: bool,
-    /// Done a step at a time, whatever comes meanwhile before the next; and all the same if only some of its steps are.
+    /// Done a step at a time, whatever comes meanwhile before the next; and all the same if only some of its steps are, or
+    /// are lost with the power: no fsync is made for it.
     pub(super) long: bool,
 }
 
@@ -64,17 +71,15 @@ pub(super) struct Writer {
     checkpoints: Checkpoints,
     /// Operations of many steps, in order.
     long: VecDeque<Box<dyn Job>>,
+    /// Whether a commit is durable when it returns.
+    syncing: bool,
+    /// When the last one that was ended, and for how long steps go first from then on.
+    synced: Instant,
+    share: Duration,
 }
 
 type Queue = mpsc::Receiver<Box<dyn Job>>;
 type Verdict = Result<(), StoreError>;
-
-/// Operations that were run in one transaction.
-#[derive(Default)]
-struct Batch {
-    jobs: Vec<Box<dyn Job>>,
-    verdicts: Vec<Verdict>,
-}
 
 impl Writer {
     pub(super) fn new(
@@ -83,51 +88,67 @@ impl Writer {
         stopped: Arc<Stopped>,
         checkpoints: Checkpoints,
     ) -> Self {
-        Self { conn, path, stopped, checkpoints, long: VecDeque::new() }
+        let long = VecDeque::new();
+        let (synced, share) = (Instant::now(), Duration::ZERO);
+        Self { conn, path, stopped, checkpoints, long, syncing: true, synced, share }
     }
 
     /// Serves the queue until nobody can put anything into it any more.
     pub(super) fn serve(mut self, queue: &Queue) {
-        let mut kept: Vec<Box<dyn Job>> = Vec::new();
+        let (mut waiting, mut kept) = (Vec::new(), Vec::new());
         loop {
-            if self.long.is_empty() {
+            if self.long.is_empty() && waiting.is_empty() {
                 let Ok(first) = queue.recv() else { break };
-                self.sort(first, &mut kept);
+                self.sort(first, &mut waiting);
             }
-            while kept.len() < BATCH
-                && let Ok(next) = queue.try_recv()
-            {
-                self.sort(next, &mut kept);
+            self.gather(queue, &mut waiting);
+            if !waiting.is_empty() {
+                // What a full disk kept is tried again with whatever comes next.
+                kept.append(&mut waiting);
+                kept = self.commit(kept);
             }
-            let jobs = std::mem::take(&mut kept);
-            kept = self.commit(Batch { jobs, verdicts: Vec::new() }, queue);
+            if !self.long.is_empty() {
+                self.steps(queue, &mut waiting);
+            }
         }
         if !kept.is_empty() {
-            for job in self.commit(Batch { jobs: kept, verdicts: Vec::new() }, queue) {
+            for job in self.commit(kept) {
                 job.answer(Err(StoreError::DiskFull));
             }
         }
     }
 
-    fn sort(&mut self, job: Box<dyn Job>, batch: &mut Vec<Box<dyn Job>>) {
-        if job.needs().long { self.long.push_back(job) } else { batch.push(job) }
+    fn sort(&mut self, job: Box<dyn Job>, waiting: &mut Vec<Box<dyn Job>>) {
+        if job.needs().long { self.long.push_back(job) } else { waiting.push(job) }
     }
 
-    /// Runs a batch and answers it; gives back what is to be tried again.
-    fn commit(&mut self, mut batch: Batch, queue: &Queue) -> Vec<Box<dyn Job>> {
-        let done = self.stopped.check().and_then(|()| self.transact(&mut batch, queue));
-        if let Err(why) = done {
-            let _ = self.conn.execute_batch("ROLLBACK");
-            // Steps that were taken back can't be told from those before.
-            batch.jobs.extend(self.long.drain(..));
-            batch.verdicts = vec![Err(why); batch.jobs.len()];
-        }
-        let Batch { jobs, verdicts } = batch;
-        if verdicts.iter().zip(&jobs).any(|(verdict, job)| verdict.is_ok() && job.needs().checkpoint)
-            || self.checkpoints.due(self.conn.total_changes()) == Due::Empty
+    /// What came meanwhile; says whether somebody waits for any of it.
+    fn gather(&mut self, queue: &Queue, waiting: &mut Vec<Box<dyn Job>>) -> bool {
+        let before = waiting.len();
+        while waiting.len() < BATCH
+            && let Ok(next) = queue.try_recv()
         {
-            self.empty_wal();
+            self.sort(next, waiting);
         }
+        waiting.len() > before
+    }
+
+    /// Runs what somebody waits for, durably, and answers it; gives back what is to be tried again.
+    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+        let begun = Instant::now();
+        let mut verdicts = Vec::with_capacity(jobs.len());
+        let done = self.stopped.check().and_then(|()| self.transact(&mut jobs, &mut verdicts));
+        self.share = begun.elapsed().min(SLOWEST).mul_f64(SHARE);
+        if let Err(why) = done {
+            self.undo();
+            verdicts = vec![Err(why); jobs.len()];
+        }
+        if verdicts.iter().zip(&jobs).any(|(verdict, job)| verdict.is_ok() && job.needs().checkpoint) {
+            self.empty_wal();
+        } else {
+            self.checkpoint();
+        }
+        self.synced = Instant::now();
         let mut again = Vec::new();
         for (job, verdict) in jobs.into_iter().zip(verdicts) {
             if verdict == Err(StoreError::DiskFull) && job.needs().patience {
@@ -140,49 +161,83 @@ impl Writer {
     }
 
     /// One transaction. An error means that none of it happened.
-    fn transact(&mut self, batch: &mut Batch, queue: &Queue) -> Result<(), StoreError> {
+    fn transact(&mut self, jobs: &mut [Box<dyn Job>], verdicts: &mut Vec<Verdict>) -> Result<(), StoreError> {
+        self.sync(true)?;
         self.control("BEGIN IMMEDIATE")?;
-        for job in &mut batch.jobs {
-            batch.verdicts.push(self.attempt(job.as_mut())?);
+        for job in jobs {
+            verdicts.push(self.attempt(job.as_mut())?);
         }
-        self.steps(batch, queue)?;
         self.control("COMMIT")
     }
 
-    /// A step of what is long, and more while nobody waits who is not: what comes is done at once, and committed.
-    fn steps(&mut self, batch: &mut Batch, queue: &Queue) -> Result<(), StoreError> {
+    /// Steps of what is long, in a transaction of their own that nobody waits for, until others have waited long enough.
+    fn steps(&mut self, queue: &Queue, waiting: &mut Vec<Box<dyn Job>>) {
+        let mut ended = Vec::new();
+        let done = self.stopped.check().and_then(|()| self.take_steps(queue, waiting, &mut ended));
+        if let Err(why) = done {
+            self.undo();
+            // Steps that were taken back can't be told from those before.
+            let all = ended.into_iter().map(|(job, _)| job).chain(self.long.drain(..));
+            all.for_each(|job| job.answer(Err(why.clone())));
+            return;
+        }
+        self.checkpoint();
+        for (job, verdict) in ended {
+            job.answer(verdict);
+        }
+    }
+
+    fn take_steps(
+        &mut self,
+        queue: &Queue,
+        waiting: &mut Vec<Box<dyn Job>>,
+        ended: &mut Vec<(Box<dyn Job>, Verdict)>,
+    ) -> Result<(), StoreError> {
+        self.sync(false)?;
+        self.control("BEGIN IMMEDIATE")?;
         let begun = Instant::now();
+        let mut awaited = false;
         while let Some(mut job) = self.long.pop_front() {
-            let verdict = self.attempt(job.as_mut());
-            if verdict == Ok(Ok(())) && job.more() {
-                self.long.push_front(job);
-            } else {
-                batch.jobs.push(job);
-                batch.verdicts.push(verdict?);
+            match self.attempt(job.as_mut()) {
+                Ok(Ok(())) if job.more() => self.long.push_front(job),
+                Ok(verdict) => ended.push((job, verdict)),
+                Err(why) => {
+                    self.long.push_front(job);
+                    return Err(why);
+                }
             }
-            while batch.jobs.len() < BATCH
-                && let Ok(next) = queue.try_recv()
-            {
-                self.run_late(next, batch)?;
-            }
-            if !batch.jobs.is_empty() || begun.elapsed() >= LONGEST {
+            awaited |= self.gather(queue, waiting);
+            let enough =
+                if awaited { self.synced.elapsed() >= self.share } else { begun.elapsed() >= LONGEST };
+            if enough {
                 break;
             }
+        }
+        self.control("COMMIT")
+    }
+
+    /// Whether the next commits are durable when they return. A durable one makes those before it durable too, since all
+    /// lie in one log, in their order (<https://sqlite.org/pragma.html#pragma_synchronous>).
+    fn sync(&mut self, on: bool) -> Result<(), StoreError> {
+        if self.syncing != on {
+            let level = if on { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+            self.conn.execute_batch(level).map_err(|e| self.failed(&e))?;
+            self.syncing = on;
         }
         Ok(())
     }
 
-    /// An operation that came while a transaction is open.
-    fn run_late(&mut self, job: Box<dyn Job>, batch: &mut Batch) -> Result<(), StoreError> {
-        if job.needs().long {
-            self.long.push_back(job);
-            return Ok(());
+    fn undo(&self) {
+        let _ = self.conn.execute_batch("ROLLBACK");
+    }
+
+    fn checkpoint(&mut self) {
+        if self.checkpoints.due(self.conn.total_changes()) == Due::Now
+            && let Err(e) = self.checkpoints.copy(&self.conn)
+        {
+            let why = self.failed(&e);
+            tracing::warn!(error = %why, "the keystore's write-ahead log could not be copied; it is tried again");
         }
-        batch.jobs.push(job);
-        if let Some(job) = batch.jobs.last_mut() {
-            batch.verdicts.push(self.attempt(job.as_mut())?);
-        }
-        Ok(())
     }
 
     /// One operation in its savepoint. The outer error is the whole transaction's.
@@ -222,6 +277,7 @@ impl Writer {
     /// Copies the WAL into the file and truncates it. What is left if it can't (a reader in the way, a
     /// full disk) goes with the next one: the deletion itself is durable already.
     fn empty_wal(&self) {
+        let _turn = self.checkpoints.turn();
         for _ in 0..3 {
             let busy = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
             match busy {
@@ -256,6 +312,9 @@ mod tests {
     impl Job for Steps {
         fn run(&mut self, conn: &Connection) -> Op<()> {
             self.left -= 1;
+            // 2 is FULL: the commit is durable when it returns.
+            let level: u32 = conn.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+            assert_eq!(level == 2, !self.long, "{}", self.name);
             if self.fails_at == Some(self.left) {
                 return Err(StoreError::Stale.into());
             }
@@ -292,10 +351,62 @@ mod tests {
             assert!(queue.send(Box::new(job) as Box<dyn Job>).is_ok());
         }
         drop(queue);
-        let (checkpoints, _woken) = Checkpoints::new(&path);
+        let (checkpoints, _woken, _) = Checkpoints::new();
         Writer::new(conn, path.clone(), Arc::default(), checkpoints).serve(&jobs);
         let steps = |conn: Connection| conn.query_row("SELECT count(*) FROM steps", [], |row| row.get(0));
         (Arc::try_unwrap(answered).unwrap().into_inner(), steps(Connection::open(&path).unwrap()).unwrap())
+    }
+
+    /// Asks for something else while it runs.
+    struct Asks {
+        name: &'static str,
+        long: bool,
+        other: Option<(mpsc::Sender<Box<dyn Job>>, Box<dyn Job>)>,
+        told: mpsc::Sender<&'static str>,
+    }
+
+    impl Job for Asks {
+        fn run(&mut self, _: &Connection) -> Op<()> {
+            if let Some((queue, job)) = self.other.take() {
+                assert!(queue.send(job).is_ok());
+            }
+            Ok(())
+        }
+
+        fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+            outcome.unwrap();
+            self.told.send(self.name).unwrap();
+        }
+
+        fn needs(&self) -> Needs {
+            Needs { long: self.long, ..Needs::default() }
+        }
+    }
+
+    #[test]
+    fn what_came_during_the_last_step_is_done_although_nothing_else_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("k");
+        let conn = Connection::open(&path).unwrap();
+        let (queue, jobs) = mpsc::channel::<Box<dyn Job>>();
+        let (told, heard) = mpsc::channel();
+        let short = Asks { name: "short", long: false, other: None, told: told.clone() };
+        let other = Some((queue.clone(), Box::new(short) as Box<dyn Job>));
+        assert!(queue.send(Box::new(Asks { name: "long", long: true, other, told })).is_ok());
+        let (checkpoints, _woken, _) = Checkpoints::new();
+        let writer = Writer::new(conn, path, Arc::default(), checkpoints);
+        let thread = std::thread::spawn(move || writer.serve(&jobs));
+        for name in ["long", "short"] {
+            assert_eq!(heard.recv_timeout(Duration::from_secs(30)), Ok(name));
+        }
+        drop(queue);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn only_what_nobody_waits_for_is_not_made_durable_by_its_commit() {
+        let all = [("a", 1, false, None), ("b", 9, true, None), ("c", 1, false, None), ("d", 9, true, None)];
+        assert_eq!(answers(&all).0, [("a", true), ("c", true), ("b", true), ("d", true)]);
     }
 
     #[test]
