@@ -13,6 +13,8 @@ mod crash;
 mod erasure;
 #[path = "rights/last.rs"]
 mod last;
+#[path = "rights/moments.rs"]
+mod moments;
 #[path = "rights/openapi.rs"]
 mod openapi;
 #[path = "rights/receipts.rs"]

@@ -229,13 +229,20 @@ impl Backend for Office {
 
     fn export<'a>(&'a self, subject: &'a Subject, by: &'a str) -> Reply<'a, Option<Export>> {
         Box::pin(async move {
+            let erased = || {
+                let why = "the subject was erased: there is nothing to export".into();
+                Err(BackendError::Conflict("admin-erased", why))
+            };
             match self.subject_state(subject).await? {
-                Some(State::Live | State::Restricted) => Ok(Some(self.read_places(subject, by).await)),
-                Some(State::Erased) => Err(BackendError::Conflict(
-                    "admin-erased",
-                    "the subject was erased: there is nothing to export".into(),
-                )),
-                None => Ok(None),
+                Some(State::Live | State::Restricted) => {}
+                Some(State::Erased) => return erased(),
+                None => return Ok(None),
+            }
+            let export = self.read_places(subject, by).await;
+            // What was read before an erasure was answered is not handed out after it.
+            match self.subject_state(subject).await? {
+                Some(State::Live | State::Restricted) => Ok(Some(export)),
+                Some(State::Erased) | None => erased(),
             }
         })
     }

@@ -70,7 +70,8 @@ fn open_audit(config: &Config, keyring: &Keyring, key: &Arc<SigningKey>) -> Resu
 
 /// Opens everything, and brings the keystore up to the ledger. Nothing is served before that.
 pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
-    let Keys { root, store, ledger, receipt_key, cache, lease, rotate_every, backup, .. } = &config.keys;
+    let Keys { root, store, ledger, receipt_key, cache, lease, rotate_every, rotate_pause, backup, .. } =
+        &config.keys;
     let roots = super::open_roots(root).map_err(|error| fault(&error))?;
     if let Some(folder) = backup {
         make_folder(folder)?;
@@ -96,8 +97,12 @@ pub(super) async fn open(config: &Config) -> Result<Opened, AppError> {
     rights.issuer().set_audit(audit.clone());
     let door = Door::new(keyring.clone(), config.policy.clone()).map_err(AppError::failed)?;
     let door = door.audited(audit.clone()).fencing(Arc::new(rights.clone()));
-    let options =
-        jobs::Options { rotate_every: *rotate_every, backups: backup.clone(), ..jobs::Options::default() };
+    let options = jobs::Options {
+        rotate_every: *rotate_every,
+        backups: backup.clone(),
+        pause: *rotate_pause,
+        ..jobs::Options::default()
+    };
     let jobs = Jobs::open(keyring.clone(), door.clone(), rights.clone(), roots.clone(), options).await;
     let jobs = jobs.map_err(AppError::failed)?;
     Ok(Opened { keyring, door, rights, jobs, roots, audit })

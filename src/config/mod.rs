@@ -61,6 +61,8 @@ pub struct Keys {
     pub receipt_key: PathBuf,
     /// `rotate_every`: how old the active generation may get (default 30 days; none for `"never"`).
     pub rotate_every: Option<Duration>,
+    /// `rotate_pause`: after each batch of a rotation, so many times as long as the batch took (default 0).
+    pub rotate_pause: u32,
     /// `backup`: a folder for the keystore's backups, one of which each rotation makes; none unless given.
     pub backup: Option<PathBuf>,
     /// `cache`: user keys held in memory at once. Default 100000.

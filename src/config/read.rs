@@ -144,6 +144,7 @@ impl Reader<'_> {
         let root_lease = section.number("root_lease_seconds", 10..=31_536_000, &mut self.problems);
         let root_lease = Duration::from_secs(root_lease.unwrap_or(86_400).into());
         let rotate_every = self.rotate_every(&mut section);
+        let rotate_pause = section.number("rotate_pause", 0..=100, &mut self.problems).unwrap_or(0);
         let backup = section.string("backup", &mut self.problems);
         let backup = backup.map(|b| self.base.join(b.value.strip_prefix("file:").unwrap_or(&b.value)));
         section.finish(&["rotate", "rotation", "generation"], &mut self.problems);
@@ -155,7 +156,18 @@ impl Reader<'_> {
                 .none(entry.at, "[keys]: root, store, ledger and receipt_key are four different files");
         }
         let (cache, lease) = (cache as usize, Duration::from_secs(lease.into()));
-        Some(Keys { root, root_lease, store, ledger, receipt_key, rotate_every, backup, cache, lease })
+        Some(Keys {
+            root,
+            root_lease,
+            store,
+            ledger,
+            receipt_key,
+            rotate_every,
+            rotate_pause,
+            backup,
+            cache,
+            lease,
+        })
     }
 
     /// `"30d"`, `"12h"`, `"90m"`, `"30s"`, or `"never"`.

@@ -373,3 +373,21 @@ fn a_file_that_is_not_there_is_said_so() {
     let error = load(Path::new("/nonexistent/p.toml"), &|_| None).unwrap_err();
     assert!(error.to_string().starts_with("/nonexistent/p.toml: can't be read"), "{error}");
 }
+
+#[test]
+fn rotations_come_by_themselves_and_as_gently_as_it_says() {
+    let keys = |line: &str| {
+        read(&EXAMPLE.replace("root  = \"file:keys\"", &format!("root = \"file:keys\"\n{line}")))
+            .map(|config| config.keys)
+    };
+    let days = |n: u64| Some(Duration::from_secs(n * 86_400));
+    let usual = keys("").unwrap();
+    assert_eq!((usual.rotate_every, usual.rotate_pause), (days(30), 0));
+    assert_eq!(keys("rotate_every = \"7d\"").unwrap().rotate_every, days(7));
+    assert_eq!(keys("rotate_every = \"never\"").unwrap().rotate_every, None);
+    assert_eq!(keys("rotate_pause = 9").unwrap().rotate_pause, 9);
+    for wrong in ["rotate_every = \"30\"", "rotate_every = \"0d\"", "rotate_every = 30", "rotate_pause = 101"]
+    {
+        assert!(keys(wrong).is_err(), "{wrong}");
+    }
+}

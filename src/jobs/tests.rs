@@ -82,6 +82,23 @@ async fn a_rotation_moves_everything_on_and_ends_the_old_generation() {
 }
 
 #[tokio::test]
+async fn a_rotation_pauses_after_each_batch_as_long_as_it_is_told_to() {
+    let house = House::new().await;
+    people(&house, 3).await;
+    let keyring = house.keyring();
+    keyring.begin_rotation(&*roots(&house), Generation(2)).await.unwrap();
+    let (begun, pause) = (std::time::Instant::now(), Duration::from_millis(30));
+    let mut pauses = 0;
+    let step = |_| {
+        pauses += 1;
+        pause
+    };
+    let done = keyring.rewrap(Generation(1), step).await.unwrap();
+    assert_eq!(done.wrapped, done.moved);
+    assert!(pauses > 0 && begun.elapsed() >= pause * pauses, "{pauses}");
+}
+
+#[tokio::test]
 async fn nothing_of_the_old_domain_secrets_is_left() {
     let house = House::new().await;
     people(&house, 3).await;
