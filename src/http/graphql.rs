@@ -1,5 +1,24 @@
 //! GraphQL operations (spec of October 2021, §2): their text must hold no values, which come as variables.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// A request, as GraphQL over HTTP has it.
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow, default)]
+    variables: Option<&'a RawValue>,
+}
+
+/// Whether a request's variables are an object, or none: some services take a text that holds one as well, into which
+/// nobody looked.
+pub(super) fn has_plain_variables(request: &[u8]) -> bool {
+    let request = request.strip_prefix(b"\xef\xbb\xbf").unwrap_or(request).trim_ascii();
+    request.first() == Some(&b'{')
+        && serde_json::from_slice::<Request<'_>>(request)
+            .is_ok_and(|request| request.variables.is_none_or(|raw| raw.get().starts_with('{')))
+}
+
 /// Whether a document's text holds no strings and no numbers. Just enough is read: names, comments and punctuators.
 pub(super) fn is_free_of_values(text: &str) -> bool {
     // In a comment too: what ends a comment was another matter once.
@@ -29,6 +48,18 @@ mod tests {
             "\u{feff}mutation M($data: [create!]!) @live(if: true) {\r\n create(data: $data, state: open, x: null) { id }\n}",
         ] {
             assert!(is_free_of_values(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_are_an_object() {
+        for text in [r#"{}"#, r#"{"variables":null}"#, r#"{"variables": {"a":1}}"#, "\u{feff}{\"x\":[]}"] {
+            assert!(has_plain_variables(text.as_bytes()), "{text}");
+        }
+        for text in
+            [r#"{"variables":"{}"}"#, r#"{"v\u0061riables":"{}"}"#, r#"{"variables":[]}"#, "[]", "{}{}", ""]
+        {
+            assert!(!has_plain_variables(text.as_bytes()), "{text}");
         }
     }
 

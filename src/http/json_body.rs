@@ -16,6 +16,7 @@ use crate::policy::model::{Field, Protect, TokenKind};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// By owner: how many of its sources come before the one that is known, and who that is.
 pub(super) type Owners = Arc<[(usize, Whose)]>;
@@ -26,6 +27,8 @@ pub(super) struct Sealing {
     plan: Arc<Plan>,
     shield: Shield,
     owners: Owners,
+    /// All of a GraphQL request.
+    operation: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// An answer's body, opened.
@@ -86,8 +89,8 @@ fn counts(plan: &Plan, owners: &Owners, answer: bool) -> Vec<u8> {
 
 impl Sealing {
     pub(super) fn new(plan: Arc<Plan>, shield: Shield, owners: Owners, lines: bool) -> Self {
-        // Rows of one statement are made together.
-        let whole = owners.iter().any(|(_, whose)| matches!(whose, Whose::Returned(_)));
+        // Rows of one statement are made together, and an operation is judged with its variables.
+        let whole = plan.graphql || owners.iter().any(|(_, whose)| matches!(whose, Whose::Returned(_)));
         let splicer = Splicer::new(
             Arc::clone(&plan.request),
             counts(&plan, &owners, false),
@@ -95,16 +98,23 @@ impl Sealing {
             plan.item_bytes,
             whole,
         );
-        Self { splicer, plan, shield, owners }
+        let operation = plan.graphql.then(Zeroizing::default);
+        Self { splicer, plan, shield, owners, operation }
     }
 
     pub(super) async fn feed(&mut self, chunk: &Bytes, out: &mut Vec<u8>) -> Result<(), Problem> {
         self.splicer.feed(chunk).map_err(|stop| self.stop(stop))?;
+        if let Some(operation) = &mut self.operation {
+            operation.extend_from_slice(chunk);
+        }
         self.go(out).await
     }
 
     pub(super) async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
         self.splicer.finish().map_err(|stop| self.stop(stop))?;
+        if self.operation.as_ref().is_some_and(|operation| !graphql::has_plain_variables(operation)) {
+            return Err(Problem::variables());
+        }
         self.go(out).await
     }
 

@@ -205,7 +205,8 @@ fn param(text: &str) -> Result<Param<'_>, Malformed> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(';').unwrap_or(text.len());
         let value = text[..end].trim();
-        let escaped = value.contains(['"', '\\', ' ', '\t']);
+        // Some readers know quotes of the other kind, too.
+        let escaped = value.contains(['"', '\'', '\\', ' ', '\t']);
         return Ok(Param { text: value.to_owned(), escaped, after: &text[end..] });
     };
     let (mut value, mut escaped) = (String::new(), false);
@@ -300,6 +301,7 @@ mod tests {
             part("Content-Disposition: form-data; name=\"a"),
             part("Content-Disposition: form-data; name=\"em\\ail\""),
             part("Content-Disposition: form-data; name=em\\ail"),
+            part("Content-Disposition: form-data; name='email'"),
             part("Content-Disposition: form-data; name=\"=?utf-8?Q?email?=\""),
             part("Content-Transfer-Encoding: base64"),
             part("x\u{0}: y"),

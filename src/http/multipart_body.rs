@@ -8,6 +8,7 @@ use super::names;
 use super::plan::{Place, Plan};
 use super::problem::Problem;
 use super::shield::{Shield, Whose, Write, stored_text};
+use super::target;
 use super::value;
 use crate::policy::model::{Declared, Protect, RouteSubject};
 use std::sync::Arc;
@@ -72,6 +73,11 @@ impl MultipartBody {
         self.part = Part::Plain;
         let Some(name) = head.name else { return Err(malformed()) };
         let place = names::place(&self.plan.form, &name)?.map(usize::from);
+        // Browsers escape a few characters in a name, and some services undo more.
+        let unescaped = target::decode(&name);
+        if place.is_none() && unescaped != name && names::place(&self.plan.form, &unescaped)?.is_some() {
+            return Err(Problem::spelling());
+        }
         if let Some(place) = place {
             let known = self.place(place)?;
             let field = self.shield.field(known.field);

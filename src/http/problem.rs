@@ -359,6 +359,16 @@ impl Problem {
         )
     }
 
+    /// A GraphQL request whose variables can't be looked into.
+    pub(super) fn variables() -> Self {
+        Self::refused(
+            "graphql-values",
+            "The operation's variables are no object",
+            "`variables` of a GraphQL request is something else than one object, into which nothing declared leads",
+            "send one operation at a time, in JSON, with `variables` as an object",
+        )
+    }
+
     /// An answer on a declared route that can't be read.
     pub(super) fn answer(detail: impl Into<String>) -> Self {
         Self::new(

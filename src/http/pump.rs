@@ -1,7 +1,7 @@
 //! A body on its way: read, decoded, rewritten, encoded again, with its trailers.
 
 use super::coding::{Encoder, Input, InputError};
-use super::exchange::{Body, BodyError};
+use super::exchange::{Body, BodyError, UNTRUE};
 use super::form_body::FormBody;
 use super::json_body::{Opening, Sealing};
 use super::media::{MediaOpening, MediaSealing};
@@ -98,7 +98,8 @@ impl Pump {
         let mut ahead: VecDeque<Bytes> = VecDeque::new();
         let mut length = 0;
         while length < self.ahead {
-            match self.data().await.map_err(refusal)? {
+            let read = self.data().await;
+            match read.map_err(|error| self.refusal(error))? {
                 Some(data) => {
                     length += data.len();
                     ahead.push_back(data);
@@ -172,6 +173,11 @@ impl Pump {
             if self.state == State::Trailers {
                 coded.extend(self.encoder.finish().await.map_err(internal)?);
                 self.trailers = self.input.trailers();
+                if let Some(trailers) = &mut self.trailers {
+                    for name in UNTRUE {
+                        trailers.remove(name);
+                    }
+                }
                 if let Some(shield) = self.sent.take() {
                     shield.sent();
                 }
@@ -184,21 +190,25 @@ impl Pump {
         Ok(None)
     }
 
+    /// Whether the body is the service's.
+    fn is_answer(&self) -> bool {
+        matches!(self.stage, Stage::Opening(_) | Stage::Opened(_))
+    }
+
     fn coding(&self) -> Problem {
-        match self.stage {
-            Stage::Opening(_) | Stage::Opened(_) => {
-                Problem::answer("it does not decode as its Content-Encoding says")
-            }
-            _ => Problem::coding(),
+        match self.is_answer() {
+            true => Problem::answer("it does not decode as its Content-Encoding says"),
+            false => Problem::coding(),
         }
     }
-}
 
-/// The answer to a body that failed before its head went on.
-pub(super) fn refusal(error: BodyError) -> Problem {
-    match error {
-        BodyError::Refused(problem) => *problem,
-        BodyError::Peer(_) => Problem::cut(),
+    /// The answer to a body that failed before its head went on.
+    fn refusal(&self, error: BodyError) -> Problem {
+        match error {
+            BodyError::Refused(problem) => *problem,
+            BodyError::Peer(_) if self.is_answer() => Problem::answer("its body ended before its time"),
+            BodyError::Peer(_) => Problem::cut(),
+        }
     }
 }
 

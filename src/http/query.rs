@@ -89,9 +89,16 @@ impl Query {
         if plan.filters.iter().any(|(known, _)| names::alike(name, known)) {
             return Err(Problem::spelling());
         }
-        if plan.graphql && name == "query" {
+        if plan.graphql && names::alike(name, "query") {
+            if name != "query" {
+                return Err(Problem::spelling());
+            }
             let free = graphql::is_free_of_values(&decoded(value)?);
             return if free { Ok(None) } else { Err(Problem::operation()) };
+        }
+        // Nothing in them is declared: they pass where the policy says so by name.
+        if plan.graphql && plan.parameters.is_none() && names::alike(name, "variables") {
+            return Err(Problem::parameter());
         }
         if plan.lets_pass(name) { Ok(None) } else { Err(Problem::parameter()) }
     }

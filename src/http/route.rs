@@ -69,10 +69,16 @@ impl Routes {
         if !self.any {
             return Match::Nothing;
         }
+        let plain = is_plain(path);
+        let loose = if plain { None } else { loosened(path) };
+        // What follows a NUL some services don't see, and others take for a part of the name.
+        if !plain && loose.is_none() {
+            return Match::Spelling;
+        }
+        let loose = loose.as_deref().and_then(|loose| self.loose.at(loose).ok()).map(|loose| *loose.value);
         if let Ok(found) = self.exact.at(path) {
             // A parameter of the path that holds what others read as its structure.
-            let other = !is_plain(path)
-                && self.loose.at(&loosened(path)).is_ok_and(|loose| *loose.value != found.value.number);
+            let other = loose.is_some_and(|loose| loose != found.value.number);
             if other || found.params.iter().any(|(_, value)| value.contains([';', '\\'])) {
                 return Match::Spelling;
             }
@@ -88,12 +94,9 @@ impl Routes {
                 None => Match::Other,
             };
         }
-        if is_plain(path) {
-            return Match::Nothing;
-        }
-        match self.loose.at(&loosened(path)) {
-            Ok(_) => Match::Spelling,
-            Err(_) => Match::Nothing,
+        match loose {
+            Some(_) => Match::Spelling,
+            None => Match::Nothing,
         }
     }
 
@@ -114,27 +117,62 @@ impl Choice {
 /// Lower case, without escapes, empty or dot segments: nothing that a lenient service would read otherwise.
 fn is_plain(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_~!$&'()*+,=:@/.".contains(&b);
-    path.bytes().all(plain) && !path.contains("//") && !path.contains("/.") && !path.ends_with('/')
+    let odd = ["//", "/.", "./"].iter().any(|odd| path.contains(odd));
+    path.bytes().all(plain) && !odd && !path.ends_with(['/', '.'])
 }
 
+/// So often escapes are decoded: some services do it twice, and there may be some behind each other.
+const DECODED: usize = 4;
+
 /// As the most lenient service reads a path: escapes decoded, backslashes turned, parameters after `;`, empty and dot
-/// segments taken out, in lower case.
-fn loosened(path: &str) -> String {
+/// segments taken out, dots and spaces at a segment's end, in lower case. None where it holds a NUL.
+fn loosened(path: &str) -> Option<String> {
     let mut text = path.to_owned();
-    // Some decode twice.
-    for _ in 0..2 {
-        text = percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned();
+    for _ in 0..DECODED {
+        if !text.contains('%') {
+            break;
+        }
+        text = characters(percent_encoding::percent_decode_str(&text).collect());
     }
-    let text = text.replace('\\', "/").to_lowercase();
+    if text.contains('\0') {
+        return None;
+    }
+    let text: String = text.chars().map(narrow).collect::<String>().to_lowercase();
     let mut parts: Vec<&str> = Vec::new();
-    for part in text.split('/') {
+    for part in text.split(['/', '\\']) {
         match part.split(';').next().unwrap_or_default().trim() {
             "" | "." => {}
             ".." => drop(parts.pop()),
-            part => parts.push(part),
+            part => parts.push(part.trim_end_matches(['.', ' '])),
         }
     }
-    format!("/{}", parts.join("/"))
+    Some(format!("/{}", parts.join("/")))
+}
+
+/// The text of bytes, those of two bytes among them that should have one: some old readers take `c0 af` for `/`.
+fn characters(bytes: Vec<u8>) -> String {
+    let mut all = Vec::with_capacity(bytes.len());
+    let mut bytes = bytes.into_iter().peekable();
+    while let Some(byte) = bytes.next() {
+        match (byte, bytes.peek()) {
+            (0xC0 | 0xC1, Some(next @ 0x80..=0xBF)) => {
+                all.push((byte & 1) << 6 | (next & 0x3F));
+                bytes.next();
+            }
+            _ => all.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// A wide letter or sign as what it looks like, to services that normalise (NFKC).
+fn narrow(c: char) -> char {
+    match c {
+        '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
+        '\u{2024}' => '.',
+        '\u{2044}' | '\u{2215}' => '/',
+        c => c,
+    }
 }
 
 /// The router's form: parameters by position, so that routes which name them differently are one.
@@ -219,6 +257,14 @@ mod tests {
             "/people;v=1/42",
             "/people\\42",
             "/people/%2e/42",
+            "/people%00/42",
+            "/people%2500",
+            "/people%2525252f42",
+            "/people%c0%af42",
+            "/people%EF%BC%8F42",
+            "/peopl%EF%BD%85/42",
+            "/people./42",
+            "/people%20/42",
         ] {
             assert_eq!(routes.find(&Method::GET, path), Match::Spelling, "{path}");
         }

@@ -11,9 +11,10 @@ use super::{JobError, Jobs};
 use crate::ids::Subject;
 use crate::keyring::Earlier;
 use crate::keystore::rekey::RekeyRow;
-use crate::protect::Door;
+use crate::protect::Creation;
 use crate::protect::places::{Places, Rekeyed};
 use crate::rights::RightsError;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,9 +99,10 @@ impl Jobs {
         let mut kept: Vec<Kept> =
             places.iter().flat_map(|p| p.keeps(&row.subject.class)).map(Kept::from).collect();
         if kept.is_empty() {
-            let outside = row.databases.iter().filter(|database| Door::is_outside(database));
-            kept.extend(outside.map(|service| Kept {
-                place: service.to_string(),
+            let outside = row.databases.iter().filter_map(|database| Creation::read(database));
+            let listeners: BTreeSet<&str> = outside.map(|service| service.listener).collect();
+            kept.extend(listeners.into_iter().map(|listener| Kept {
+                place: format!("http {listener}"),
                 why: "values were sealed for a service that no listener stands before any more".to_owned(),
             }));
         }

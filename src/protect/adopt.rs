@@ -2,7 +2,7 @@
 //! row whose subject is known, its secret is bound to that subject before anything of it is shown.
 
 use super::places::{Adopted, Evidence};
-use super::{Door, Item, OpenFault, Owner, ProtectError};
+use super::{Creation, Door, Item, OpenFault, Owner, ProtectError};
 use crate::clear::Clear;
 use crate::envelope::{EnvelopeRef, open};
 use crate::ids::{FieldId, KeyId, Subject};
@@ -101,7 +101,10 @@ impl Door {
         let mut clear = Zeroizing::new(Vec::with_capacity(sealed.len()));
         let kind = open(user, name, envelope, &mut clear).map_err(|_| changed())?;
         let value = Clear::new(kind, std::mem::take(&mut *clear));
-        let mut unit = self.unit(&Self::outside("found"));
+        // It stands behind the same listener as what it was found in.
+        let lost = keyring.unsettled_of(key).await?;
+        let listener = lost.as_ref().and_then(|row| Creation::read(&row.database)).map(|own| own.listener);
+        let mut unit = self.unit(&Self::outside(listener.unwrap_or_default()));
         let held = unit.protect(&[Item { field, owner: Owner::Known(subject), value: &value }]).await;
         match held {
             Ok(stored) if stored.first().is_some_and(|stored| stored.is_token(token)) => {

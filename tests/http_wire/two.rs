@@ -296,6 +296,23 @@ fn streams_of_one_connection_do_not_mix() {
 }
 
 #[test]
+fn streams_beyond_the_limit_are_refused_and_the_others_answered() {
+    let (gateway, service) = Gateway::set("[http.limits]\nstreams = 2");
+    let mut client = Client::new(&gateway);
+    let held: Vec<u32> = (0..2).map(|_| client.request(&GOOD, None)).collect();
+    let asked: Vec<_> = held.iter().map(|_| service.next()).collect();
+    let third = client.request(&GOOD, None);
+    // REFUSED_STREAM: nothing of it was done, and it may be sent again (RFC 9113 §8.7).
+    let (kind, _, stream, payload) = client.frame();
+    assert_eq!((kind, stream, &payload[..]), (RST_STREAM, third, &7u32.to_be_bytes()[..]));
+    for mut asked in asked {
+        asked.peer.send("HTTP/1.1 204 No Content\r\n\r\n");
+        let (kind, _, stream, _) = client.frame();
+        assert!(kind == HEADERS && held.contains(&stream), "frame {kind} of {stream}");
+    }
+}
+
+#[test]
 fn a_connection_is_told_to_end_when_the_gateway_ends() {
     let (mut gateway, service) = Gateway::plain();
     let mut client = Client::new(&gateway);

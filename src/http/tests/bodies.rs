@@ -208,6 +208,15 @@ async fn a_part_of_a_document_and_a_damaged_answer_are_not_shown() {
     let broken = answer().body(body("{")).unwrap();
     let problem = world.get("/people/1").await.exchange.answer(broken).await.err().unwrap();
     assert_eq!((problem.status, problem.code), (StatusCode::BAD_GATEWAY, "answer"));
+    // Whose fault it is that a body broke off is told rightly: a client would send its request again.
+    let reset = || BodyError::Peer(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+    let part = || [Ok(Frame::data(Bytes::from_static(b"{\"note\":\"x"))), Err(reset())];
+    let cut = || StreamBody::new(futures_util::stream::iter(part())).boxed_unsync();
+    let sent = world.get("/people/1").await;
+    let problem = sent.exchange.answer(answer().body(cut()).unwrap()).await.err().unwrap();
+    assert_eq!((problem.status, problem.code), (StatusCode::BAD_GATEWAY, "answer"));
+    let request = Request::put("/people/1").header("content-type", "application/json").body(cut()).unwrap();
+    assert_eq!(code(world.request(request).await), (StatusCode::BAD_REQUEST, "body-cut"));
     let coded = answer().header("content-encoding", "gzip").body(body("not gzip")).unwrap();
     assert_eq!(world.get("/people/1").await.exchange.answer(coded).await.err().unwrap().code, "answer");
 }

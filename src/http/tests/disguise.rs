@@ -22,6 +22,28 @@ async fn refused(world: &World, request: request::Builder, text: &str) -> &'stat
 }
 
 #[tokio::test]
+async fn digests_of_other_bytes_are_taken_out_of_trailers_too() {
+    let world = World::new(ROUTES).await;
+    let digests = || {
+        let mut trailers = HeaderMap::new();
+        for name in ["digest", "content-digest", "repr-digest", "x-kept"] {
+            trailers.insert(name, "sha-256=:x:".parse().unwrap());
+        }
+        Some(trailers)
+    };
+    let parts = vec![br#"{"note":"one"}"#.to_vec()];
+    let request = Request::put("/people/1").header("content-type", "application/json");
+    let sent = world.request(request.body(frames(parts, digests())).unwrap()).await.unwrap();
+    assert_eq!(sent.trailers.unwrap().keys().collect::<Vec<_>>(), ["x-kept"]);
+    let answer = Response::builder().header("content-type", "application/json");
+    let (mut head, body) = answer.body(frames(vec![sent.body], digests())).unwrap().into_parts();
+    let body = sent.exchange.response(&mut head, body).await.unwrap();
+    let (body, trailers) = collect(body).await.unwrap();
+    assert_eq!(body, br#"{"note":"one"}"#);
+    assert_eq!(trailers.unwrap().keys().collect::<Vec<_>>(), ["x-kept"]);
+}
+
+#[tokio::test]
 async fn another_method_than_the_request_s_own_is_refused_on_a_declared_path() {
     let world = World::new(ROUTES).await;
     for (name, value) in

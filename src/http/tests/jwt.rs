@@ -137,3 +137,18 @@ async fn a_token_that_does_not_hold_names_nobody() {
     assert_eq!(code(write(&world, "opaque").await).1, "no-subject");
     assert_eq!(code(write(&world, &signer.token(&head, &without("sub"))).await).1, "no-subject");
 }
+
+#[tokio::test]
+async fn a_key_set_that_changed_holds_from_a_reload_on_and_a_broken_one_changes_nothing() {
+    let (old, new) = (Signer::new(), Signer::new());
+    let mut world = World::with(ROUTE, &[("keys.json", &old.set())]).await;
+    let head = json!({"alg": "EdDSA", "kid": "ed"});
+    let keys = world.house.folder.path().join("keys.json");
+    std::fs::write(&keys, "{\"keys\":[").unwrap();
+    assert!(world.reload(ROUTE).is_err());
+    write(&world, &old.token(&head, &claims())).await.unwrap();
+    std::fs::write(&keys, new.set()).unwrap();
+    world.reload(ROUTE).unwrap();
+    write(&world, &new.token(&head, &claims())).await.unwrap();
+    assert_eq!(code(write(&world, &old.token(&head, &claims())).await), (StatusCode::UNAUTHORIZED, "jwt"));
+}

@@ -106,6 +106,15 @@ impl World {
         Self { house, gate }
     }
 
+    /// What a reload makes ready: the same routes, and every file read again.
+    pub(super) fn reload(&mut self, rest: &str) -> std::io::Result<()> {
+        let text = format!("{FIELDS}{rest}");
+        let config =
+            config::parse(&self.house.folder.path().join("paravent.toml"), &text, &|_| None).unwrap();
+        self.gate = Gate::new(self.house.door.with_policy(config.policy.clone()).unwrap(), &config.http[0])?;
+        Ok(())
+    }
+
     /// Everything dropped, and opened again with another keystore in the place of its own.
     pub(super) async fn restart(self, rest: &str, keystore: &std::path::Path) -> Self {
         let Self { house, gate } = self;

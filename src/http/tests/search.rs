@@ -163,6 +163,13 @@ async fn graphql_takes_values_as_variables_only() {
     ] {
         assert_eq!(code(world.json(Method::POST, "/graphql", text).await).1, "graphql-values", "{text}");
     }
+    for variables in [r#""{\"filter\":{\"email\":\"ali\"}}""#, r#"[{"email":"ali"}]"#, "7"] {
+        let text = format!(r#"{{"query":"{{a}}","variables":{variables}}}"#);
+        assert!(matches!(
+            code(world.json(Method::POST, "/graphql", &text).await).1,
+            "graphql-values" | "body-shape"
+        ));
+    }
     for (text, why) in [
         (r#"[{"query":"{ people(email: \"ali\") { id } }"}]"#, "body-shape"),
         (r#"{"query":"{a}","Query":"{ people(email: \"ali\") { id } }"}"#, "body-spelling"),
@@ -174,6 +181,10 @@ async fn graphql_takes_values_as_variables_only() {
         query(&world, "/graphql", &format!("query={}", escaped("{ p(e: \"ali\") { id } }"))).await,
         Err("graphql-values")
     );
+    for (name, why) in [("Query", "body-spelling"), ("query[]", "body-spelling"), ("q", "parameter")] {
+        let refused = query(&world, "/graphql", &format!("{name}={}", escaped("{ p(e: \"ali\") }"))).await;
+        assert_eq!(refused, Err(why), "{name}");
+    }
     let plain = Request::post("/graphql")
         .header("content-type", "application/graphql")
         .body(body("{ p(e: \"ali\") }"))
