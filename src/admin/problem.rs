@@ -49,8 +49,7 @@ impl Problem {
             problem.detail = format!(
                 "nothing is held about this subject; but the outcome of {count} creations through HTTP is unknown, and one \
                  of them may have made it: read it through the gateway, then erase it (GET /v1/unsettled)"
-            )
-            .into();
+            );
         }
         problem
     }
