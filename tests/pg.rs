@@ -33,6 +33,8 @@ mod partitions;
 mod pipelines;
 #[path = "pg/placeholders.rs"]
 mod placeholders;
+#[path = "pg/predicates.rs"]
+mod predicates;
 #[path = "pg/prepared.rs"]
 mod prepared;
 #[path = "pg/refusals.rs"]

@@ -143,6 +143,8 @@ pub struct Limits {
     pub connections: u32,
     /// Subjects that one UPDATE or DELETE may touch (`too-many-subjects`). Default 1000.
     pub subjects_per_statement: u32,
+    /// Rows of one table that are opened to evaluate a condition or an order (`too-many-candidates`). Default 100,000.
+    pub candidate_rows: u32,
     /// Bytes of one statement or one protected row that may be held in memory. Default 64 MiB.
     pub message_bytes: u32,
     /// How long open connections may go on after SIGTERM. Default 10 s.
@@ -154,6 +156,7 @@ impl Default for Limits {
         Self {
             connections: 1000,
             subjects_per_statement: 1000,
+            candidate_rows: 100_000,
             message_bytes: 64 << 20,
             drain: Duration::from_secs(10),
         }

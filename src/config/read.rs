@@ -293,6 +293,7 @@ impl Reader<'_> {
         };
         number("connections", 1..=1_000_000, &mut limits.connections);
         number("subjects_per_statement", 1..=1_000_000, &mut limits.subjects_per_statement);
+        number("candidate_rows", 1..=100_000_000, &mut limits.candidate_rows);
         number("message_bytes", 64 << 10..=1 << 30, &mut limits.message_bytes);
         let mut drain = 10;
         number("drain_seconds", 0..=3600, &mut drain);

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod copy;
+pub mod evaluation;
 pub mod export;
 mod metrics;
 pub mod net;

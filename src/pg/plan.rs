@@ -6,6 +6,7 @@
 //! [`Plan`] through the extended protocol, also when it came as a simple Query.
 
 use super::copy;
+use super::evaluation::{Answer, Evaluation};
 use super::refusal::Refusal;
 use crate::clear::Clear;
 use crate::ids::FieldId;
@@ -76,6 +77,8 @@ pub struct Plan {
     pub calls: Option<Calls>,
     /// What is sent in place of [`Plan::sql`], where values can't be parameters.
     pub constants: Option<Constants>,
+    /// What the gateway evaluates before it runs.
+    pub evaluations: Vec<Evaluation>,
 }
 
 /// A text with values put in as constants, where a statement takes no parameters. In [`Plan::sql`] NULL stands
@@ -293,6 +296,7 @@ impl Plan {
             && self.cursor.is_none()
             && self.prepares.is_none()
             && self.constants.is_none()
+            && self.evaluations.is_empty()
             && (!self.modifies || self.outputs.is_empty())
             && !self.sql.trim_end().trim_end_matches(';').contains(';')
     }
@@ -309,6 +313,8 @@ impl Plan {
             && self.swallow_rows == other.swallow_rows
             && self.copy.is_none()
             && other.copy.is_none()
+            // No value is printed, and the same text has the same.
+            && format!("{:?}", self.evaluations) == format!("{:?}", other.evaluations)
             && params(self) == params(other)
     }
 }
@@ -402,6 +408,8 @@ pub enum Action {
         /// The field.
         field: FieldId,
     },
+    /// What came of an evaluation.
+    Answer(Answer),
     /// UPDATE by lookup: the array of the subjects that were found, in the text form of their column.
     Subjects,
     /// Upsert: the array of the subjects whose rows stay as they are ([`Keep`]).
@@ -559,6 +567,9 @@ pub struct Output {
     pub token: bool,
     /// The client's statement casts it: to the client it is no table's column.
     pub cast: bool,
+    /// OID and column number of the table that the client's statement shows it from, where the one that is sent
+    /// hides that.
+    pub origin: Option<(u32, i16)>,
 }
 
 /// A type as RowDescription tells it.

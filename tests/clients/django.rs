@@ -114,7 +114,7 @@ fn django_runs_unmodified_with_parameters_bound_by_the_server() {
     tell("server");
 }
 
-/// The story itself is sound: it passes without the gateway, where searching works too.
+/// The story itself is sound: it passes without the gateway.
 #[test]
 fn django_tells_the_same_story_directly() {
     let pg = Postgres::start();

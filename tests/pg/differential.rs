@@ -169,11 +169,11 @@ impl Entry<'_> {
 
 fn compare(mode: Mode) {
     let world = World::new();
-    compare_with(mode, world.clear(), world.through());
+    compare_with(CORPUS, mode, world.clear(), world.through());
 }
 
-fn compare_with(mode: Mode, clear: Raw, through: Raw) {
-    assert!(compare_corpus(CORPUS, mode, clear, through) >= 100);
+fn compare_with(corpus: &'static str, mode: Mode, clear: Raw, through: Raw) {
+    assert!(compare_corpus(corpus, mode, clear, through) >= 100);
 }
 
 /// Gives how many statements were compared.
@@ -228,7 +228,7 @@ fn two_clear_copies_answer_alike() {
     let servers = [Postgres::start(), Postgres::start()];
     servers.iter().for_each(make_tables);
     let [one, two] = servers.each_ref().map(|pg| Raw::connect(pg.port(), "clear"));
-    compare_with(Mode::Extended(1), one, two);
+    compare_with(CORPUS, Mode::Extended(1), one, two);
 }
 
 #[test]

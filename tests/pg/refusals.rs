@@ -7,29 +7,24 @@ use crate::support::{Gateway, Postgres, Raw, World, raw, row, tags};
 
 /// Statements that must be refused, and a word that the message must hold.
 const REFUSED: &[(&str, &str)] = &[
-    ("SELECT id FROM people WHERE last_name = 'x'", "last_name"),
-    ("SELECT id FROM people WHERE last_name <> 'x'", "last_name"),
-    ("SELECT id FROM people WHERE last_name < 'x'", "last_name"),
-    ("SELECT id FROM people WHERE last_name IN ('x', 'y')", "last_name"),
-    ("SELECT id FROM people WHERE last_name LIKE 'x%'", "last_name"),
-    ("SELECT id FROM people WHERE last_name ILIKE 'x%'", "last_name"),
-    ("SELECT id FROM people WHERE last_name ~ 'x'", "last_name"),
-    ("SELECT id FROM people WHERE last_name BETWEEN 'a' AND 'b'", "last_name"),
-    ("SELECT id FROM people WHERE last_name IS DISTINCT FROM 'x'", "last_name"),
-    ("SELECT id FROM people WHERE birth_date > '2000-01-01'", "birth_date"),
-    ("SELECT id FROM people WHERE active", "active"),
-    ("SELECT id FROM people WHERE upper(first_name) = 'X'", "first_name"),
-    ("SELECT id FROM people WHERE email LIKE 'x%'", "email"),
-    ("SELECT id FROM people WHERE email < 'x'", "email"),
-    ("SELECT id FROM people WHERE email = title", "email"),
-    ("SELECT id FROM people WHERE length(email) > 3", "email"),
-    ("SELECT DISTINCT last_name FROM people", "last_name"),
-    ("SELECT last_name, count(*) FROM people GROUP BY last_name", "last_name"),
-    ("SELECT id FROM people ORDER BY last_name", "last_name"),
+    ("SELECT id FROM people WHERE last_name = (SELECT title FROM people LIMIT 1)", "last_name"),
+    ("SELECT id FROM people WHERE md5(last_name) = 'x'", "last_name"),
+    ("SELECT id FROM people WHERE email = title || random()", "email"),
+    ("SELECT title FROM people GROUP BY title HAVING last_name = 'x'", "last_name"),
+    ("SELECT p.id FROM people p JOIN logins l ON p.email < l.email", "email"),
+    ("SELECT id FROM (SELECT id, last_name FROM people) x WHERE last_name = 'x'", "last_name"),
+    ("SELECT id FROM open_view WHERE last_name = 'x'", "last_name"),
+    ("SELECT last_name FROM open_view ORDER BY last_name", "last_name"),
+    ("SELECT count(*) FROM people GROUP BY upper(last_name)", "last_name"),
+    ("UPDATE people SET title = 'x' RETURNING last_name = 'x'", "last_name"),
+    (
+        "INSERT INTO people (id, email) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET title = 'y' WHERE people.last_name = 'x'",
+        "last_name",
+    ),
     ("SELECT last_name || 'x' FROM people", "last_name"),
     ("SELECT length(last_name) FROM people", "last_name"),
     ("SELECT age + 1 FROM people", "age"),
-    ("SELECT max(birth_date) FROM people", "birth_date"),
+    ("SELECT max(birth_date::text) FROM people", "birth_date"),
     ("SELECT sum(salary) FROM people", "salary"),
     ("SELECT array_agg(last_name) FROM people", "last_name"),
     ("SELECT email || 'x' FROM people", "email"),
@@ -113,11 +108,11 @@ fn a_refusal_aborts_the_transaction_as_any_error_does() {
     let mut client = world.through();
     client.rows("BEGIN");
     client.rows("UPDATE people SET title = 'Lost' WHERE id = 1");
-    let refused = client.query("SELECT id FROM people WHERE last_name = 'x'");
+    let refused = client.query("SELECT length(last_name) FROM people");
     assert_eq!(tags(&refused), "EZ");
     assert_eq!(refused[1].line(), "ReadyForQuery E");
     // In an aborted transaction the server's own error stands, for good statements and bad ones.
-    for sql in ["SELECT first_name FROM people", "SELECT id FROM people WHERE last_name = 'x'", "SELECT 1"] {
+    for sql in ["SELECT first_name FROM people", "SELECT length(last_name) FROM people", "SELECT 1"] {
         let answers = client.query(sql);
         assert_eq!(tags(&answers), "EZ");
         assert_eq!(answers[0].sqlstate(), "25P02", "{sql}");
@@ -133,7 +128,7 @@ fn a_savepoint_outlives_a_refusal() {
     client.rows("BEGIN");
     client.rows("UPDATE people SET first_name = 'Kept' WHERE id = 1");
     client.rows("SAVEPOINT s");
-    assert_eq!(client.fails("SELECT id FROM people WHERE last_name = 'x'").sqlstate(), "0A000");
+    assert_eq!(client.fails("SELECT length(last_name) FROM people").sqlstate(), "0A000");
     client.rows("ROLLBACK TO s");
     client.rows("COMMIT");
     assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Kept"])]);
@@ -145,7 +140,7 @@ fn nothing_of_a_text_is_sent_before_all_of_it_is_planned() {
     let mut client = world.through();
     let answers = client.query(
         "INSERT INTO people (email, first_name) VALUES ('first@x.example', 'First'); \
-         UPDATE people SET title = 'x'; SELECT id FROM people WHERE last_name = 'x'",
+         UPDATE people SET title = 'x'; SELECT length(last_name) FROM people",
     );
     assert_eq!(answers.iter().filter(|m| m.tag == b'E').count(), 1);
     assert_eq!(answers.iter().find(|m| m.tag == b'E').unwrap().sqlstate(), "0A000");
@@ -186,13 +181,14 @@ fn a_text_that_does_not_parse_is_not_sent_on() {
 }
 
 #[test]
-fn an_order_by_token_runs_and_is_counted() {
+fn an_order_by_token_that_is_not_evaluated_is_stable_and_counted() {
     let world = World::new();
     world.people(&["Ana", "Bea", "Cleo"]);
     let mut client = world.through();
-    let first = client.rows("SELECT email FROM people ORDER BY email");
+    let sql = "SELECT DISTINCT email FROM people ORDER BY email";
+    let first = client.rows(sql);
     assert_eq!(first.len(), 3);
-    assert_eq!(client.rows("SELECT email FROM people ORDER BY email"), first, "arbitrary, but stable");
+    assert_eq!(client.rows(sql), first, "arbitrary, but stable");
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn no_clear_value_lies_behind_the_gateway() {
         ("INSERT INTO people (email) VALUES ('eloise.canari@people.example')", "23505"),
         ("UPDATE people SET birth_date = '1971-13-45-canari' WHERE id = 1", "22007"),
         ("UPDATE people SET nick = 'trop-long-pour-un-surnom-canari' WHERE id = 1", "22001"),
-        ("SELECT id FROM people WHERE last_name = 'Refusé-Canari'", "0A000"),
+        ("SELECT last_name || 'Refusé-Canari' FROM people", "0A000"),
         ("SELECT id FROM people WHERE email = 'Cassé-Canari", "42601"),
         ("SELECT id FROM people WHERE nowhere = 1 AND email = 'cherche.canari@x.example'", "42703"),
         (

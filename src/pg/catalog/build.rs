@@ -1,5 +1,6 @@
 //! From the rows of the catalog queries to a snapshot.
 
+use super::collations::Collations;
 use super::hierarchy::Hierarchy;
 use super::model::{Catalog, Column, ForeignKey, Relation, RelationKind};
 use crate::policy::model::Table;
@@ -31,7 +32,9 @@ fn yes(row: &Row, i: usize) -> bool {
 /// # Errors
 /// A row that does not have the query's form.
 pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
-    let [server, columns, unique, foreign, views, functions, calls, definitions, hierarchy] = answers else {
+    let [server, columns, unique, foreign, views, functions, calls, collations, definitions, hierarchy] =
+        answers
+    else {
         return Err(BuildError("count"));
     };
     let server_version = server.first().and_then(|row| number(row, 0)).ok_or(BuildError("VERSION"))?;
@@ -78,6 +81,7 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
         assigning,
         own,
         tables: all.into(),
+        collations: Collations::new(collations),
     })
 }
 
@@ -99,6 +103,7 @@ fn relations(rows: &[Row]) -> Option<HashMap<u32, Relation>> {
                 generated: yes(row, 11),
                 computed: yes(row, 12),
                 defaults: yes(row, 13),
+                collation: number(row, 14).unwrap_or(0),
             });
         }
     }
@@ -280,6 +285,7 @@ mod tests {
                 row(&["7", "other"]),
                 row(&["8", "again"]),
             ],
+            Vec::new(),
             vec![
                 row(&["4", "SELECT id FROM public.people;"]),
                 row(&["5", "SELECT id FROM public.triggered;"]),

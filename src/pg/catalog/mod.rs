@@ -1,6 +1,7 @@
 //! The catalog: what the planner knows of each database, and how it is kept current.
 
 mod build;
+pub mod collations;
 mod draw;
 mod hierarchy;
 pub mod model;

@@ -1,5 +1,6 @@
 //! What the planner knows of the database: a snapshot, immutable once made.
 
+use super::collations::Collations;
 use crate::policy::model::Table;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Catalog {
     pub tables: Arc<[Table]>,
     /// How many of them are the policy's.
     pub own: usize,
+    /// How texts are compared.
+    pub collations: Collations,
 }
 
 /// A table, view or the like.
@@ -90,6 +93,8 @@ pub struct Column {
     pub computed: bool,
     /// A default that is neither NULL nor empty.
     pub defaults: bool,
+    /// OID of its collation; 0 where its type has none.
+    pub collation: u32,
 }
 
 /// A foreign key.

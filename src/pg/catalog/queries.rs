@@ -5,7 +5,7 @@
 ///
 /// Columns: relation OID, schema, name, relkind, rules, BEFORE ROW triggers, column name,
 /// attnum, type OID (of the base type of a domain), typmod, NOT NULL, generated, with a generation expression, with a default
-/// that is neither NULL nor empty.
+/// that is neither NULL nor empty, OID of the collation.
 pub const COLUMNS: &str = "\
 SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
   (c.relhasrules AND c.relkind NOT IN ('v', 'm'))::text,
@@ -18,7 +18,8 @@ SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
   (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '')::text,
   (a.attgenerated <> '')::text,
   EXISTS (SELECT FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = ''
-          AND pg_catalog.pg_get_expr(d.adbin, d.adrelid) !~ '^(NULL|''(\\\\x)?'')(::[^'']*)?$')::text
+          AND pg_catalog.pg_get_expr(d.adbin, d.adrelid) !~ '^(NULL|''(\\\\x)?'')(::[^'']*)?$')::text,
+  a.attcollation::text
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -109,6 +110,27 @@ JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND p.prokind IN ('f', 'p') AND l.lanname NOT IN ('c', 'internal')";
 
+/// The database's collation (OID 0, and its encoding in the place of a schema), those that columns have, and a few
+/// that statements may name: OID, schema, name, provider, collate, ctype, locale, rules, deterministic. Some of
+/// these columns have other names in other versions, or aren't there.
+pub const COLLATIONS: &str = "\
+SELECT '0', pg_catalog.pg_encoding_to_char(d.encoding)::text, 'default',
+  COALESCE(j.row ->> 'datlocprovider', 'c'), d.datcollate::text, d.datctype::text,
+  COALESCE(j.row ->> 'datlocale', j.row ->> 'daticulocale'), j.row ->> 'daticurules', 'true'
+FROM pg_catalog.pg_database d, LATERAL (SELECT pg_catalog.to_jsonb(d)) j(row)
+WHERE d.datname = pg_catalog.current_database()
+UNION ALL
+SELECT c.oid::text, n.nspname::text, c.collname::text, c.collprovider::text, j.row ->> 'collcollate',
+  j.row ->> 'collctype', COALESCE(j.row ->> 'colllocale', j.row ->> 'colliculocale'), j.row ->> 'collicurules',
+  c.collisdeterministic::text
+FROM pg_catalog.pg_collation c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace, LATERAL (SELECT pg_catalog.to_jsonb(c)) j(row)
+WHERE c.collprovider <> 'd' AND c.collencoding IN (-1, 6)
+  AND (c.collname IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8', 'ucs_basic', 'unicode', 'und-x-icu', 'pg_c_utf8')
+       OR c.oid >= 16384
+       OR EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                  WHERE a.attcollation = c.oid AND a.attrelid >= 16384))";
+
 /// The queries of views: relation OID, text. Read with an empty search path, so that all names are qualified.
 pub const DEFINITIONS: &str = "\
 SELECT c.oid::text, pg_catalog.pg_get_viewdef(c.oid)
@@ -124,9 +146,9 @@ const NO_DEFINITIONS: &str = "SELECT NULL::text, NULL::text WHERE false";
 pub const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num')";
 
 /// All of them, in the order in which `build` takes their rows.
-pub const ALL: [&str; 9] =
-    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, DEFINITIONS, HIERARCHY];
+pub const ALL: [&str; 10] =
+    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, DEFINITIONS, HIERARCHY];
 
 /// The same for a client's session, within its transaction.
-pub const WITHIN: [&str; 9] =
-    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, NO_DEFINITIONS, HIERARCHY];
+pub const WITHIN: [&str; 10] =
+    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, NO_DEFINITIONS, HIERARCHY];

@@ -18,7 +18,47 @@ const NAME: &[u8] = b"_paravent";
 /// What a hidden statement gave.
 pub(super) struct Captured {
     rows: Vec<Vec<Option<String>>>,
+    /// The rows as they came, where they are wanted so.
+    raw: Option<RawRows>,
     state: State,
+}
+
+/// Rows as they came: the bodies of DataRow messages.
+#[derive(Default)]
+pub(super) struct RawRows {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    /// No more than so many bytes are kept; what is beyond is lost.
+    limit: usize,
+    lost: bool,
+}
+
+impl RawRows {
+    fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    fn push(&mut self, body: &[u8]) {
+        self.lost |= self.bytes.len() + body.len() > self.limit;
+        if !self.lost {
+            self.bytes.extend_from_slice(body);
+            self.ends.push(self.bytes.len());
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// They were too large to be kept.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    pub(super) fn get(&self, row: usize) -> Option<&[u8]> {
+        let start = if row == 0 { 0 } else { *self.ends.get(row - 1)? };
+        self.bytes.get(start..*self.ends.get(row)?)
+    }
 }
 
 enum State {
@@ -54,19 +94,19 @@ impl From<WireError> for HiddenError {
 
 impl Captured {
     fn open() -> Self {
-        Self { rows: Vec::new(), state: State::Open }
+        Self { rows: Vec::new(), raw: None, state: State::Open }
     }
 
     pub(super) fn done() -> Self {
-        Self { rows: Vec::new(), state: State::Done }
+        Self { rows: Vec::new(), raw: None, state: State::Done }
     }
 
     pub(super) fn failed(response: Vec<u8>) -> Self {
-        Self { rows: Vec::new(), state: State::Failed(response) }
+        Self { rows: Vec::new(), raw: None, state: State::Failed(response) }
     }
 
     pub(super) fn skipped() -> Self {
-        Self { rows: Vec::new(), state: State::Skipped }
+        Self { rows: Vec::new(), raw: None, state: State::Skipped }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -74,6 +114,10 @@ impl Captured {
     }
 
     pub(super) fn row(&mut self, body: &[u8], charset: Option<&Charset>) -> Result<(), WireError> {
+        if let Some(raw) = &mut self.raw {
+            raw.push(body);
+            return Ok(());
+        }
         let mut row = Vec::new();
         for cell in cells(body)? {
             row.push(cell?.map(|range| {
@@ -90,8 +134,12 @@ impl Captured {
     }
 
     pub(super) fn result(self) -> Result<Vec<Vec<Option<String>>>, HiddenError> {
+        self.finished().map(|captured| captured.rows)
+    }
+
+    fn finished(self) -> Result<Self, HiddenError> {
         match self.state {
-            State::Done => Ok(self.rows),
+            State::Done => Ok(self),
             State::Failed(response) => Err(HiddenError::Server(response)),
             State::Open | State::Skipped => Err(HiddenError::Skipped),
         }
@@ -112,6 +160,26 @@ impl Session {
         sql: &str,
         params: &[HiddenParam],
     ) -> Result<Vec<Vec<Option<String>>>, HiddenError> {
+        self.run_hidden(sql, params, Captured::open()).await.map(|captured| captured.rows)
+    }
+
+    /// The same; gives the rows as they came, no more than so many bytes.
+    pub(super) async fn hidden_rows(
+        &mut self,
+        sql: &str,
+        params: &[HiddenParam],
+        limit: usize,
+    ) -> Result<RawRows, HiddenError> {
+        let capture = Captured { raw: Some(RawRows::new(limit)), ..Captured::open() };
+        self.run_hidden(sql, params, capture).await.map(|captured| captured.raw.unwrap_or_default())
+    }
+
+    async fn run_hidden(
+        &mut self,
+        sql: &str,
+        params: &[HiddenParam],
+        capture: Captured,
+    ) -> Result<Captured, HiddenError> {
         if self.skipping {
             return Err(HiddenError::Skipped);
         }
@@ -144,7 +212,7 @@ impl Session {
             }
             Ok(())
         })?;
-        self.captured = Some(Captured::open());
+        self.captured = Some(capture);
         if left {
             self.expects.push(What::Complete, Show::Hide);
         }
@@ -161,7 +229,7 @@ impl Session {
         self.wait_until(|s| s.expects.answered() >= before).await?;
         match self.captured.take() {
             Some(captured) => {
-                let result = captured.result();
+                let result = captured.finished();
                 self.hidden_left = result.is_err();
                 result
             }

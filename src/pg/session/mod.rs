@@ -7,12 +7,14 @@
 //! further messages stay in the buffer.
 
 mod binding;
+mod candidates;
 mod client;
 mod copy_in;
 mod copy_out;
 mod cursor;
 mod detail;
 mod encoding;
+mod evaluate;
 mod expect;
 mod extended;
 mod failure;

@@ -101,6 +101,9 @@ fn columns(plan: &Plan, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
             if output.cast {
                 (column.table, column.attnum) = (0, 0);
             }
+            if let Some(origin) = output.origin {
+                (column.table, column.attnum) = origin;
+            }
             column.oid = output.shown.oid;
             column.len = output.shown.len;
             column.typmod = output.shown.typmod;

@@ -160,6 +160,10 @@ impl Session {
         let statement = match (run.plan.keep.as_ref().filter(|_| keep), text) {
             (Some(keep), _) => self.parse_keeping(run, &keep.sql)?,
             (None, Some(text)) => self.parse_keeping(run, &text)?,
+            // Planned anew with its keys: a plan for any number of them would look through all for each row.
+            (None, None) if !simple && !run.plan.evaluations.is_empty() => {
+                self.parse_keeping(run, &run.plan.sql)?
+            }
             (None, None) => called.as_deref().unwrap_or(message.statement),
         };
         self.io.server.output.append_with(|out| -> Result<(), WireError> {

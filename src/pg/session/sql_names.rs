@@ -1,6 +1,7 @@
 //! Prepared statements by SQL: PREPARE makes one under a name of the protocol's own namespace, EXECUTE is bound to
 //! it, DEALLOCATE and DISCARD take it away.
 
+use super::encoding;
 use super::expect::{Context, Show, What};
 use super::failure::Failure;
 use super::hidden::HiddenError;
@@ -295,7 +296,7 @@ impl Session {
         for (i, _) in expressions {
             match row.get(usize::from(*i)).and_then(Option::as_ref) {
                 Some(value) => {
-                    writer.value(&super::encoding::write(self.charset(), value.as_bytes())?)?;
+                    writer.value(&encoding::write(self.charset(), value.as_bytes())?)?;
                 }
                 None => writer.null()?,
             }
@@ -305,7 +306,7 @@ impl Session {
     }
 
     /// The text of a statement with its values put in as constants.
-    pub(super) async fn constant_text(&self, plan: &Plan) -> Result<Option<String>, HiddenError> {
+    pub(super) async fn constant_text(&mut self, plan: &Plan) -> Result<Option<String>, HiddenError> {
         let Some(constants) = plan.constants.as_ref().filter(|c| !c.values.is_empty()) else {
             return Ok(None);
         };
@@ -316,12 +317,20 @@ impl Session {
             message: &message,
             charset: self.settings.charset.clone(),
         };
+        let mut bound = Vec::with_capacity(constants.values.len());
+        for param in &constants.values {
+            bound.push(self.without_subject(param, &client).await?);
+        }
+        Box::pin(self.evaluate(&plan.evaluations, &constants.values, &client, &mut bound)).await?;
         let mut text = String::new();
         for (before, value) in &constants.pieces {
             text.push_str(before);
-            let Some(param) = value.and_then(|i| constants.values.get(usize::from(i))) else { continue };
-            match self.without_subject(param, &client).await? {
-                super::params::Bound::Text(value) => text.push_str(&crate::pg::sql::constant(&value)),
+            let Some(value) = value.map(|i| bound.get(usize::from(i))) else { continue };
+            match value {
+                Some(super::params::Bound::Text(value)) => {
+                    let value = encoding::read_lossy(self.settings.charset.as_deref(), value);
+                    text.push_str(&crate::pg::sql::constant(&value));
+                }
                 _ => text.push_str("NULL"),
             }
         }

@@ -79,6 +79,9 @@ impl Session {
         for param in &plan.params {
             bound.push(self.without_subject(param, &client).await?);
         }
+        if !plan.evaluations.is_empty() {
+            Box::pin(self.evaluate(&plan.evaluations, &plan.params, &client, &mut bound)).await?;
+        }
         let Some(write) = &plan.write else { return Ok(Ready { bound, keep: false }) };
         let found = match &write.lookup {
             Some(lookup) => self.look_up(plan, write, lookup, &bound, &client).await?,
@@ -168,6 +171,7 @@ impl Session {
             | Action::Seal { .. }
             | Action::Hold { .. }
             | Action::ProtectEach { .. }
+            | Action::Answer(_)
             | Action::Subjects
             | Action::Kept
             | Action::ProtectPerSubject { .. } => Bound::Null,
@@ -183,23 +187,7 @@ impl Session {
         bound: &[Bound],
         client: &Client<'_>,
     ) -> Result<Vec<String>, HiddenError> {
-        let params: Vec<HiddenParam> = plan
-            .params
-            .iter()
-            .enumerate()
-            .map(|(i, param)| {
-                let used = lookup.uses.get(i).copied().unwrap_or(false);
-                let declared = client.declared.get(i).copied().unwrap_or(0);
-                match (used, bound.get(i)) {
-                    (true, Some(value)) => HiddenParam {
-                        oid: if param.type_oid != 0 { param.type_oid } else { declared },
-                        format: value.format(i, client.message),
-                        value: value.bytes(client.message).map(<[u8]>::to_vec),
-                    },
-                    _ => HiddenParam { oid: 25, format: Format::Text, value: None },
-                }
-            })
-            .collect();
+        let params = hidden_params(&plan.params, &lookup.uses, bound, client);
         // The lookup needs the statement's implicit transaction to stay open, so that its locks hold.
         self.pipeline = true;
         let limit = usize::try_from(self.shared.limits.subjects_per_statement).unwrap_or(usize::MAX);
@@ -413,7 +401,7 @@ impl Session {
     }
 
     /// A binary value as [`value::decode`] takes it: text in UTF-8.
-    fn binary_words<'a>(
+    pub(super) fn binary_words<'a>(
         &self,
         bytes: &'a [u8],
         format: Format,
@@ -424,7 +412,7 @@ impl Session {
     }
 
     /// A text for the server, in the client's encoding.
-    fn bound_text(&self, text: Vec<u8>) -> Result<Bound, Failure> {
+    pub(super) fn bound_text(&self, text: Vec<u8>) -> Result<Bound, Failure> {
         if self.charset().is_none() {
             return Ok(Bound::Text(text));
         }
@@ -473,6 +461,28 @@ impl Session {
         let clear = self.identifier_of(field, clear)?;
         String::from_utf8(clear.bytes().to_vec()).map_err(|_| Failure::not_utf8())
     }
+}
+
+/// The parameters of a hidden statement that stands for a part of the client's: those that it uses.
+pub(super) fn hidden_params(
+    params: &[Param],
+    uses: &[bool],
+    bound: &[Bound],
+    client: &Client<'_>,
+) -> Vec<HiddenParam> {
+    let of = |(i, param): (usize, &Param)| {
+        let used = uses.get(i).copied().unwrap_or(false);
+        let declared = client.declared.get(i).copied().unwrap_or(0);
+        match (used, bound.get(i)) {
+            (true, Some(value)) => HiddenParam {
+                oid: if param.type_oid != 0 { param.type_oid } else { declared },
+                format: value.format(i, client.message),
+                value: value.bytes(client.message).map(<[u8]>::to_vec),
+            },
+            _ => HiddenParam { oid: 25, format: Format::Text, value: None },
+        }
+    };
+    params.iter().enumerate().map(of).collect()
 }
 
 /// Whether a binary value of the field's own type is text.

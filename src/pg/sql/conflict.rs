@@ -34,6 +34,8 @@ impl<'s> Planner<'s> {
     ) -> Step<Vec<At>> {
         let mut elsewhere = false;
         if let Some(conflict) = s.on_conflict_clause() {
+            // Which row it lands in is not known before.
+            self.evaluating.off = true;
             let on_subject = conflict
                 .infer()
                 .is_some_and(|i| only_subject(i, &target.relation.columns[target.subject].name));

@@ -326,9 +326,12 @@ impl<'s> Planner<'s> {
 /// The statement's text with NULL in the place of its parameters, which COPY can't have; and where each value
 /// goes.
 pub(super) fn without_parameters(sql: &str, params: &mut Vec<Param>) -> Result<(String, Constants), Refusal> {
-    let compared = |p: &Param| {
-        matches!(p.source, Source::Literal(_))
-            && matches!(p.action, Action::Find { .. } | Action::FindEach { .. } | Action::FindFolded { .. })
+    let compared = |p: &Param| match p.action {
+        Action::Answer(_) => true,
+        Action::Find { .. } | Action::FindEach { .. } | Action::FindFolded { .. } => {
+            matches!(p.source, Source::Literal(_))
+        }
+        _ => false,
     };
     let mut at = 0;
     let mut out = String::new();

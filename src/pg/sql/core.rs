@@ -2,9 +2,10 @@
 
 use super::Scope;
 use super::edit::{self, Edit, Piece};
+use super::evaluate::Evaluating;
 use super::lex::{Kind, Tokens};
 use super::mention::Mentions;
-use super::names::Rel;
+use super::names::{Rel, RelId};
 use super::refuse;
 use super::types;
 use super::value::{Value, What};
@@ -146,6 +147,12 @@ pub(super) struct Planner<'s> {
     pub(super) cursor: Option<(Box<str>, bool)>,
     /// Under EXPLAIN nothing is written, and rows are not the statement's.
     pub(super) explain: bool,
+    /// Parameter types that the client declared.
+    pub(super) declared: &'s [u32],
+    /// What the gateway evaluates.
+    pub(super) evaluating: Evaluating,
+    /// The relations whose rows an UPDATE or DELETE writes.
+    pub(super) writes: Vec<RelId>,
     depth: usize,
 }
 
@@ -184,6 +191,9 @@ impl<'s> Planner<'s> {
             copy: None,
             cursor: None,
             explain: false,
+            declared: &[],
+            evaluating: Evaluating::default(),
+            writes: Vec::new(),
             depth: 0,
         }
     }
@@ -200,6 +210,8 @@ impl<'s> Planner<'s> {
     {
         let mut inner = Planner::new(scope, text, tokens, self.names, 0..text.len());
         inner.depth = self.depth + DEEPEST / 10;
+        // Its text is the database's: nothing can stand in the place of a part of it.
+        inner.evaluating.off = true;
         inner
     }
 
@@ -265,7 +277,7 @@ impl<'s> Planner<'s> {
     }
 
     /// The verdict once the whole statement was walked.
-    pub(super) fn finish(mut self, result: Step<()>, declared: &[u32]) -> Verdict {
+    pub(super) fn finish(mut self, result: Step<()>) -> Verdict {
         // A walk that stopped has not seen everything.
         self.touched |= result.is_err()
             && (self.names.may_be_relation(self.tokens, &self.span)
@@ -281,23 +293,24 @@ impl<'s> Planner<'s> {
             Err(Stop::Refuse(r)) => Verdict::Refuse(r),
             Err(Stop::Unknown(text)) if self.scope.refreshed => Verdict::Fails(text),
             Err(Stop::Unknown(_)) => Verdict::NeedsCatalog,
-            Ok(()) => match self.assemble(declared) {
+            Ok(()) => match self.assemble() {
                 Ok(plan) => Verdict::Run(Arc::new(plan)),
                 Err(r) => Verdict::Refuse(r),
             },
         }
     }
 
-    fn assemble(mut self, declared: &[u32]) -> Result<Plan, Refusal> {
+    fn assemble(mut self) -> Result<Plan, Refusal> {
         let mut write = self.combined()?;
         let mentioned = self.tokens.all().iter().filter(|t| self.span.contains(&t.start));
         let highest =
             mentioned.filter_map(|t| if let Kind::Param(n) = t.kind { Some(n) } else { None }).max();
-        let count = usize::from(highest.unwrap_or(0)).max(declared.len());
+        let count = usize::from(highest.unwrap_or(0)).max(self.declared.len());
         let numbers = Numbering::new(&self, count)?;
         let clash = || refuse::unknown("a construct whose parts overlap");
         let number = |u: usize| numbers.of_use.get(u).copied().unwrap_or(0);
         let (sql, splices) = edit::apply(self.text, &self.span, &self.edits, number).ok_or_else(clash)?;
+        let evaluations = self.evaluations(&number, numbers.params.len())?;
         if let (Some(write), Some(draft)) = (&mut write, self.lookup.take()) {
             write.lookup = Some(self.look_up(&draft, number, numbers.params.len()).ok_or_else(clash)?);
         }
@@ -344,6 +357,7 @@ impl<'s> Planner<'s> {
             free: self.free.into_iter().map(|(start, end)| start..end).collect(),
             splices,
             described: Described::default(),
+            evaluations,
         })
     }
 }
@@ -377,7 +391,7 @@ impl Planner<'_> {
 }
 
 /// Which parameters a text uses.
-fn uses(sql: &str, params: usize) -> Vec<bool> {
+pub(super) fn uses(sql: &str, params: usize) -> Vec<bool> {
     let mut uses = vec![false; params];
     for token in Tokens::new(sql).all() {
         if let Kind::Param(n) = token.kind

@@ -84,6 +84,8 @@ impl<'s> Planner<'s> {
 
     /// A statement that is no query.
     pub(super) fn utility(&mut self, stmt: Node<'_>, mentions: bool) -> Step<()> {
+        // What the database keeps or decides on later can't be evaluated now.
+        self.evaluating.off |= !matches!(stmt, Node::CopyStmt(_) | Node::DeclareCursorStmt(_));
         match stmt {
             Node::CopyStmt(c) => self.copy(c),
             Node::DeclareCursorStmt(d) => self.declare(d),

@@ -228,7 +228,7 @@ fn protects(action: &Action) -> Option<(FieldId, bool)> {
         | Action::FindFolded { field }
         | Action::ProtectPerSubject { field } => Some((*field, false)),
         Action::FindEach { field } | Action::ProtectEach { field } => Some((*field, true)),
-        Action::Relay | Action::Null | Action::Subjects | Action::Kept => None,
+        Action::Relay | Action::Null | Action::Answer(_) | Action::Subjects | Action::Kept => None,
     }
 }
 

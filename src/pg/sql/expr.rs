@@ -1,7 +1,8 @@
 //! Expressions: what flows from each, and what may be done to a protected value.
 
 use super::compare::Side;
-use super::core::{Planner, Step};
+use super::core::{Planner, Step, Stop};
+use super::evaluate::is_evaluable;
 use super::names::{Env, FieldFlow, Flow};
 use super::refuse::{self, operator};
 use super::value::{Place, function_name};
@@ -11,6 +12,9 @@ use crate::policy::model::Declared;
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::raw::{A_Expr_Kind, SubLinkType};
 use pg_raw_parse::{Node, nodes};
+
+/// Where rows are put together.
+pub(super) const GROUP_BY: &str = "GROUP BY";
 
 impl FieldFlow {
     pub(super) fn place(&self) -> Place<'_> {
@@ -25,6 +29,7 @@ impl<'s> Planner<'s> {
     }
 
     fn expr_inner(&mut self, node: Node<'_>, env: &Env<'_>) -> Step<Flow> {
+        let truth = std::mem::take(&mut self.evaluating.truth);
         match node {
             Node::A_Const(c) if c.isnull => return Ok(Flow::Null),
             Node::ColumnRef(c) => return self.column(c, env),
@@ -39,8 +44,8 @@ impl<'s> Planner<'s> {
             Node::A_Expr(e) if e.kind == A_Expr_Kind::AEXPR_NULLIF && is_null(e.rexpr()) => {
                 return self.nullif(e.lexpr(), env);
             }
-            Node::A_Expr(e) => self.a_expr(e, env)?,
-            Node::BoolExpr(b) => self.plain_list(b.args(), env, "a boolean operator")?,
+            Node::A_Expr(e) => self.compared(e, env, truth)?,
+            Node::BoolExpr(b) => self.boolean(b, env, truth)?,
             Node::NullTest(t) => match t.arg() {
                 // Which of them it would be does not matter here.
                 Node::CoalesceExpr(c) => c.args().iter().try_for_each(|a| self.expr(a, env).map(|_| ()))?,
@@ -50,7 +55,10 @@ impl<'s> Planner<'s> {
             },
             Node::BooleanTest(t) => self.plain(t.arg(), env, "IS TRUE/FALSE")?,
             Node::FuncCall(f) if picks_a_row(f) => return self.picked(f, env),
-            Node::FuncCall(f) => self.call(f, env)?,
+            Node::FuncCall(f) => match self.extreme(f, env)? {
+                Some(flow) => return Ok(flow),
+                None => self.call(f, env)?,
+            },
             Node::CoalesceExpr(c) => {
                 let flows: Step<Vec<Flow>> = c.args().iter().map(|a| self.expr(a, env)).collect();
                 return chosen(flows?, "COALESCE");
@@ -140,10 +148,20 @@ impl<'s> Planner<'s> {
 
     /// An expression from which nothing protected may flow; `what` is done to it.
     pub(super) fn plain(&mut self, node: Node<'_>, env: &Env<'_>, what: &str) -> Step<()> {
+        let truth = self.evaluating.truth;
         match self.expr(node, env)? {
+            Flow::Field(f) if f.shown.oid == types::BOOL && self.evaluated(node, env, truth)? => Ok(()),
             Flow::Field(f) => Err(operator(what, f.token, &f.label).into()),
             _ => Ok(()),
         }
+    }
+
+    /// A condition: of its values only true counts.
+    pub(super) fn condition_on(&mut self, node: Node<'_>, env: &Env<'_>, what: &str) -> Step<()> {
+        self.evaluating.truth = true;
+        let done = self.plain(node, env, what);
+        self.evaluating.truth = false;
+        done
     }
 
     pub(super) fn plain_list(&mut self, list: &NodeList, env: &Env<'_>, what: &str) -> Step<()> {
@@ -199,11 +217,19 @@ impl<'s> Planner<'s> {
             )
             .into());
         }
+        // An aggregate sees rows, not groups.
+        let grouped = self.evaluating.grouped.take();
+        let done = self.call_parts(f, &name, system, env);
+        self.evaluating.grouped = grouped;
+        done
+    }
+
+    fn call_parts(&mut self, f: &nodes::FuncCall, name: &str, system: bool, env: &Env<'_>) -> Step<()> {
         let count = name == "count" && system;
         for arg in f.args() {
             let flow = self.argument(arg, env)?;
             if let Flow::Field(field) = flow
-                && !(count && (field.token || !f.agg_distinct))
+                && !(count && (field.token || !f.agg_distinct || self.ranked(arg, None, env)?))
             {
                 let what = if count { "count(DISTINCT …)".to_owned() } else { format!("function {name}") };
                 return Err(operator(&what, field.token, &field.label).into());
@@ -212,7 +238,7 @@ impl<'s> Planner<'s> {
         for sort in f.agg_order() {
             self.plain(sort.node(), env, &format!("ORDER BY in function {name}"))?;
         }
-        self.plain(f.agg_filter(), env, "FILTER")?;
+        self.condition_on(f.agg_filter(), env, "FILTER")?;
         if let Some(window) = f.over() {
             self.window(window, env)?;
         }
@@ -278,11 +304,22 @@ impl<'s> Planner<'s> {
 
     /// An expression by which rows are grouped or sorted: tokens may be. Gives whether it is one.
     pub(super) fn groupable(&mut self, node: Node<'_>, env: &Env<'_>, what: &str) -> Step<bool> {
-        match self.expr(node, env)? {
-            Flow::Field(f) if !f.token => Err(operator(what, false, &f.label).into()),
-            Flow::Field(_) => Ok(true),
-            _ => Ok(false),
+        let mark = self.mark();
+        let refusal = match self.expr(node, env) {
+            Ok(Flow::Field(f)) => Some((f.token, operator(what, f.token, &f.label))),
+            Ok(_) => None,
+            Err(Stop::Refuse(refusal)) if is_evaluable(&refusal) => Some((false, refusal)),
+            Err(stop) => return Err(stop),
+        };
+        let Some((token, refusal)) = refusal else { return Ok(false) };
+        // A group has other columns than this one to show: a rank would not stand for them.
+        if what != GROUP_BY {
+            self.back_to(mark);
+            if self.ranked(node, None, env)? {
+                return Ok(false);
+            }
         }
+        if token { Ok(true) } else { Err(refusal.into()) }
     }
 
     fn sub_link(&mut self, link: &nodes::SubLink, env: &Env<'_>) -> Step<Flow> {

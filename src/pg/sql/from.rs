@@ -109,7 +109,7 @@ impl<'s> Planner<'s> {
         };
         let ns = self.merge(l, r, &using, join.jointype)?;
         let inner = Env { parent: Some(env), ns: Side(left.clone()).beside(ns.clone()), ctes: Vec::new() };
-        self.plain(join.quals(), &inner, "a join condition")?;
+        self.condition_on(join.quals(), &inner, "a join condition")?;
         match join.alias() {
             Some(alias) => {
                 let cols = if ns.open { None } else { Some(ns.cols) };

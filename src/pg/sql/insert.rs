@@ -347,6 +347,8 @@ impl<'s> Planner<'s> {
         let empty = clause.is_none();
         let (cols, open) = match clause {
             Some(clause) => {
+                // It shows rows as they are written: nothing can be looked at before.
+                self.evaluating.off = true;
                 let targets = clause.exprs().iter().filter_map(|n| match n {
                     Node::ResTarget(t) => Some(t),
                     _ => None,

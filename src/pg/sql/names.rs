@@ -52,6 +52,8 @@ pub(super) struct FieldFlow {
     pub(super) not_null: bool,
     /// A cast around it changed its type.
     pub(super) cast: bool,
+    /// See [`crate::pg::plan::Output::origin`].
+    pub(super) origin: Option<(u32, i16)>,
 }
 
 /// A column of a relation instance.
@@ -250,6 +252,7 @@ impl<'s> Planner<'s> {
                         shown: types::shown(field, c.type_oid, c.typmod),
                         not_null: c.not_null,
                         cast: false,
+                        origin: None,
                     }))
                 }
                 _ => Flow::Plain(Some((id, i))),

@@ -65,7 +65,7 @@ fn prepared(
         listed.push(written(ty, sql, tokens).ok_or_else(lost)?);
         declared.push(declared_oid(ty));
     }
-    let mut inner = super::statement::plan(text, &declared, scope)?;
+    let mut inner = super::statement::plan_as(text, &declared, scope, true)?;
     let (Some(inner), true) = (inner.pop(), inner.is_empty()) else { return Err(lost()) };
     let name: Box<str> = p.name().unwrap_or_default().into();
     let plan = match inner.verdict {

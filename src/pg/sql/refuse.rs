@@ -46,6 +46,36 @@ pub(super) fn operator(what: &str, token: bool, column: &str) -> Refusal {
     }
 }
 
+/// The gateway would have to evaluate it, and can't tell the table's rows apart.
+pub(super) fn no_key(column: &str) -> Refusal {
+    refusal(
+        "predicate-key",
+        format!("a condition or an order on protected column {column}, whose table has no key of one column"),
+        "Give the table a primary key of one integer, uuid or text column.",
+    )
+}
+
+/// The gateway would have to evaluate it on rows, and they are grouped already.
+pub(super) fn grouped(column: &str) -> Refusal {
+    refusal(
+        "predicate-group",
+        format!("a condition or an order on protected column {column} of rows that are grouped"),
+        "Move the condition to WHERE, or group by the table's key as well.",
+    )
+}
+
+/// The gateway evaluates such things, but not this one.
+pub(super) fn not_evaluated(sqlstate: &'static str, what: &str, column: &str, token: bool) -> Refusal {
+    let kind = if token { "pseudonymised" } else { "encrypted" };
+    Refusal {
+        sqlstate,
+        message: format!("{what}, on {kind} column {column}"),
+        hint: "Write it with comparisons, LIKE or a simpler pattern, or evaluate it in the application."
+            .into(),
+        anchor: "predicate",
+    }
+}
+
 /// A protected column compared with, or assigned from, something that is no constant.
 pub(super) fn expression(column: &str) -> Refusal {
     refusal(

@@ -140,6 +140,7 @@ impl<'s> Planner<'s> {
                     shown: types::shown(field, oid, typmod),
                     not_null: false,
                     cast: false,
+                    origin: None,
                 })),
             });
         }

@@ -3,13 +3,14 @@
 use super::core::{Planner, Step};
 use super::edit::Piece;
 use super::from::Side;
+use super::grouping::plain_at;
 use super::names::{At, Env, FieldFlow, Flow, Namespace, RelCol};
 use super::refuse::{self, operator};
 use super::{types, when};
 use crate::pg::plan::{Output, Shown};
 use pg_raw_parse::list::NodeList;
 use pg_raw_parse::raw::SetOperation;
-use pg_raw_parse::{ConstValue, Node, nodes};
+use pg_raw_parse::{Node, nodes};
 
 /// What a SELECT gives.
 #[derive(Debug, Default)]
@@ -87,6 +88,7 @@ impl<'s> Planner<'s> {
                 not_null: f.not_null,
                 token: f.token,
                 cast: f.cast,
+                origin: f.origin,
             });
         }
         self.rows.visible = if open { None } else { Some(position(cols.len())?) };
@@ -284,125 +286,18 @@ impl<'s> Planner<'s> {
     fn simple(&mut self, s: &nodes::SelectStmt, env: &Env<'_>) -> Step<Selected> {
         let ns = self.from(s.from_clause(), env)?;
         let env = Env { parent: Some(env), ns, ctes: Vec::new() };
-        self.plain(s.where_clause(), &env, "WHERE")?;
-        let (mut cols, open) = self.targets(s.target_list().iter(), &env)?;
-        let grouping_sets = s.group_clause().iter().any(|n| matches!(n, Node::GroupingSet(_)));
-        for col in &mut cols {
-            if let Flow::Field(f) = &mut col.flow {
-                f.not_null &= !grouping_sets;
-            }
-        }
-        let keys = self.group_keys(s.group_clause(), &cols, &env);
-        for group in s.group_clause() {
-            if let Node::ColumnRef(c) = group
-                && in_view(c, &env)
-                && let Flow::Field(f) = self.column(c, &env)?
-                && self.determined(&f, &keys)
-            {
-                continue;
-            }
-            self.group(group, &cols, &env)?;
-        }
-        self.plain(s.having_clause(), &env, "HAVING")?;
-        for window in s.window_clause() {
-            let Node::WindowDef(w) = window else { return Err(refuse::unknown("a window").into()) };
-            self.window(w, &env)?;
-        }
-        let all = s.distinct_clause().first().is_some_and(|n| matches!(n, Node::None));
-        if all {
-            let keys: Vec<At> = cols.iter().filter_map(|c| plain_at(&c.flow)).collect();
-            for col in &cols {
-                if let Flow::Field(f) = &col.flow
-                    && !f.token
-                    && !self.determined(f, &keys)
-                {
-                    return Err(operator("DISTINCT", false, &f.label).into());
-                }
-            }
-        } else {
-            for on in s.distinct_clause() {
-                self.sort_key(on, &cols, &env, "DISTINCT ON")?;
-            }
-        }
-        self.order_by(s, &cols, &env)?;
-        let grouped = !s.group_clause().is_empty() || !matches!(s.having_clause(), Node::None);
-        Ok(Selected { cols, open, hideable: !all && !grouped })
-    }
-
-    /// The plain columns by which rows are grouped, each by itself.
-    fn group_keys(&mut self, list: &NodeList, cols: &[RelCol], env: &Env<'_>) -> Vec<At> {
-        let mut keys = Vec::new();
-        for group in list {
-            let flow = match group {
-                Node::ColumnRef(c) if in_view(c, env) => self.column(c, env).ok(),
-                Node::A_Const(c) => match c.val() {
-                    Some(ConstValue::Integer(n)) => usize::try_from(n)
-                        .ok()
-                        .and_then(|n| cols.get(n.checked_sub(1)?))
-                        .map(|c| c.flow.clone()),
-                    _ => None,
-                },
-                // Grouping sets leave keys out.
-                Node::GroupingSet(_) => return Vec::new(),
-                _ => None,
-            };
-            keys.extend(flow.as_ref().and_then(plain_at));
-        }
-        keys
-    }
-
-    /// Whether a value is one for each row of these columns: they hold a key of its relation, so that
-    /// grouping by its ciphertext groups as its clear value would.
-    fn determined(&self, f: &FieldFlow, keys: &[At]) -> bool {
-        let Some((rel, _)) = f.at else { return false };
-        let Some(relation) = self.rels[rel].relation.as_ref() else { return false };
-        relation.unique.iter().any(|key| {
-            key.iter().all(|name| {
-                relation.column(name).is_some_and(|(i, c)| c.not_null && keys.contains(&(rel, i)))
-            })
-        })
-    }
-
-    fn group(&mut self, node: Node<'_>, cols: &[RelCol], env: &Env<'_>) -> Step<()> {
-        match node {
-            Node::GroupingSet(set) => set.content().iter().try_for_each(|n| self.group(n, cols, env)),
-            Node::RowExpr(row) => row.args().iter().try_for_each(|n| self.group(n, cols, env)),
-            Node::ColumnRef(c) if !in_view(c, env) => self.sort_key(node, cols, env, "GROUP BY").map(|_| ()),
-            Node::A_Const(_) => self.sort_key(node, cols, env, "GROUP BY").map(|_| ()),
-            other => self.groupable(other, env, "GROUP BY").map(|_| ()),
-        }
-    }
-
-    fn order_by(&mut self, s: &nodes::SelectStmt, cols: &[RelCol], env: &Env<'_>) -> Step<()> {
-        for sort in s.sort_clause() {
-            if self.sort_key(sort.node(), cols, env, "ORDER BY")? {
-                self.sorts_by_token = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// A key that may name an output column, or give its number. Gives whether it is a token.
-    fn sort_key(&mut self, node: Node<'_>, cols: &[RelCol], env: &Env<'_>, what: &str) -> Step<bool> {
-        let output = match node {
-            Node::A_Const(c) => match c.val() {
-                Some(ConstValue::Integer(n)) => {
-                    usize::try_from(n).ok().and_then(|n| cols.get(n.checked_sub(1)?))
-                }
-                _ => None,
-            },
-            Node::ColumnRef(c) => match c.fields().first().and_then(Node::as_str) {
-                Some(name) if c.fields().len() == 1 => cols.iter().find(|c| c.name == name),
-                _ => None,
-            },
-            _ => None,
-        };
-        match output.map(|c| &c.flow) {
-            Some(Flow::Field(f)) if !f.token => Err(operator(what, false, &f.label).into()),
-            Some(Flow::Field(_)) => Ok(true),
-            Some(_) => Ok(false),
-            None => self.groupable(node, env, what),
-        }
+        self.condition_on(s.where_clause(), &env, "WHERE")?;
+        let outer = self.evaluating.grouped.take();
+        let groups = self.groups(s, &env);
+        let classes = self.classes(s, &env);
+        self.evaluating.grouped = groups;
+        let classes = std::mem::replace(&mut self.evaluating.classes, classes);
+        let selected = self.rows(s, &env);
+        self.evaluating.grouped = outer;
+        self.evaluating.classes = classes;
+        let selected = selected?;
+        self.narrow(s.where_clause(), &env);
+        Ok(selected)
     }
 
     /// The columns of a target or RETURNING list; and whether `*` took unknown ones.
@@ -434,8 +329,13 @@ impl<'s> Planner<'s> {
                 open = true;
                 continue;
             }
+            let edits = self.edits.len();
             let flow = self.expr(target.val(), env)?;
+            let flow = self.shown_class(target, flow);
             let name = target.name().map_or_else(|| column_name(target.val()), str::to_owned);
+            if target.name().is_none() {
+                self.keep_name(target.val(), &name, edits);
+            }
             let oid = match &flow {
                 Flow::Plain(Some(at)) => self.rels[at.0].cols.get(at.1).map_or(0, |c| c.oid),
                 _ => 0,
@@ -479,19 +379,6 @@ impl<'s> Planner<'s> {
 fn alike(a: &FieldFlow, b: &FieldFlow) -> bool {
     let text = |f: &FieldFlow| types::is_text(f.stored_oid) && types::is_text(f.shown.oid);
     (a.stored_oid, a.shown) == (b.stored_oid, b.shown) || (text(a) && text(b))
-}
-
-fn plain_at(flow: &Flow) -> Option<At> {
-    match flow {
-        Flow::Plain(at) => *at,
-        _ => None,
-    }
-}
-
-/// Whether a plain name is a column of this level (it then goes before output names).
-fn in_view(c: &nodes::ColumnRef, env: &Env<'_>) -> bool {
-    c.fields().len() != 1
-        || c.fields().first().and_then(Node::as_str).is_some_and(|n| env.ns.cols.iter().any(|c| c.name == n))
 }
 
 /// A result column's position.

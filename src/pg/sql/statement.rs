@@ -13,6 +13,16 @@ use std::ops::Range;
 
 /// See [`super::plan`].
 pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec<Planned>, Refusal> {
+    plan_as(sql, declared, scope, false)
+}
+
+/// The same. `kept`: the server keeps the statement, and it runs later: nothing in it is evaluated.
+pub(super) fn plan_as(
+    sql: &str,
+    declared: &[u32],
+    scope: &Scope<'_>,
+    kept: bool,
+) -> Result<Vec<Planned>, Refusal> {
     let names = Mentions::new(scope);
     let Ok(parsed) = pg_raw_parse::parse(sql) else {
         // The server may read what this grammar does not.
@@ -39,7 +49,7 @@ pub(super) fn plan(sql: &str, declared: &[u32], scope: &Scope<'_>) -> Result<Vec
         let kind = kind(raw.stmt());
         let mentions = names.any(&tokens, &range);
         let anywhere = mentions || names.in_strings(&tokens, &range);
-        let whole = Text { sql, tokens: &tokens, names: &names, mentions, anywhere };
+        let whole = Text { sql, tokens: &tokens, names: &names, mentions, anywhere, kept };
         let mut verdict = verdict(raw.stmt(), &whole, &range, declared, scope);
         if matches!(verdict, Verdict::Pass)
             && !made.is_empty()
@@ -71,6 +81,7 @@ struct Text<'t> {
     names: &'t Mentions<'t>,
     mentions: bool,
     anywhere: bool,
+    kept: bool,
 }
 
 fn verdict(
@@ -102,8 +113,10 @@ fn verdict(
         return prepare::prepare(p, text.sql, text.tokens, range, scope);
     }
     let mut planner = Planner::new(scope, text.sql, text.tokens, text.names, range.clone());
+    planner.declared = declared;
+    planner.evaluating.off = text.kept;
     let result = planner.statement(stmt, text.mentions);
-    planner.finish(result, declared)
+    planner.finish(result)
 }
 
 /// EXECUTE: what it runs is known by name only. Its arguments are judged as in any statement.
@@ -116,12 +129,14 @@ fn called(
     scope: &Scope<'_>,
 ) -> Verdict {
     let mut planner = Planner::new(scope, text.sql, text.tokens, text.names, range.clone());
+    planner.declared = declared;
+    planner.evaluating.off = true;
     let read = prepare::read_call(call, text.tokens, range, |node| planner.value(node).ok().flatten());
     let judged = match text.anywhere {
         true => planner.executed(stmt, call.0),
         false => Ok(()),
     };
-    match (planner.finish(judged, declared), read) {
+    match (planner.finish(judged), read) {
         (Verdict::Pass, Ok(call)) => Verdict::Call(Box::new(call)),
         (Verdict::Pass, Err(refusal)) => Verdict::Refuse(refusal),
         (other, _) => other,

@@ -40,6 +40,7 @@ impl<'s> Planner<'s> {
         let var = s.relation().ok_or_else(|| refuse::unknown("UPDATE without a table"))?;
         let rel = self.range_var(var, &Env::default())?;
         let target = self.target(rel)?;
+        self.writes.push(rel);
         let mut ns = self.namespace(rel);
         let from = self.from(s.from_clause(), &env)?;
         ns = super::from::Side(ns).beside(from);
@@ -53,7 +54,8 @@ impl<'s> Planner<'s> {
                 }
             }
         }
-        self.plain(s.where_clause(), &env, "WHERE")?;
+        self.condition_on(s.where_clause(), &env, "WHERE")?;
+        self.narrow(s.where_clause(), &env);
         self.returning(s.returning_clause(), &env, target.as_ref(), &written)
     }
 
@@ -427,10 +429,12 @@ impl<'s> Planner<'s> {
         let var = s.relation().ok_or_else(|| refuse::unknown("DELETE without a table"))?;
         let rel: RelId = self.range_var(var, &Env::default())?;
         let target = self.target(rel)?;
+        self.writes.push(rel);
         let ns = self.namespace(rel);
         let using = self.from(s.using_clause(), &env)?;
         let env = Env { parent: Some(&env), ns: super::from::Side(ns).beside(using), ctes: Vec::new() };
-        self.plain(s.where_clause(), &env, "WHERE")?;
+        self.condition_on(s.where_clause(), &env, "WHERE")?;
+        self.narrow(s.where_clause(), &env);
         self.returning(s.returning_clause(), &env, target.as_ref(), &[])
     }
 }

@@ -73,6 +73,7 @@ impl Planner<'_> {
             return Err(refuse::unknown("a query of that form").into());
         };
         let (uses, edits) = (self.uses.len(), self.edits.len());
+        self.evaluating.off = true;
         let selected = self.select(query, &Env::default())?;
         if self.modifies {
             return Err(super::within::of_that_kind(

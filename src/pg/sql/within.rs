@@ -54,6 +54,7 @@ impl<'s> Planner<'s> {
         let uses = self.uses.len();
         let before = self.inner.replace(Inner::default());
         self.modifies = true;
+        let off = self.evaluating.off;
         let result = match cte.ctequery() {
             Node::InsertStmt(s) => self.insert(s, env),
             Node::UpdateStmt(s) => self.update(s, env),
@@ -63,6 +64,7 @@ impl<'s> Planner<'s> {
         };
         let inner = std::mem::replace(&mut self.inner, before).unwrap_or_default();
         (self.span, self.rows) = outer;
+        self.evaluating.off = off;
         result?;
         // What such a statement does where it writes placeholders back can't be told from the others.
         self.keep = None;

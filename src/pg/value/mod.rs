@@ -158,6 +158,11 @@ pub fn encode(
     done
 }
 
+/// Whether that kind is the canonical form of the type.
+pub fn is_canonical(kind: Kind, declared: Declared) -> bool {
+    source::kind(declared) == kind
+}
+
 /// Whether the canonical bytes of a value are what clients see of it, in either format.
 pub fn is_shown_as_is(kind: Kind, declared: Declared) -> bool {
     kind == Kind::Text && matches!(declared, Declared::Text | Declared::Varchar(_))

@@ -36,6 +36,10 @@ const CORPUS: &[&str] = &[
     "UPDATE people SET (last_name, birth_date) = ('canary', 'canary'::date) WHERE id = 3 AND email <> 'canary'",
     "UPDATE articles SET title = 'x' FROM people WHERE people.email = 'canary'",
     "DELETE FROM comments USING people p WHERE p.email = 'canary' AND p.id = author_id",
+    "SELECT * FROM people WHERE last_name = 'canary' OR (last_name) LIKE ('canary' || '%') ORDER BY last_name || 'canary'",
+    "SELECT 'canary' < last_name, last_name IN ('canary', E'can\\'ary') FROM people WHERE NOT last_name ~* 'canary' -- x\n",
+    "UPDATE people SET job = 'x' WHERE birth_date = DATE 'canary' AND last_name = ANY('{canary}') AND email LIKE 'can'\n'ary'",
+    "DELETE FROM comments c USING people p WHERE p.id = c.author_id AND upper(p.last_name::text) LIKE upper('%canary%') ESCAPE 'y'",
     "EXPLAIN SELECT * FROM people WHERE email = 'canary'",
     "EXPLAIN UPDATE people SET last_name = 'canary' WHERE id = 1",
 ];
@@ -55,6 +59,9 @@ fn check(world: &World, sql: &str) {
     for p in planned {
         let Verdict::Run(plan) = p.verdict else { continue };
         assert!(pg_raw_parse::parse(&plan.sql).is_ok(), "{sql}\n→ {}", plan.sql);
+        for evaluation in &plan.evaluations {
+            assert!(pg_raw_parse::parse(&evaluation.sql).is_ok(), "{sql}\n→ {}", evaluation.sql);
+        }
         if let Some(lookup) = plan.write.as_ref().and_then(|w| w.lookup.as_ref()) {
             assert!(pg_raw_parse::parse(&lookup.sql).is_ok(), "{sql}\n→ {}", lookup.sql);
         }

@@ -3,6 +3,7 @@
 mod copy;
 mod ddl;
 mod django;
+mod evaluate;
 mod insert;
 mod insert_select;
 mod leaks;

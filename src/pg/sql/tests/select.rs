@@ -93,8 +93,8 @@ fn tells_rows_of_persons_by_when() {
     ));
     assert_eq!((plan.outputs[0].subject, plan.outputs[0].when), (Some(1), Some(2)));
     assert_eq!(
-        world().refusal("SELECT DISTINCT object_id FROM admin_log GROUP BY object_id, object_repr").anchor,
-        "encrypted-operator"
+        world().refusal("SELECT object_repr FROM admin_log GROUP BY object_repr").anchor,
+        "when-shape"
     );
     assert_eq!(world().refusal("SELECT (SELECT object_repr FROM admin_log LIMIT 1)").anchor, "when-shape");
 }
@@ -123,10 +123,8 @@ fn a_folded_comparison_becomes_any() {
     assert_eq!(plan.params[0].action, Action::FindFolded { field: EMAIL });
     let plan = world.run("SELECT id FROM people p WHERE lower($1) <> lower(p.email)");
     assert_eq!(plan.sql, "SELECT id FROM people p WHERE p.email <> ALL($1)");
-    assert_eq!(
-        world.refusal("SELECT id FROM people WHERE lower(email) = upper('x')").anchor,
-        "token-operator"
-    );
+    // Not the same function on both sides: the gateway compares the identifiers.
+    assert_eq!(world.run("SELECT id FROM people WHERE lower(email) = upper('x')").evaluations.len(), 1);
 }
 
 #[test]
@@ -147,8 +145,9 @@ fn casts_to_text_are_shown_as_text() {
 }
 
 #[test]
-fn counts_a_sort_by_token() {
-    assert!(world().run("SELECT id FROM people ORDER BY email").sorts_by_token);
+fn counts_a_sort_by_token_that_is_not_ranked() {
+    assert!(world().run("SELECT DISTINCT email FROM people ORDER BY email").sorts_by_token);
+    assert!(!world().run("SELECT id FROM people ORDER BY email").sorts_by_token);
     assert!(!world().run("SELECT id, email FROM people ORDER BY id").sorts_by_token);
 }
 
@@ -163,10 +162,8 @@ fn groups_by_ciphertext_only_beside_a_key_of_its_table() {
         world.run(sql);
     }
     for sql in [
-        "SELECT p.last_name FROM people p, comments c GROUP BY c.id, p.last_name",
         "SELECT last_name FROM people GROUP BY GROUPING SETS ((id), (last_name))",
-        "SELECT DISTINCT c.id, p.last_name FROM people p, comments c",
-        "SELECT DISTINCT author_id, body FROM comments",
+        "SELECT DISTINCT x.last_name FROM (SELECT last_name FROM people) x",
     ] {
         assert_eq!(world.refusal(sql).anchor, "encrypted-operator", "{sql}");
     }
@@ -198,37 +195,33 @@ fn refuses_by_name_what_ciphertext_cannot_do() {
     let world = world();
     for (sql, anchor, names) in [
         (
-            "SELECT 1 FROM people WHERE last_name = 'x'",
+            "SELECT 1 FROM people p, people q WHERE p.last_name = q.last_name",
             "encrypted-operator",
-            "operator = on encrypted column people.last_name",
+            "operator =",
         ),
-        ("SELECT 1 FROM people WHERE last_name LIKE 'x'", "encrypted-operator", "LIKE"),
         (
-            "SELECT 1 FROM people WHERE UPPER(last_name::text) LIKE UPPER('%x%')",
+            "SELECT 1 FROM (SELECT last_name FROM people) p WHERE last_name = 'x'",
             "encrypted-operator",
-            "upper",
+            "operator =",
         ),
-        ("SELECT 1 FROM people WHERE last_name IN ('x')", "encrypted-operator", "operator IN"),
-        ("SELECT 1 FROM people WHERE last_name = ANY($1)", "encrypted-operator", "ANY"),
-        ("SELECT 1 FROM people WHERE last_name BETWEEN 'a' AND 'b'", "encrypted-operator", "BETWEEN"),
         (
-            "SELECT 1 FROM people WHERE last_name IS DISTINCT FROM 'a'",
+            "SELECT 1 FROM people WHERE last_name = (SELECT job FROM people LIMIT 1)",
             "encrypted-operator",
-            "IS DISTINCT FROM",
+            "operator =",
         ),
-        ("SELECT DISTINCT last_name FROM people", "encrypted-operator", "DISTINCT"),
-        ("SELECT 1 FROM people GROUP BY last_name", "encrypted-operator", "GROUP BY"),
-        ("SELECT last_name AS x FROM people ORDER BY x", "encrypted-operator", "ORDER BY"),
-        ("SELECT last_name FROM people ORDER BY 1", "encrypted-operator", "ORDER BY"),
+        ("SELECT 1 FROM people GROUP BY upper(last_name)", "encrypted-operator", "upper"),
+        (
+            "SELECT last_name FROM people GROUP BY GROUPING SETS ((last_name), ())",
+            "encrypted-operator",
+            "GROUP BY",
+        ),
+        ("SELECT job FROM people GROUP BY job HAVING last_name = 'x'", "predicate-group", "people.last_name"),
+        ("SELECT job FROM people GROUP BY job ORDER BY last_name", "predicate-group", "people.last_name"),
+        ("SELECT id FROM parted WHERE last_name = 'x'", "predicate-key", "parted.last_name"),
         ("SELECT last_name || 'x' FROM people", "encrypted-operator", "operator ||"),
         ("SELECT coalesce(last_name, '') FROM people", "encrypted-operator", "COALESCE"),
-        ("SELECT count(DISTINCT last_name) FROM people", "encrypted-operator", "count"),
         ("SELECT array_agg(last_name) FROM people", "encrypted-operator", "array_agg"),
         ("SELECT last_name FROM people UNION SELECT last_name FROM people", "encrypted-operator", "UNION"),
-        ("SELECT max(email) FROM people", "token-operator", "function max"),
-        ("SELECT 1 FROM people WHERE email > 'x'", "token-operator", "operator >"),
-        ("SELECT 1 FROM people WHERE email LIKE 'x%'", "token-operator", "LIKE"),
-        ("SELECT 1 FROM people WHERE email = lower('X')", "protected-expression", "people.email"),
         ("SELECT 1 FROM people p, contacts c WHERE p.email = c.kind", "protected-expression", "people.email"),
         ("SELECT 1 FROM people p, contacts c WHERE p.badge = c.email", "token-domain", "people.badge"),
         ("SELECT email::varchar(5) FROM people", "token-operator", "cast to varchar"),

@@ -36,6 +36,7 @@ fn column(name: &str, attnum: i16, spec: &str) -> Column {
         generated: spec.contains('g'),
         computed: false,
         defaults: false,
+        collation: 0,
     };
     (c.type_oid, c.typmod) = match spec.trim_end_matches(['!', 'g']) {
         "int4" => (23, -1),
