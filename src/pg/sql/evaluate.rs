@@ -143,7 +143,7 @@ impl Planner<'_> {
         let compiled = self.compile(&r, |scope| Predicate::compile(&test, scope));
         let predicate = compiled.map_err(|e| unsupported(&e, &label, token))?;
         let typed = predicate.slots().to_vec();
-        let slots = self.constants(r.slots, &typed)?;
+        let slots = self.slot_params(r.slots, &typed)?;
         let number = u16::try_from(self.evaluating.tests.len()).map_err(|_| refuse::too_deep())?;
         let pieces = self.test_pieces(rel, key, number, truth)?;
         self.edit(range.clone(), pieces);
@@ -240,7 +240,7 @@ impl Planner<'_> {
             Err(e) => return lost(unsupported(&e, &label, token)),
         };
         let typed = order.slots().to_vec();
-        let slots = self.constants(r.slots, &typed)?;
+        let slots = self.slot_params(r.slots, &typed)?;
         let number = u16::try_from(self.evaluating.orders.len()).map_err(|_| refuse::too_deep())?;
         let pieces = self.rank_pieces(rel, key, number)?;
         let (columns, range) = (r.columns, 0..0);
@@ -354,7 +354,7 @@ impl Planner<'_> {
     }
 
     /// The constants, with what the client is told of those that are its parameters.
-    fn constants(&mut self, slots: Vec<SlotDraft>, typed: &[Slot]) -> Step<Vec<Param>> {
+    fn slot_params(&mut self, slots: Vec<SlotDraft>, typed: &[Slot]) -> Step<Vec<Param>> {
         let mut constants = Vec::with_capacity(slots.len());
         for (i, slot) in slots.into_iter().enumerate() {
             let source = match slot.what {
