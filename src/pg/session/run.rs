@@ -140,7 +140,7 @@ impl Session {
             Err(HiddenError::End(end)) => return Err(end),
             Err(error) => return self.failed_extended(error).map(|()| false),
         };
-        let evaluated = body.as_deref().map(|body| bind::read(body)).transpose()?;
+        let evaluated = body.as_deref().map(bind::read).transpose()?;
         let (portal, message) = (message.portal, evaluated.as_ref().unwrap_or(message));
         let declared: &[u32] = if run.plan.calls.is_some() { &[] } else { &run.declared };
         let Ready { bound, keep } = match self.protect_values(&run.plan, declared, message).await {

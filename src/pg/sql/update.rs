@@ -312,7 +312,7 @@ impl<'s> Planner<'s> {
                 Piece::Text(format!("::{kind}[])")),
             ]
         };
-        let (with, list) = (self.with_text(s, var)?, self.from_text(s)?);
+        let (with, list) = (self.with_text(s, var)?, self.list_text(s)?);
         let of = quote(var.alias().and_then(|a| a.aliasname()).unwrap_or(&target.relation.name));
         let condition = self.condition(s)?;
         match &condition {
@@ -355,7 +355,7 @@ impl<'s> Planner<'s> {
     }
 
     /// The bytes of the list after FROM.
-    fn from_text(&self, s: &nodes::UpdateStmt) -> Step<Option<Range<usize>>> {
+    fn list_text(&self, s: &nodes::UpdateStmt) -> Step<Option<Range<usize>>> {
         if s.from_clause().is_empty() {
             return Ok(None);
         }
