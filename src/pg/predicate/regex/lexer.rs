@@ -42,7 +42,7 @@ impl<'p> Lexer<'p> {
                 return Err(invalid("quantifier operand invalid"));
             }
         }
-        let letter = |text: &str| text.bytes().nth(2).is_some_and(|b| b.is_ascii_alphabetic());
+        let letter = |text: &str| text.as_bytes().get(2).is_some_and(u8::is_ascii_alphabetic);
         if lexer.rest.starts_with("(?") && letter(lexer.rest) {
             lexer.rest = &lexer.rest[2..];
             lexer.embedded()?;
