@@ -52,6 +52,8 @@ fn table(oid: u32, name: &str, columns: &[(&str, u32)], foreign: Vec<ForeignKey>
         not_null: true,
         generated: i == 0,
         computed: false,
+        defaults: false,
+        collation: 0,
     };
     Arc::new(Relation {
         oid,

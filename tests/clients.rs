@@ -23,4 +23,5 @@ mod rust;
 #[path = "clients/sqlalchemy.rs"]
 mod sqlalchemy;
 #[path = "clients/story.rs"]
+#[allow(dead_code)]
 mod story;
