@@ -357,11 +357,14 @@ mod tests {
         (Arc::try_unwrap(answered).unwrap().into_inner(), steps(Connection::open(&path).unwrap()).unwrap())
     }
 
+    /// A job, and where it is to be sent.
+    type Request = (mpsc::Sender<Box<dyn Job>>, Box<dyn Job>);
+
     /// Asks for something else while it runs.
     struct Asks {
         name: &'static str,
         long: bool,
-        other: Option<(mpsc::Sender<Box<dyn Job>>, Box<dyn Job>)>,
+        other: Option<Request>,
         told: mpsc::Sender<&'static str>,
     }
 

@@ -34,6 +34,9 @@ struct Constants<'n> {
     names: Vec<String>,
 }
 
+/// The protected column that a column of the source goes to, if any.
+type Goes = Option<Box<FieldFlow>>;
+
 impl<'s> Planner<'s> {
     /// MERGE.
     pub(super) fn merge_into(&mut self, s: &nodes::MergeStmt, outer: &Env<'_>) -> Step<()> {
@@ -61,7 +64,7 @@ impl<'s> Planner<'s> {
             match (&target, when.command_type) {
                 (Some(target), CmdType::CMD_INSERT) => self.merge_insert(when, target, &env, &mut merge)?,
                 (Some(target), CmdType::CMD_UPDATE) => {
-                    self.merge_update(s, when, target, &env, &mut merge)?
+                    self.merge_update(s, when, target, &env, &mut merge)?;
                 }
                 _ => {
                     for set in when.target_list() {
@@ -285,8 +288,8 @@ impl<'s> Planner<'s> {
         s: &nodes::MergeStmt,
         target: &Target<'s>,
         source: &Constants<'_>,
-    ) -> Step<(Vec<Option<Box<FieldFlow>>>, Option<usize>)> {
-        let mut goes: Vec<Option<Box<FieldFlow>>> = source.names.iter().map(|_| None).collect();
+    ) -> Step<(Vec<Goes>, Option<usize>)> {
+        let mut goes: Vec<Goes> = source.names.iter().map(|_| None).collect();
         let mut subjects: Vec<usize> = Vec::new();
         let target_names: Vec<String> = self.rels[target.rel].cols.iter().map(|c| c.name.clone()).collect();
         let of = |node: Node<'_>| source.column(node, &target_names);
