@@ -40,6 +40,8 @@ type Goes = Option<Box<FieldFlow>>;
 impl<'s> Planner<'s> {
     /// MERGE.
     pub(super) fn merge_into(&mut self, s: &nodes::MergeStmt, outer: &Env<'_>) -> Step<()> {
+        // Its rows are matched and written in one step: what is evaluated before could be about others.
+        self.evaluating.off = true;
         let env = self.with(s.with_clause(), outer)?;
         let var = s.relation().ok_or_else(|| refuse::unknown("MERGE without a table"))?;
         let rel = self.range_var(var, &Env::default())?;
