@@ -128,8 +128,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace, LATERAL (SELECT pg_ca
 WHERE c.collprovider <> 'd' AND c.collencoding IN (-1, 6)
   AND (c.collname IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8', 'ucs_basic', 'unicode', 'und-x-icu', 'pg_c_utf8')
        OR c.oid >= 16384
-       OR EXISTS (SELECT FROM pg_catalog.pg_attribute a
-                  WHERE a.attcollation = c.oid AND a.attrelid >= 16384))";
+       OR c.oid IN (SELECT a.attcollation FROM pg_catalog.pg_attribute a WHERE a.attrelid >= 16384))";
 
 /// The queries of views: relation OID, text. Read with an empty search path, so that all names are qualified.
 pub const DEFINITIONS: &str = "\
