@@ -98,8 +98,11 @@ SELECT i.inhrelid::text, i.inhparent::text, NULL::text
 FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')
 UNION ALL
-SELECT c.oid::text, NULL::text, pg_catalog.pg_get_partkeydef(c.oid)
-FROM pg_catalog.pg_class c WHERE c.relkind = 'p'
+SELECT p.partrelid::text, NULL::text, pg_catalog.concat_ws(' ',
+  (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ' ') FROM pg_catalog.pg_attribute a
+   WHERE a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs)),
+  pg_catalog.pg_get_expr(p.partexprs, p.partrelid))
+FROM pg_catalog.pg_partitioned_table p
 ORDER BY 1, 2";
 
 /// Functions and procedures that users made, with their bodies: name, body.
