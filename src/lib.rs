@@ -32,5 +32,6 @@ pub mod protect;
 pub mod pseudonym;
 pub mod rights;
 pub mod roots;
+pub mod scram;
 pub mod secret;
 pub mod telemetry;

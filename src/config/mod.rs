@@ -6,6 +6,7 @@ mod http_upstream;
 mod http_wire;
 mod listen;
 mod policy;
+mod postgres;
 mod read;
 mod root;
 mod section;
@@ -20,7 +21,7 @@ pub use http_wire::{HttpForwarded, HttpHost, HttpLimits, HttpTimeouts};
 pub use listen::Listen;
 pub use read::{Env, load, parse, policy_only};
 pub use root::{AwsKms, Pkcs11, Root};
-pub use upstream::{Address, Password, SslMode, Upstream};
+pub use upstream::{Address, Password, SslMode, Target, Upstream};
 
 use crate::policy::model::Policy;
 use std::path::PathBuf;
@@ -119,10 +120,23 @@ pub struct PostgresConfig {
     pub upstream: Upstream,
     /// TLS towards clients.
     pub tls: Option<TlsFiles>,
+    /// `mode` of `tls`: clients without TLS are refused (`"require"`, the default), or let in (`"offer"`).
+    pub tls_required: bool,
+    /// `verifiers`: SCRAM ends here, against these.
+    pub verifiers: Option<Verifiers>,
     /// Its tables: index into [`crate::policy::model::Policy::postgres`].
     pub tables: usize,
     /// Bounds of every connection.
     pub limits: Limits,
+}
+
+/// Where the verifiers of roles are, as `pg_authid` has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verifiers {
+    /// `"file:path"`: lines `role SCRAM-SHA-256$…`, mode 0600.
+    File(PathBuf),
+    /// `"pg_authid"`: read there by the gateway's own login.
+    Server,
 }
 
 /// A listener's certificate, `tls = { cert = …, key = …, client_ca = … }`: PEM files.

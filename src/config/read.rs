@@ -2,15 +2,13 @@
 
 use super::section::{Section, kind};
 use super::{
-    Admin, Audit, ClientAddresses, Config, ConfigError, Keys, Limits, Listen, Password, PostgresConfig, Root,
-    SslMode, TlsFiles, Upstream, policy,
+    Admin, Audit, ClientAddresses, Config, ConfigError, Keys, Limits, Listen, Root, TlsFiles, policy,
 };
-use crate::policy::raw::{Problems, RawPolicy, RawTable};
+use crate::policy::raw::{Problems, RawPolicy};
 use crate::policy::{compile, suggest};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const LATER: &[&str] = &[
@@ -28,18 +26,6 @@ const LATER: &[&str] = &[
     "functions",
     "roles",
 ];
-const LATER_POSTGRES: &[&str] = &[
-    "bind",
-    "guard",
-    "functions",
-    "verifier",
-    "verifiers",
-    "auth",
-    "pool",
-    "replication",
-    "protected_since",
-];
-
 /// How long the audit log is kept unless the file says otherwise.
 const KEEP: Duration = Duration::from_secs(400 * 86_400);
 
@@ -57,7 +43,7 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 pub(super) struct Reader<'e> {
     pub(super) base: PathBuf,
-    env: Env<'e>,
+    pub(super) env: Env<'e>,
     pub(super) problems: Problems,
     pub(super) raw: RawPolicy,
 }
@@ -302,59 +288,6 @@ impl Reader<'_> {
         limits
     }
 
-    fn listeners(&mut self, top: &mut Section<'_>, limits: &Limits) -> Vec<PostgresConfig> {
-        let sections = match top.take("postgres").map(|entry| (entry.at, entry.value.get_ref())) {
-            None => return Vec::new(),
-            Some((_, DeValue::Array(sections))) => sections,
-            Some((at, _)) => {
-                self.problems.add(at, "postgres is a list: write [[postgres]], with two brackets");
-                return Vec::new();
-            }
-        };
-        let mut listeners: Vec<PostgresConfig> = Vec::new();
-        for section in sections.iter() {
-            let Some((listener, at)) = self.listener(section, limits) else { continue };
-            let free_port = matches!(&listener.listen, Listen::Tcp { port: 0, .. });
-            if !free_port && listeners.iter().any(|other| other.listen == listener.listen) {
-                self.problems.add(at, format!("two [[postgres]] sections listen on {}", listener.listen));
-            }
-            listeners.push(listener);
-        }
-        listeners
-    }
-
-    fn listener(
-        &mut self,
-        section: &Spanned<DeValue<'_>>,
-        limits: &Limits,
-    ) -> Option<(PostgresConfig, usize)> {
-        let at = section.span().start;
-        let DeValue::Table(table) = section.get_ref() else {
-            return self.problems.none(at, "postgres is a list of tables: write [[postgres]]");
-        };
-        let mut section = Section::new("[[postgres]]", at, table);
-        let listen = self.listen(&mut section);
-        let upstream = self.upstream(&mut section);
-        let tls = self.tls(&mut section);
-        let tables: Vec<RawTable> = section
-            .table("tables", &mut self.problems)
-            .map(|(_, table)| policy::tables(table, &mut self.problems))
-            .unwrap_or_default();
-        section.finish(LATER_POSTGRES, &mut self.problems);
-        self.raw.postgres.push(tables);
-        let tables = self.raw.postgres.len() - 1;
-        let ((at, listen), upstream) = (listen?, upstream?);
-        if tls.is_some() && upstream.sslmode != SslMode::Disable {
-            return self.problems.none(
-                at,
-                "[[postgres]]: TLS on both legs is not in this version (tls-both-legs): a client binds its SCRAM proof \
-                 to this listener's certificate, the server expects its own, and the flag that says so can't be \
-                 rewritten; leave out `tls` here or `sslmode` in `upstream`",
-            );
-        }
-        Some((PostgresConfig { listen, upstream, tls, tables, limits: limits.clone() }, at))
-    }
-
     pub(super) fn listen(&mut self, section: &mut Section<'_>) -> Option<(usize, Listen)> {
         let text = section.required("listen", &mut self.problems)?;
         match Listen::parse(&text.value, &self.base) {
@@ -363,23 +296,12 @@ impl Reader<'_> {
         }
     }
 
-    fn upstream(&mut self, section: &mut Section<'_>) -> Option<Upstream> {
-        let text = section.required("upstream", &mut self.problems)?;
-        let password = (self.env)("PARAVENT_UPSTREAM_PASSWORD").filter(|p| !p.is_empty()).map(Password::new);
-        match Upstream::parse(&text.value, password, &self.base) {
-            Ok(upstream) => Some(upstream),
-            Err(messages) => {
-                for message in messages {
-                    self.problems.add(text.at, format!("[[postgres]]: upstream: {message}"));
-                }
-                None
-            }
-        }
-    }
-
     pub(super) fn tls(&mut self, section: &mut Section<'_>) -> Option<TlsFiles> {
         let (at, table) = section.table("tls", &mut self.problems)?;
-        let mut inner = Section::new(format!("{}: tls", section.what), at, table);
+        self.tls_files(Section::new(format!("{}: tls", section.what), at, table))
+    }
+
+    pub(super) fn tls_files(&mut self, mut inner: Section<'_>) -> Option<TlsFiles> {
         let cert = inner.required("cert", &mut self.problems);
         let key = inner.required("key", &mut self.problems);
         let client_ca = inner.string("client_ca", &mut self.problems);

@@ -105,13 +105,13 @@ fn tables_belong_to_the_postgres_section_above_them() {
 fn the_upstream_url_is_taken_apart() {
     let config = read(EXAMPLE).unwrap();
     let first = &config.postgres[0].upstream;
-    assert_eq!(first.address, Address::Tcp { host: "127.0.0.1".into(), port: 5433 });
+    assert_eq!(first.hosts[0], Address::Tcp { host: "127.0.0.1".into(), port: 5433 });
     assert_eq!((first.user.as_str(), first.database.as_str()), ("paravent", "app"));
     assert_eq!(first.password.as_ref().unwrap().reveal(), "s@crēt");
     assert_eq!(first.sslmode, SslMode::Disable);
     let second = &config.postgres[1];
     assert_eq!(second.listen, Listen::Unix("/etc/p/sock".into()));
-    assert_eq!(second.upstream.address.socket().unwrap(), Path::new("/run/pg/.s.PGSQL.5432"));
+    assert_eq!(second.upstream.hosts[0].socket().unwrap(), Path::new("/run/pg/.s.PGSQL.5432"));
 }
 
 #[test]
@@ -225,7 +225,12 @@ fn a_wrong_value_is_refused_at_its_line() {
         ("postgres://paravent@/app?host=/run/pg", "postgres://paravent@/app", "no host"),
         ("postgres://paravent@/app?host=/run/pg", "postgres://p@h:0/app", "from 1 to 65535"),
         ("postgres://paravent@/app?host=/run/pg", "postgres://p%4@h/app", "percent"),
-        ("postgres://paravent@/app?host=/run/pg", "postgres://p@a,b/app", "several hosts"),
+        ("postgres://paravent@/app?host=/run/pg", "postgres://p@a,,b/app", "names no host"),
+        (
+            "postgres://paravent@/app?host=/run/pg",
+            "postgres://p@a/app?target_session_attrs=master",
+            "unknown target",
+        ),
         (
             "postgres://paravent@/app?host=/run/pg",
             "postgres://p@h/app?sslmode=verify-full",
@@ -263,14 +268,31 @@ fn one_bracket_instead_of_two_is_explained() {
 }
 
 #[test]
-fn tls_on_both_legs_is_refused_with_the_reason() {
-    let text = EXAMPLE.replace(
-        "upstream = \"postgres://paravent@/app?host=/run/pg\"",
-        "upstream = \"postgres://paravent@h/app?sslmode=require\"\ntls = { cert = \"c.pem\", key = \"k.pem\" }",
-    );
-    let found = wrong(&text);
-    assert_eq!(found.len(), 1);
-    assert!(found[0].contains("tls-both-legs") && found[0].contains("SCRAM"), "{found:?}");
+fn tls_towards_clients_is_required_unless_it_is_only_offered() {
+    let tls = |more: &str| {
+        let tls = format!("listen = \"0.0.0.0:1\"\ntls = {{ cert = \"c\", key = \"k\"{more} }}");
+        read(&EXAMPLE.replace("listen = \"unix:sock\"", &tls)).map(|config| config.postgres[1].tls_required)
+    };
+    assert!(tls("").unwrap() && tls(", mode = \"require\"").unwrap() && !tls(", mode = \"offer\"").unwrap());
+    for (more, expected) in [
+        (", mode = \"prefer\"", "not \"prefer\""),
+        (", mode = \"offer\", client_ca = \"ca\"", "keep nobody out"),
+    ] {
+        let error = tls(more).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn verifiers_come_from_a_file_or_from_the_server() {
+    let verifiers = |text: &str| {
+        let text = format!("listen = \"unix:sock\"\nverifiers = \"{text}\"");
+        read(&EXAMPLE.replace("listen = \"unix:sock\"", &text))
+            .map(|config| config.postgres[1].verifiers.clone())
+    };
+    assert_eq!(verifiers("file:roles").unwrap(), Some(Verifiers::File("/etc/p/roles".into())));
+    assert_eq!(verifiers("pg_authid").unwrap(), Some(Verifiers::Server));
+    assert!(verifiers("roles").is_err() && verifiers("file:").is_err());
 }
 
 #[test]

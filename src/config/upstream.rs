@@ -2,13 +2,33 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Parameters that a URL may have.
+const KEYS: &[&str] = &[
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "sslnegotiation",
+    "host",
+    "target_session_attrs",
+    "load_balance_hosts",
+    "connect_timeout",
+];
 
 /// The database, and the gateway's own login there (to read the catalog).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    /// Where it listens.
-    pub address: Address,
+    /// Where it listens; several are tried in this order.
+    pub hosts: Vec<Address>,
+    /// `target_session_attrs`: which of them a client's session may be on.
+    pub target: Target,
+    /// `load_balance_hosts=random`: each connection begins with the next one.
+    pub balance: bool,
+    /// `connect_timeout`: how long one may take to accept a connection. Default 10 s.
+    pub connect_timeout: Duration,
     /// The gateway's own login. Clients bring theirs.
     pub user: String,
     /// Its password: `PARAVENT_UPSTREAM_PASSWORD`, else from the URL.
@@ -19,6 +39,28 @@ pub struct Upstream {
     pub sslmode: SslMode,
     /// PEM file of accepted roots.
     pub sslrootcert: Option<PathBuf>,
+    /// `sslcert` and `sslkey`: the gateway's own certificate, PEM files.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// `sslnegotiation=direct`: TLS at once (Postgres 17).
+    pub direct: bool,
+}
+
+/// Which server a session may be on (libpq's words).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Target {
+    /// Any (the default).
+    #[default]
+    Any,
+    /// One that takes writes.
+    ReadWrite,
+    /// One that takes none.
+    ReadOnly,
+    /// No standby.
+    Primary,
+    /// A standby.
+    Standby,
+    /// A standby, else any.
+    PreferStandby,
 }
 
 /// Where a server listens.
@@ -46,6 +88,17 @@ impl Address {
         match self {
             Self::Tcp { .. } => None,
             Self::Unix { dir, port } => Some(dir.join(format!(".s.PGSQL.{port}"))),
+        }
+    }
+}
+
+/// As messages name it.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix { dir, port } => write!(f, "{}/.s.PGSQL.{port}", dir.display()),
         }
     }
 }
@@ -128,22 +181,46 @@ impl Upstream {
         if user.is_empty() && errors.is_empty() {
             errors.push("the URL names no user (the gateway's own login)".into());
         }
-        let (host, port) = split_host(host).unwrap_or_else(|message| {
-            errors.push(message);
-            (String::new(), 5432)
-        });
+        let mut hosts = Vec::new();
+        for host in host.split(',') {
+            match split_host(host) {
+                Ok((host, port)) => hosts.push(Address::Tcp { host, port }),
+                Err(message) => errors.push(message),
+            }
+        }
         let mut found = Self {
-            address: Address::Tcp { host, port },
+            hosts,
+            target: Target::default(),
+            balance: false,
+            connect_timeout: Duration::from_secs(10),
             user,
             password: password.or(in_url),
             database,
             sslmode: SslMode::default(),
             sslrootcert: None,
+            identity: None,
+            direct: false,
         };
+        let mut own = (None, None);
         for (key, value) in &pairs {
-            if let Err(message) = found.set(key, value, base) {
-                errors.push(message);
-            }
+            let set = match key.as_str() {
+                "sslcert" | "sslkey" if value.is_empty() => Err(format!("{key} is empty")),
+                "sslcert" => {
+                    own.0 = Some(base.join(value));
+                    Ok(())
+                }
+                "sslkey" => {
+                    own.1 = Some(base.join(value));
+                    Ok(())
+                }
+                _ => found.set(key, value, base),
+            };
+            errors.extend(set.err());
+        }
+        match own {
+            (Some(cert), Some(key)) => found.identity = Some((cert, key)),
+            (None, None) => {}
+            _ => errors.push("sslcert and sslkey go together".into()),
         }
         found.check(&mut errors);
         if errors.is_empty() { Ok(found) } else { Err(errors) }
@@ -154,18 +231,39 @@ impl Upstream {
             "sslmode" => self.sslmode = SslMode::parse(value)?,
             "sslrootcert" if value.is_empty() => return Err("sslrootcert is empty".into()),
             "sslrootcert" => self.sslrootcert = Some(base.join(value)),
+            "sslnegotiation" => {
+                self.direct = match value {
+                    "direct" => true,
+                    "postgres" => false,
+                    _ => return Err("sslnegotiation is postgres or direct".into()),
+                }
+            }
+            "target_session_attrs" => self.target = Target::parse(value)?,
+            "load_balance_hosts" => {
+                self.balance = match value {
+                    "random" => true,
+                    "disable" => false,
+                    _ => return Err("load_balance_hosts is disable or random".into()),
+                }
+            }
+            "connect_timeout" => {
+                let seconds = value.parse().ok().filter(|n| (1..=3600).contains(n));
+                self.connect_timeout = Duration::from_secs(
+                    seconds.ok_or("connect_timeout is a whole number of seconds from 1 to 3600")?,
+                );
+            }
             "host" if value.starts_with('/') => {
-                let Address::Tcp { host, port } = &self.address else {
+                let [Address::Tcp { host, port }] = &self.hosts[..] else {
                     return Err("host is given twice".into());
                 };
                 if !host.is_empty() {
                     return Err("the URL has a host and host= a socket directory: keep one".into());
                 }
-                self.address = Address::Unix { dir: value.into(), port: *port };
+                self.hosts = vec![Address::Unix { dir: value.into(), port: *port }];
             }
             "host" => return Err("host= takes the socket's directory, an absolute path".into()),
             other => {
-                let hint = crate::policy::suggest(other, &["sslmode", "sslrootcert", "host"]);
+                let hint = crate::policy::suggest(other, KEYS);
                 return Err(format!("unknown URL parameter \"{other}\"{hint}"));
             }
         }
@@ -173,14 +271,19 @@ impl Upstream {
     }
 
     fn check(&self, errors: &mut Vec<String>) {
-        match &self.address {
-            Address::Tcp { host, .. } if host.is_empty() && errors.is_empty() => {
-                errors.push("the URL names no host (for a Unix socket: ?host=/directory)".into());
-            }
-            Address::Unix { .. } if self.sslmode != SslMode::Disable => {
-                errors.push("TLS is not spoken on a Unix socket: leave sslmode out".into());
-            }
-            _ => {}
+        let unnamed = |address: &Address| matches!(address, Address::Tcp { host, .. } if host.is_empty());
+        if errors.is_empty() && self.hosts.iter().any(unnamed) {
+            errors.push("the URL names no host (for a Unix socket: ?host=/directory)".into());
+        }
+        let socket = self.hosts.iter().any(|address| address.socket().is_some());
+        if socket && self.sslmode != SslMode::Disable {
+            errors.push("TLS is not spoken on a Unix socket: leave sslmode out".into());
+        }
+        if self.sslmode == SslMode::Disable && (self.identity.is_some() || self.direct) {
+            errors.push("sslcert, sslkey and sslnegotiation need sslmode=require or better".into());
+        }
+        if self.balance && self.hosts.len() == 1 {
+            errors.push("load_balance_hosts needs several hosts".into());
         }
         if self.sslrootcert.is_none() && matches!(self.sslmode, SslMode::VerifyCa | SslMode::VerifyFull) {
             errors.push("sslmode=verify-ca and verify-full need sslrootcert".into());
@@ -188,6 +291,24 @@ impl Upstream {
         if self.sslrootcert.is_some() && self.sslmode == SslMode::Disable {
             errors.push("sslrootcert without sslmode=verify-full protects nothing: add it".into());
         }
+    }
+}
+
+impl Target {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "any" => Self::Any,
+            "read-write" => Self::ReadWrite,
+            "read-only" => Self::ReadOnly,
+            "primary" => Self::Primary,
+            "standby" => Self::Standby,
+            "prefer-standby" => Self::PreferStandby,
+            other => {
+                let known = &["any", "read-write", "read-only", "primary", "standby", "prefer-standby"];
+                let hint = crate::policy::suggest(other, known);
+                return Err(format!("unknown target_session_attrs \"{other}\"{hint}"));
+            }
+        })
     }
 }
 
@@ -229,9 +350,6 @@ fn split_host(text: &str) -> Result<(String, u16), String> {
             None => (text, None),
         },
     };
-    if host.contains(',') {
-        return Err("several hosts are not in this version".into());
-    }
     let port = match port {
         None => 5432,
         Some(text) => match text.parse::<u16>() {

@@ -5,8 +5,10 @@
 
 pub mod aead;
 pub mod bulk;
+pub mod certificate;
 pub mod kdf;
 pub mod random;
+pub mod scram;
 pub mod sign;
 pub mod signed;
 pub mod sigv4;

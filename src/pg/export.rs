@@ -2,13 +2,12 @@
 //!
 //! Read with the gateway's own login, which needs SELECT on the protected tables for it.
 
-use super::net::connect::{Connector, describe_without_data};
+use super::net::connect::{Connector, Login, describe_without_data};
 use super::value::{self, Format, Settings};
 use crate::ids::Subject;
 use crate::policy::model::{Field, Placed, Protect, Table};
 use crate::protect::{Door, Missing, OpenFault, Outcome, ProtectError, Row, armour};
 use std::collections::BTreeMap;
-use tokio_postgres::Client;
 use zeroize::Zeroizing;
 
 /// Rows of one table that are exported at most.
@@ -21,7 +20,7 @@ pub type Cells = BTreeMap<String, Option<String>>;
 
 /// The gateway's own login, ready to read.
 pub struct Reader {
-    client: Client,
+    client: Login,
     database: String,
 }
 

@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod copy;
 pub mod evaluation;
 pub mod export;
+mod login;
 mod metrics;
 pub mod net;
 pub mod plan;

@@ -8,6 +8,7 @@
 
 use super::catalog::model::Relation;
 use super::catalog::{Catalogs, rows};
+use super::sweep::is_standby;
 use crate::policy::model::{Policy, Protect, Table};
 use crate::protect::{Door, Unsettled};
 use hashbrown::HashMap;
@@ -74,6 +75,11 @@ async fn settle_database(
     stages: &mut HashMap<[u8; 16], Stage>,
 ) -> io::Result<()> {
     let client = catalogs.connector().own_login(name).await?;
+    if is_standby(&client).await? {
+        return Err(io::Error::other(
+            "only a standby answers, and what it has not seen yet can't be known there",
+        ));
+    }
     let horizon = rows(
         &client,
         "SELECT pg_catalog.pg_snapshot_xmin(s)::text, pg_catalog.pg_snapshot_xmax(s)::text \

@@ -4,20 +4,20 @@
 //! changes threads; system calls, not code, are most of a relay's cost.
 
 use super::catalog::Catalogs;
+use super::login::Roles;
 use super::metrics::Metrics;
 use super::net::backends::Backends;
 use super::net::connect::Connector;
 use super::net::stream::Plain;
 use super::net::tls;
 use super::session::{Failure, Session, Shared};
-use super::startup::{self, Refused};
+use super::startup::{self, Entrance, Refused};
 use crate::config::PostgresConfig;
 use crate::net::drain::Drain;
 use crate::net::listen::{self, Accepted, Listener};
 use crate::protect::{Door, Peer};
 use aho_corasick::AhoCorasick;
 use parking_lot::RwLock;
-use rustls::ServerConfig;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,10 +38,9 @@ const PATH_WORDS: [&str; 7] =
 struct Context {
     shared: Arc<Shared>,
     catalogs: Arc<Catalogs>,
-    connector: Connector,
+    entrance: Arc<Entrance>,
     /// As the audit log names this listener.
     via: Arc<str>,
-    tls: Option<Arc<ServerConfig>>,
     open: Arc<AtomicU32>,
     drain: Arc<Drain>,
 }
@@ -68,7 +67,7 @@ impl Reload {
     pub fn policy(&self, door: Door) {
         let mut context = self.context.write();
         let tables = door.policy().postgres.get(self.tables).cloned().unwrap_or_default();
-        context.catalogs = Arc::new(Catalogs::new(context.connector.clone(), tables.into()));
+        context.catalogs = Arc::new(Catalogs::new(context.entrance.connector.clone(), tables.into()));
         let old = &context.shared;
         context.shared = Arc::new(Shared {
             door,
@@ -92,7 +91,8 @@ pub async fn serve(
 ) -> io::Result<Gateway> {
     let (listener, address) = listen::bind(&config.listen).await?;
     let connector = Connector::new(config.upstream)?.counted_by(backends);
-    let tls = config.tls.as_ref().map(tls::server).transpose()?;
+    let tls = config.tls.as_ref().map(|files| tls::server(files, config.tls_required)).transpose()?;
+    let roles = config.verifiers.as_ref().map(|verifiers| Roles::new(verifiers, &connector));
     let tables = door.policy().postgres.get(config.tables).cloned().unwrap_or_default();
     let search_path =
         AhoCorasick::builder().ascii_case_insensitive(true).build(PATH_WORDS).map_err(io::Error::other)?;
@@ -100,8 +100,7 @@ pub async fn serve(
         catalogs: Arc::new(Catalogs::new(connector.clone(), tables.into())),
         shared: Arc::new(Shared { door, limits: config.limits, metrics: Metrics::new(), search_path }),
         via: format!("postgres {address}").into(),
-        connector,
-        tls,
+        entrance: Arc::new(Entrance { tls, roles, connector }),
         open: Arc::default(),
         drain: Arc::default(),
     };
@@ -231,7 +230,7 @@ async fn connection(accepted: Accepted, context: Context) {
     let open = Open::new(context);
     let context = &open.0;
     let full = context.open.load(Ordering::Acquire) > context.shared.limits.connections;
-    let started = startup::start(plain, context.tls.as_ref(), &context.connector);
+    let started = startup::start(plain, &context.entrance);
     let refused = match tokio::time::timeout(startup::LIMIT, started).await {
         Err(_) => return,
         Ok(Ok(ready)) if full => {

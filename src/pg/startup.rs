@@ -1,28 +1,34 @@
-//! From an accepted connection to a session: TLS, the start-up packet, authentication passed through.
+//! From an accepted connection to one whose server is to let its user in: TLS, the start-up packet.
 
+use super::login::{self, Roles, Who};
 use super::net::backends::Backend;
 use super::net::connect::Connector;
 use super::net::duplex::{Duplex, Leg};
 use super::net::stream::{Plain, Stream};
-use super::session::{Failure, follow};
+use super::net::tls::{ALPN, ServerTls};
+use super::session::Failure;
 use super::value::Settings;
-use super::wire::frame::{self, HEADER};
-use super::wire::simple::{read_backend_key, read_parameter_status};
+use super::wire::WireError;
 use super::wire::startup::{self, Startup};
-use super::wire::{WireError, error};
-use rustls::ServerConfig;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 
 /// How long a client may take up to the end of its authentication (as `authentication_timeout`).
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 /// First byte of a TLS handshake: TLS without an SSLRequest (Postgres 17).
 const TLS_HANDSHAKE: u8 = 0x16;
-/// Messages during authentication are short.
-const AUTH_LIMIT: usize = 256 * 1024;
+
+/// What every connection of a listener passes through.
+pub(super) struct Entrance {
+    /// TLS towards clients.
+    pub tls: Option<ServerTls>,
+    /// Who may come in, where that is checked here.
+    pub roles: Option<Roles>,
+    /// The way to the server.
+    pub connector: Connector,
+}
 
 /// A connection whose start-up is over: the server has said ReadyForQuery (which the client has not
 /// been sent yet).
@@ -51,7 +57,7 @@ impl From<io::Error> for Refused {
     }
 }
 
-fn refuse(client: Leg, failure: Failure) -> Refused {
+pub(super) fn refuse(client: Leg, failure: Failure) -> Refused {
     Refused::Failure(Box::new((client, failure)))
 }
 
@@ -61,24 +67,14 @@ struct Asked {
     who: Who,
 }
 
-/// Who asks, by its own words: the server checks the user.
-struct Who {
-    database: String,
-    user: String,
-    application: String,
-}
-
 /// Brings a connection up to its first ReadyForQuery.
-pub(super) async fn start(
-    plain: Plain,
-    tls: Option<&Arc<ServerConfig>>,
-    connector: &Connector,
-) -> Result<Ready, Refused> {
+pub(super) async fn start(plain: Plain, entrance: &Entrance) -> Result<Ready, Refused> {
+    let Entrance { tls, connector, .. } = entrance;
     let mut client = Leg::new(Stream::Plain(plain));
     let asked = loop {
         client.fill(1).await?;
         if client.input.bytes()[0] == TLS_HANDSHAKE {
-            client = encrypt(client, tls).await?;
+            client = encrypt(client, tls.as_ref(), true).await?;
             continue;
         }
         let Some(packet) = read_packet(&mut client).await? else {
@@ -89,21 +85,21 @@ pub(super) async fn start(
             Ok(Startup::Ssl) if tls.is_some() && !client.is_tls() => {
                 client.output.push(b"S");
                 client.flush().await?;
-                client = encrypt(client, tls).await?;
+                client = encrypt(client, tls.as_ref(), false).await?;
             }
             Ok(Startup::Ssl | Startup::GssEnc) => {
                 client.output.push(b"N");
                 client.flush().await?;
             }
             Ok(Startup::Cancel { .. }) => {
-                cancel(connector, &packet).await;
+                connector.cancel(&packet[8..], &packet).await;
                 return Err(Refused::Over);
             }
             Ok(Startup::Session(session)) => {
                 if let Some(failure) = refused_option(&session) {
                     return Err(refuse(client, failure));
                 }
-                if tls.is_some() && !client.is_tls() {
+                if tls.as_ref().is_some_and(|tls| tls.required) && !client.is_tls() {
                     return Err(refuse(client, no_tls()));
                 }
                 let text = |name| session.get(name).map(|v| String::from_utf8_lossy(v).into_owned());
@@ -127,8 +123,8 @@ pub(super) async fn start(
             }
         }
     };
-    let server = match connector.connect().await {
-        Ok(stream) => Leg::new(stream),
+    let (server, host) = match connector.connect().await {
+        Ok(reached) => (Leg::new(reached.stream), reached.host),
         Err(error) => {
             tracing::warn!(%error, "the database can't be reached");
             let failure = Failure::new(
@@ -142,10 +138,11 @@ pub(super) async fn start(
     };
     let mut io = Duplex { client, server };
     io.server.output.push(&asked.packet);
-    authenticate(io, asked.who, connector).await
+    login::authenticate(io, asked.who, host, entrance).await
 }
 
-async fn encrypt(leg: Leg, tls: Option<&Arc<ServerConfig>>) -> Result<Leg, Refused> {
+/// Shakes hands; `direct` where nobody asked for it first.
+async fn encrypt(leg: Leg, tls: Option<&ServerTls>, direct: bool) -> Result<Leg, Refused> {
     let Some(tls) = tls else {
         tracing::debug!("a client began TLS, and the listener has no certificate");
         return Err(Refused::Over);
@@ -157,7 +154,12 @@ async fn encrypt(leg: Leg, tls: Option<&Arc<ServerConfig>>) -> Result<Leg, Refus
     }
     let Stream::Plain(plain) = leg.into_stream() else { return Err(Refused::Over) };
     let plain = super::net::stream::Replay::new(early, plain);
-    let stream = TlsAcceptor::from(Arc::clone(tls)).accept(plain).await?;
+    let stream = TlsAcceptor::from(Arc::clone(&tls.config)).accept(plain).await?;
+    // Without the protocol's name, what a browser was made to send could be taken for a client's (as Postgres).
+    if direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
+        tracing::debug!("a client began TLS at once without the protocol's name (ALPN)");
+        return Err(Refused::Over);
+    }
     Ok(Leg::new(Stream::TlsServer(Box::new(stream))))
 }
 
@@ -169,18 +171,6 @@ async fn read_packet(client: &mut Leg) -> io::Result<Option<Vec<u8>>> {
     let packet = client.input.bytes()[..length].to_vec();
     client.input.consume(length);
     Ok(Some(packet))
-}
-
-/// Passes a cancel request on. The key is the server's own, so it needs no table here.
-async fn cancel(connector: &Connector, packet: &[u8]) {
-    if let Ok(mut stream) = connector.connect().await
-        && stream.write_all(packet).await.is_ok()
-        && stream.flush().await.is_ok()
-    {
-        // The server closes once it has signalled; the client waits for that.
-        let mut rest = [0; 16];
-        let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut rest).await;
-    }
 }
 
 fn malformed_startup() -> Failure {
@@ -197,7 +187,7 @@ fn no_tls() -> Failure {
         "28000",
         "tls",
         "paravent: this listener takes TLS connections only",
-        "connect with sslmode=require",
+        "connect with sslmode=require, or offer TLS only (mode = \"offer\")",
     )
 }
 
@@ -212,122 +202,4 @@ fn refused_option(session: &startup::Session<'_>) -> Option<Failure> {
             "a replica holds envelopes only: connect it to the database itself",
         )
     })
-}
-
-/// Passes authentication through until the server is ready.
-async fn authenticate(mut io: Duplex, who: Who, connector: &Connector) -> Result<Ready, Refused> {
-    let mut backend = None;
-    let mut settings = Settings {
-        date_style: "ISO, MDY".into(),
-        time_zone: "UTC".into(),
-        bytea_escape: false,
-        charset: None,
-    };
-    loop {
-        while let Some((tag, frame)) = next_frame(&mut io.server) {
-            match (tag, frame) {
-                (_, Err(failure)) => return Err(refuse(io.client, failure)),
-                (b'R', Ok(frame)) => {
-                    let strip = io.client.is_tls() != io.server.is_tls();
-                    io.client.output.push(&if strip { without_plus(&frame) } else { frame });
-                }
-                (b'S', Ok(frame)) => {
-                    let (name, value) = match read_parameter_status(&frame[HEADER..]) {
-                        Ok(pair) => pair,
-                        Err(e) => return Err(refuse(io.client, Failure::malformed(&e))),
-                    };
-                    if let Err(failure) = follow(&mut settings, name, value) {
-                        return Err(refuse(io.client, failure));
-                    }
-                    io.client.output.push(&frame);
-                }
-                (b'K', Ok(frame)) => {
-                    backend = read_backend_key(&frame[HEADER..]).ok().map(|(pid, _)| connector.register(pid));
-                    io.client.output.push(&frame);
-                }
-                (b'Z', Ok(_)) => {
-                    let Who { database, user, application } = who;
-                    return Ok(Ready { io, database, user, application, settings, backend });
-                }
-                (b'E', Ok(frame)) => {
-                    io.client.output.push(&frame);
-                    let _ = error::code(&frame[HEADER..]);
-                    io.client.close().await;
-                    return Err(Refused::Over);
-                }
-                (_, Ok(frame)) => io.client.output.push(&frame),
-            }
-        }
-        while let Some((tag, frame)) = next_frame(&mut io.client) {
-            match (tag, frame) {
-                // Passwords and SASL answers; nothing else may come before ReadyForQuery.
-                (b'p', Ok(frame)) => io.server.output.push(&frame),
-                (b'X', Ok(_)) => return Err(Refused::Over),
-                (_, Err(failure)) => return Err(refuse(io.client, failure)),
-                (_, Ok(_)) => {
-                    let failure = Failure::malformed(&WireError::Malformed(
-                        "start-up",
-                        "a message before authentication",
-                    ));
-                    return Err(refuse(io.client, failure));
-                }
-            }
-        }
-        if let Err(ended) = io.turn(super::net::duplex::Read::Both).await {
-            if ended.side == super::net::duplex::Side::Server {
-                return Err(refuse(io.client, Failure::backend_lost()));
-            }
-            return Err(Refused::Over);
-        }
-    }
-}
-
-/// The next whole message of a leg, taken out of its buffer.
-fn next_frame(leg: &mut Leg) -> Option<(u8, Result<Vec<u8>, Failure>)> {
-    let header = match frame::header(leg.input.bytes(), AUTH_LIMIT) {
-        Ok(header) => header?,
-        Err(e) => return Some((0, Err(Failure::malformed(&e)))),
-    };
-    if leg.input.len() < header.total() {
-        leg.input.reserve(header.total());
-        return None;
-    }
-    let frame = leg.input.bytes()[..header.total()].to_vec();
-    leg.input.consume(header.total());
-    Some((header.tag, Ok(frame)))
-}
-
-/// Takes SCRAM-SHA-256-PLUS out of AuthenticationSASL: where only one leg has TLS there is no channel
-/// that both ends see, and a client that bound to ours would be refused.
-fn without_plus(frame: &[u8]) -> Vec<u8> {
-    const SASL: [u8; 4] = [0, 0, 0, 10];
-    const PLUS: &[u8] = b"SCRAM-SHA-256-PLUS";
-    let Some(list) = frame[HEADER..].strip_prefix(&SASL) else { return frame.to_vec() };
-    let mut out = Vec::with_capacity(frame.len());
-    let begun = frame::begin(&mut out, b'R');
-    out.extend_from_slice(&SASL);
-    for mechanism in list.split(|b| *b == 0).filter(|m| !m.is_empty() && *m != PLUS) {
-        frame::cstr(&mut out, mechanism);
-    }
-    out.push(0);
-    if frame::finish(&mut out, begun).is_err() {
-        return frame.to_vec();
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn takes_only_plus_out_of_the_offer() {
-        let mut offer = vec![b'R', 0, 0, 0, 42, 0, 0, 0, 10];
-        offer.extend_from_slice(b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0");
-        let mut expected = vec![b'R', 0, 0, 0, 23, 0, 0, 0, 10];
-        expected.extend_from_slice(b"SCRAM-SHA-256\0\0");
-        assert_eq!(without_plus(&offer), expected);
-        let ok = [b'R', 0, 0, 0, 8, 0, 0, 0, 0];
-        assert_eq!(without_plus(&ok), ok);
-    }
 }

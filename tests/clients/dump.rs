@@ -19,7 +19,7 @@ SELECT setval('people_id_seq', 8), setval('logins_id_seq', 7);
 ";
 
 fn dump(port: u16, database: &str, args: &[&str]) -> String {
-    let out = Command::new(postgres::bin().join("pg_dump"))
+    let out = Command::new(postgres::program("pg_dump"))
         .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "app"])
         .args(args)
         .arg(database)
@@ -63,7 +63,7 @@ fn sorted(dump: &str) -> Vec<String> {
 }
 
 fn psql(port: u16, database: &str, args: &[&str], input: &str) -> (bool, String) {
-    let mut child = Command::new(postgres::bin().join("psql"))
+    let mut child = Command::new(postgres::program("psql"))
         .args([
             "-h",
             "127.0.0.1",

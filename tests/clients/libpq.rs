@@ -1,27 +1,11 @@
 //! `psql`, and with it libpq: passwords, TLS and sockets as most clients do them.
 
 use crate::support::gateway::Setup;
-use crate::support::postgres::{Options, PASSWORD, bin};
+use crate::support::postgres::{Options, PASSWORD};
+use crate::support::psql::{run as psql, text};
 use crate::support::tls::Authority;
 use crate::support::{Gateway, Postgres, Raw, direct, gateway::Home, raw};
-use std::process::{Command, Output};
 use std::sync::Arc;
-
-/// Runs statements by `psql`, one after the other, as the role `app`, with these connection words.
-fn psql(words: &str, password: &str, sql: &str) -> Output {
-    Command::new(bin().join("psql"))
-        .args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1"])
-        .args(sql.split("; ").flat_map(|one| ["-c", one]))
-        .arg(format!("user=app dbname=app connect_timeout=20 {words}"))
-        .env("PGPASSWORD", password)
-        .output()
-        .unwrap()
-}
-
-fn text(out: &Output) -> String {
-    assert!(out.status.success(), "psql: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8_lossy(&out.stdout).trim().to_owned()
-}
 
 /// A server with passwords; the gateway's own login has one too.
 fn with_passwords(tls: Option<Arc<Authority>>) -> (Postgres, Setup) {
@@ -117,14 +101,14 @@ fn refuses_to_trust_a_server_of_another_authority() {
 }
 
 #[test]
-fn refuses_tls_on_both_legs_at_start() {
+fn refuses_two_certificates_at_start() {
     let authority = Arc::new(Authority::new());
     let (pg, mut setup) = with_passwords(Some(Arc::clone(&authority)));
     setup.upstream = format!("postgres://paravent@localhost:{}/app?sslmode=require", pg.port());
     let home = with_listener_tls(&authority, setup);
     let (code, said) = home.refused();
     assert_eq!(code, 2, "{said}");
-    assert!(said.contains("TLS"), "it says why: {said}");
+    assert!(said.contains("tls-both-legs"), "it says why: {said}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::story::{output, record};
 use crate::support::World;
 use crate::support::canary::assert_absent;
-use crate::support::postgres::{Options, bin};
+use crate::support::postgres::{Options, program};
 use std::io::Write as _;
 use std::process::Command;
 
@@ -15,7 +15,7 @@ fn show(port: u16, database: &str, args: &[&str], script: &str) -> String {
     file.write_all(script.as_bytes()).unwrap();
     let mut command = Command::new("sh");
     // Standard error joins standard output here, so that each error stands where it came.
-    command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(bin().join("psql"));
+    command.args(["-c", "exec \"$0\" \"$@\" 2>&1"]).arg(program("psql"));
     command.args(["-X", "-h", "127.0.0.1", "-p", &port.to_string(), "-U", "app", "-d", database]);
     command.args(args).arg("-f").arg(file.path());
     // Errors name the script, whose own name is chance.
@@ -148,7 +148,7 @@ fn psql_describes_tables() {
     similar(&ports(&direct, world.pg.port()), &ports(&through, world.gateway.port()));
     assert!(direct.contains("people_email_key") && direct.contains("birth_date"), "{direct}");
     let version = output({
-        let mut command = Command::new(bin().join("psql"));
+        let mut command = Command::new(program("psql"));
         command.arg("--version");
         command
     });

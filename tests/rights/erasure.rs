@@ -1,7 +1,7 @@
 //! Erasure through the admin API and the command line, and what is seen after it.
 
 use crate::support::gateway::Setup;
-use crate::support::postgres::bin;
+use crate::support::postgres::program;
 use crate::support::world::make_tables;
 use crate::support::{Gateway, Postgres, Raw, World, row};
 use std::io::Write as _;
@@ -116,7 +116,7 @@ fn a_dump_from_before_the_erasure_does_not_bring_anyone_back() {
     world.gateway.admin().erase(1);
     let mut direct = world.direct();
     direct.rows("CREATE DATABASE restored OWNER app");
-    let mut restore = Command::new(bin().join("psql"))
+    let mut restore = Command::new(program("psql"))
         .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "restored", "-h"])
         .arg(world.pg.socket_dir())
         .args(["-p", &world.pg.port().to_string()])

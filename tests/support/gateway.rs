@@ -40,9 +40,14 @@ pub struct Setup {
 impl Setup {
     /// In front of a server, with the standard policy.
     pub fn new(pg: &Postgres) -> Self {
+        Self::towards(pg.upstream())
+    }
+
+    /// The same, with the server's address as `upstream` has it.
+    pub fn towards(upstream: String) -> Self {
         Self {
             listen: "127.0.0.1:0".to_owned(),
-            upstream: pg.upstream(),
+            upstream,
             postgres: String::new(),
             store: "file:paravent.keystore".to_owned(),
             keys: String::new(),

@@ -16,6 +16,7 @@ pub mod clients;
 pub mod gateway;
 pub mod message;
 pub mod postgres;
+pub mod psql;
 pub mod python;
 pub mod raw;
 pub mod schema;

@@ -16,6 +16,7 @@ pub const PASSWORD: &str = "sésame ouvre-toi";
 
 /// What the template holds: the roles, a database behind the gateway (`app`) and a clear copy (`clear`).
 const ROLES: &str = "\
+SET password_encryption = 'scram-sha-256';
 CREATE ROLE app LOGIN PASSWORD 'sésame ouvre-toi';
 CREATE ROLE paravent LOGIN PASSWORD 'sésame ouvre-toi' IN ROLE pg_read_all_data;
 CREATE DATABASE app OWNER app;
@@ -43,8 +44,26 @@ pub struct Postgres {
     options: Options,
 }
 
-/// Directory of the newest server's programs.
+/// Directory of the server's programs: `PARAVENT_TEST_POSTGRES`, else the newest that Debian has installed.
 pub fn bin() -> PathBuf {
+    match std::env::var_os("PARAVENT_TEST_POSTGRES") {
+        Some(bin) => bin.into(),
+        None => installed(),
+    }
+}
+
+/// `psql`; Debian's where the server's own programs come without it.
+pub fn psql() -> PathBuf {
+    program("psql")
+}
+
+/// A client program, of the server's own version where it comes with one.
+pub fn program(name: &str) -> PathBuf {
+    let own = bin().join(name);
+    if own.exists() { own } else { installed().join(name) }
+}
+
+fn installed() -> PathBuf {
     let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -97,7 +116,7 @@ fn template() -> PathBuf {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
         let version: String = bin().to_string_lossy().chars().filter(char::is_ascii_digit).collect();
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{version}-template-2"));
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{version}-template-3"));
         if kept.exists() {
             return kept;
         }
@@ -167,6 +186,27 @@ impl Postgres {
         Self { dir, child: Mutex::new(child), port, options: options.clone() }
     }
 
+    /// A standby that repeats what this server writes (whose `wal_level` must be `replica`).
+    pub fn standby(&self) -> Self {
+        let dir = tempfile::Builder::new().prefix("paravent-pg").tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        give_away(dir.path());
+        let mut backup = command(&program("pg_basebackup"));
+        backup.args(["-U", "postgres", "-h"]).arg(self.socket_dir()).args(["-p", &self.port.to_string()]);
+        backup.args(["--checkpoint=fast", "--no-sync", "-D"]).arg(dir.path().join("data"));
+        run(&mut backup, "pg_basebackup");
+        fs::write(dir.path().join("data/standby.signal"), "").unwrap();
+        give_away(&dir.path().join("data/standby.signal"));
+        let mut options = self.options.clone();
+        options.settings.push_str(&format!(
+            "primary_conninfo = 'user=postgres host={} port={}'\nwal_retrieve_retry_interval = 200\n",
+            self.socket_dir().display(),
+            self.port
+        ));
+        let (port, child) = spawn(dir.path(), &options, None);
+        Self { dir, child: Mutex::new(child), port, options }
+    }
+
     /// Its TCP port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
@@ -189,7 +229,7 @@ impl Postgres {
 
     /// `pg_dump --inserts` of a database, as the superuser.
     pub fn dump(&self, database: &str) -> String {
-        let out = Command::new(bin().join("pg_dump"))
+        let out = Command::new(program("pg_dump"))
             .args(["--inserts", "-U", "postgres", "-h"])
             .arg(self.socket_dir())
             .args(["-p", &self.port.to_string(), database])
@@ -256,7 +296,8 @@ fn spawn(dir: &Path, options: &Options, port: Option<u16>) -> (u16, Child) {
                 return Some(false);
             }
             let log = fs::read(dir.join("log")).unwrap();
-            log.windows(28).any(|w| w == b"ready to accept connections\n").then_some(true)
+            let says = |words: &[u8]| log.windows(words.len()).any(|w| w == words);
+            (says(b"ready to accept connections\n") || says(b"ready to accept read")).then_some(true)
         });
         if ready {
             return (port, child);

@@ -8,7 +8,7 @@ pub mod model;
 mod plans;
 pub mod queries;
 
-use crate::pg::net::connect::{Connector, describe};
+use crate::pg::net::connect::{Connector, Login, describe};
 use crate::pg::sql::Filter;
 use crate::policy::model::Table;
 pub use build::{BuildError, Row};
@@ -71,7 +71,7 @@ pub struct Database {
     /// how many of these the snapshot shows.
     distrusted: AtomicU64,
     trusted: AtomicU64,
-    loading: tokio::sync::Mutex<Option<tokio_postgres::Client>>,
+    loading: tokio::sync::Mutex<Option<Login>>,
 }
 
 impl Catalogs {
@@ -197,7 +197,7 @@ impl Database {
         let began = Instant::now();
         self.stale.store(false, Ordering::Release);
         let client = match own.take() {
-            Some(client) if !client.is_closed() => client,
+            Some(client) if client.lasts() => client,
             _ => self.login().await?,
         };
         let mut answers = Vec::new();
@@ -229,7 +229,7 @@ impl Database {
     }
 
     /// The gateway's own login, with no search path: the names that it is told are qualified.
-    async fn login(&self) -> io::Result<tokio_postgres::Client> {
+    async fn login(&self) -> io::Result<Login> {
         let client = self.connector.own_login(&self.name).await?;
         let set = client.batch_execute("SET search_path TO ''").await;
         set.map_err(|e| io::Error::other(describe(&e)))?;

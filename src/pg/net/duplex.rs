@@ -59,6 +59,11 @@ impl Leg {
         self.stream.is_tls()
     }
 
+    /// The certificate that the server showed, on its leg.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.stream.peer_certificate()
+    }
+
     /// The connection back (to begin TLS on it).
     pub fn into_stream(self) -> Stream {
         self.stream

@@ -4,5 +4,6 @@ pub mod backends;
 pub mod buffer;
 pub mod connect;
 pub mod duplex;
+pub mod host;
 pub mod stream;
 pub mod tls;

@@ -29,6 +29,12 @@ impl Stream {
     pub fn is_tls(&self) -> bool {
         !matches!(self, Self::Plain(_))
     }
+
+    /// The certificate that the server showed (DER), where we are the client.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        let Self::TlsClient(stream) = self else { return None };
+        stream.get_ref().1.peer_certificates()?.first().map(|certificate| &**certificate)
+    }
 }
 
 macro_rules! each {

@@ -1,33 +1,45 @@
 //! TLS on either leg, by rustls: what libpq's `sslmode` promises, no more and no less.
 
-use crate::config::{SslMode, TlsFiles};
-use crate::net::tls::{self, invalid, provider, roots};
+use crate::config::{SslMode, TlsFiles, Upstream};
+use crate::net::tls::{self, certificates, invalid, private_key, provider, roots};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 /// The protocol name of Postgres in TLS (direct negotiation, Postgres 17).
-const ALPN: &[u8] = b"postgresql";
+pub const ALPN: &[u8] = b"postgresql";
 
 /// TLS towards clients.
+#[derive(Clone)]
+pub struct ServerTls {
+    /// What the handshake needs.
+    pub config: Arc<ServerConfig>,
+    /// The certificate that clients see.
+    pub leaf: CertificateDer<'static>,
+    /// Clients without it are refused.
+    pub required: bool,
+}
+
+/// Reads the files of a listener.
 ///
 /// # Errors
 /// Files that can't be read or don't fit together, with their path.
-pub fn server(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
-    tls::server(files, &[ALPN])
+pub fn server(files: &TlsFiles, required: bool) -> io::Result<ServerTls> {
+    let config = tls::server(files, &[ALPN])?;
+    let leaf = certificates(&files.cert)?.swap_remove(0);
+    Ok(ServerTls { config, leaf, required })
 }
 
 /// TLS towards the server; `None` where `sslmode` asks for none.
 ///
 /// # Errors
-/// A root certificate that is missing or can't be read.
-pub fn client(mode: SslMode, root: Option<&Path>) -> io::Result<Option<Arc<ClientConfig>>> {
-    let verifier: Arc<dyn ServerCertVerifier> = match (mode, root) {
+/// A certificate or key that is missing or can't be read.
+pub fn client(upstream: &Upstream) -> io::Result<Option<Arc<ClientConfig>>> {
+    let verifier: Arc<dyn ServerCertVerifier> = match (upstream.sslmode, &upstream.sslrootcert) {
         (SslMode::Disable, _) => return Ok(None),
         (SslMode::Require, None) => Arc::new(Unverified(provider())),
         (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
@@ -41,12 +53,20 @@ pub fn client(mode: SslMode, root: Option<&Path>) -> io::Result<Option<Arc<Clien
             if mode == SslMode::VerifyFull { chain } else { Arc::new(AnyName(chain)) }
         }
     };
-    let config = ClientConfig::builder_with_provider(provider())
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(invalid)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match &upstream.identity {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => builder
+            .with_client_auth_cert(certificates(cert)?, private_key(key)?)
+            .map_err(|e| invalid(format!("{}: {e}", cert.display())))?,
+    };
+    if upstream.direct {
+        config.alpn_protocols = vec![ALPN.to_vec()];
+    }
     Ok(Some(Arc::new(config)))
 }
 

@@ -12,7 +12,7 @@ mod waits;
 
 use super::catalog::rows;
 use super::net::backends::Backends;
-use super::net::connect::Connector;
+use super::net::connect::{Connector, Login};
 use super::recovery::{envelope_head, literal};
 use crate::config::Upstream;
 use crate::ids::KeyId;
@@ -27,6 +27,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use tokio_postgres::Client;
 use waits::Wait;
+pub(super) use waits::is_standby;
 
 /// How long a statement waits for rows that others hold. Row-level security that would hide rows is an error, so that
 /// nothing is called swept which could not be seen.
@@ -71,7 +72,7 @@ impl Sweeper {
     }
 
     /// A login that waits for nothing for long.
-    async fn login(&self, database: &str) -> io::Result<Client> {
+    async fn login(&self, database: &str) -> io::Result<Login> {
         let client = self.connector.own_login(database).await?;
         rows(&client, PATIENCE).await?;
         Ok(client)

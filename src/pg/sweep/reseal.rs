@@ -5,6 +5,7 @@ use super::super::recovery::{envelope_head, literal, quoted};
 use super::column::{Column, Stop, asked, columns};
 use super::waits::{self, Wait};
 use super::{RekeyedIn, Sweeper};
+use crate::pg::net::connect::Login;
 use crate::protect::places::{Rekeyed, Resealed};
 use crate::protect::{Again, armour};
 use tokio_postgres::Client;
@@ -56,7 +57,7 @@ impl Sweeper {
     /// One database, as far as it gets without waiting.
     async fn reseal_in(
         &self,
-        client: &Client,
+        client: &Login,
         database: &str,
         rekeyed: &Rekeyed,
         all: &mut Resealed,

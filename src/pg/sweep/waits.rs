@@ -9,7 +9,7 @@
 //! (Postgres documentation, "pg_locks"): as `CREATE INDEX CONCURRENTLY` does it, and without rights on other users' sessions.
 
 use super::super::catalog::rows;
-use crate::pg::net::connect::Connector;
+use crate::pg::net::connect::{Connector, Login};
 use std::collections::BTreeSet;
 use std::io;
 use tokio_postgres::Client;
@@ -55,7 +55,7 @@ impl Wait {
     }
 
     /// The next step, where this one is over without a pass through the tables.
-    pub(super) async fn next(self, client: &Client, connector: &Connector) -> io::Result<Self> {
+    pub(super) async fn next(self, client: &Login, connector: &Connector) -> io::Result<Self> {
         Ok(match self {
             Self::Connections(ids) => match still(&ids, strangers(client, connector).await?) {
                 left if left.is_empty() => Self::Writers(transactions(client).await?),
@@ -86,7 +86,7 @@ fn some(ids: &BTreeSet<String>) -> String {
 
 /// Clients' connections to this database that are not this process's. `backend_type` is shown to some logins only; without it
 /// every process of a user counts, but for those that send the log to a replica.
-pub(super) async fn strangers(client: &Client, connector: &Connector) -> io::Result<BTreeSet<String>> {
+pub(super) async fn strangers(client: &Login, connector: &Connector) -> io::Result<BTreeSet<String>> {
     let all = rows(
         client,
         "SELECT a.pid::text FROM pg_catalog.pg_stat_activity a WHERE a.datname = pg_catalog.current_database() \
@@ -94,7 +94,7 @@ pub(super) async fn strangers(client: &Client, connector: &Connector) -> io::Res
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_replication r WHERE r.pid = a.pid)",
     )
     .await?;
-    let own = connector.registered();
+    let own = connector.registered(client);
     let pids = all.into_iter().filter_map(|mut row| row.pop()?);
     Ok(pids.filter(|pid| !pid.parse().is_ok_and(|pid| own.contains(&pid))).collect())
 }
@@ -114,7 +114,7 @@ pub(super) async fn transactions(client: &Client) -> io::Result<BTreeSet<String>
 }
 
 /// Whether the server repeats what another one wrote: what it has not seen yet, nobody can know here.
-pub(super) async fn is_standby(client: &Client) -> io::Result<bool> {
+pub(in crate::pg) async fn is_standby(client: &Client) -> io::Result<bool> {
     let answer = rows(client, "SELECT pg_catalog.pg_is_in_recovery()::text").await?;
     Ok(answer.first().and_then(|row| row.first()?.as_deref()) != Some("false"))
 }

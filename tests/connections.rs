@@ -1,0 +1,11 @@
+//! Who may come in, and by which way: passwords, TLS, sockets, several servers, their versions.
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "connections/hosts.rs"]
+mod hosts;
+#[path = "connections/scram.rs"]
+mod scram;
