@@ -17,6 +17,8 @@ mod encodings;
 mod errors;
 #[path = "pg/generated_ids.rs"]
 mod generated_ids;
+#[path = "pg/guard.rs"]
+mod guard;
 #[path = "pg/hidden_columns.rs"]
 mod hidden_columns;
 #[path = "pg/late_tables.rs"]

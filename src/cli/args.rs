@@ -74,6 +74,19 @@ pub(super) struct Check {
     /// The file alone: don't ask the database
     #[arg(long)]
     pub(super) offline: bool,
+    /// Have the database itself refuse clear values in protected columns, whoever writes them
+    #[arg(long, conflicts_with = "offline")]
+    pub(super) guard: bool,
+    /// Take the guard away: columns get their former types back
+    #[arg(long, requires = "guard")]
+    pub(super) remove: bool,
+    /// Tell what would be done, and change nothing
+    #[arg(long, requires = "guard")]
+    pub(super) dry_run: bool,
+    /// The database to guard, with the login of its tables' owner: postgres://owner@host/database (default: each
+    /// `upstream` of the configuration). Its password may stand in PARAVENT_DATABASE_PASSWORD
+    #[arg(long, value_name = "URL", requires = "guard")]
+    pub(super) database: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,6 +15,9 @@ pub(super) fn run(args: &Check) -> Result<Exit, Stop> {
     if args.offline {
         return Ok(Exit::Done);
     }
+    if args.guard {
+        return super::guard::run(args, &config);
+    }
     let mut exit = Exit::Done;
     for postgres in &config.postgres {
         match block_on(async { compare(policy, postgres).await.map_err(stop) }) {
@@ -40,7 +43,7 @@ fn tell(finding: &Finding) -> Result<(), Stop> {
     finding.ddl.iter().try_for_each(|ddl| say(&format!("      {ddl}")))
 }
 
-fn stop(error: CoverageError) -> Stop {
+pub(super) fn stop(error: CoverageError) -> Stop {
     match error {
         CoverageError::Files(_) => Stop::usage(error),
         CoverageError::Unasked { .. } => Stop::failed(error),

@@ -7,6 +7,7 @@ mod args;
 mod audit;
 mod check;
 mod follow;
+mod guard;
 mod jobs;
 mod keys;
 mod keystore;

@@ -1,5 +1,6 @@
 //! A protected table of the policy against the table that the database has. Pure.
 
+use crate::policy::guard;
 use crate::policy::model::{Declared, Field, Policy, Protect, Table, TokenKind, WhenValue};
 use crate::pseudonym::max_token_len;
 
@@ -89,6 +90,25 @@ pub(super) fn judge(policy: &Policy, table: &Table, live: Option<&LiveTable>) ->
     ] {
         if is {
             found.push(Finding::note(format!("{name} {text}")));
+        }
+    }
+    found
+}
+
+/// Where the database has the guard: protected columns that are outside it, since they were made or altered later.
+pub(super) fn unguarded(seen: &[(&Table, LiveTable)]) -> Vec<Finding> {
+    let has = |column: &&LiveColumn| column.shown.starts_with(&format!("{}.", guard::SCHEMA));
+    if !seen.iter().any(|(_, live)| live.columns.iter().any(|column| has(&column))) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (table, live) in seen.iter().filter(|(table, _)| table.subject.when.is_none()) {
+        let placed = |column: &&LiveColumn| table.columns.iter().any(|p| *p.column == *column.name);
+        for column in live.columns.iter().filter(placed).filter(|column| !has(column)) {
+            found.push(Finding::note(format!(
+                "{}.{}.{} is not guarded: run `paravent check --guard` again",
+                table.schema, table.name, column.name
+            )));
         }
     }
     found

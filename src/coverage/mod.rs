@@ -1,5 +1,6 @@
 //! The policy against the live schemas: what `paravent check` and `GET /v1/coverage` tell.
 
+pub mod guard;
 mod judge;
 mod live;
 
@@ -42,9 +43,12 @@ pub async fn compare(policy: &Policy, postgres: &PostgresConfig) -> Result<Vec<F
     };
     let client = connector.own_login(&database).await.map_err(|error| unasked(&error))?;
     let mut findings = Vec::new();
+    let mut seen = Vec::new();
     for table in policy.postgres.get(postgres.tables).into_iter().flatten() {
         let live = live::read(&client, table).await.map_err(|error| unasked(&describe(&error)))?;
         findings.extend(judge::judge(policy, table, live.as_ref()));
+        seen.extend(live.map(|live| (table, live)));
     }
+    findings.extend(judge::unguarded(&seen));
     Ok(findings)
 }

@@ -4,6 +4,7 @@
 //! other rooms rely on.
 
 pub mod compile;
+pub mod guard;
 pub mod hash;
 mod http;
 #[cfg(test)]

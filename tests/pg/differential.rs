@@ -4,7 +4,7 @@
 use crate::support::world::make_tables;
 use crate::support::{Message, Postgres, Raw, World, raw};
 
-const CORPUS: &str = include_str!("corpus.sql");
+pub const CORPUS: &str = include_str!("corpus.sql");
 
 /// One statement of the corpus.
 struct Entry<'a> {

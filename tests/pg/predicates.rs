@@ -8,7 +8,7 @@ use crate::support::postgres::Options;
 use crate::support::world::make_tables;
 use crate::support::{Gateway, Postgres, Raw, World, raw, row, tags};
 
-const CORPUS: &str = include_str!("predicates.sql");
+pub const CORPUS: &str = include_str!("predicates.sql");
 
 fn compare(mode: Mode) {
     let world = World::new();

@@ -7,7 +7,7 @@ use crate::support::postgres::Options;
 use crate::support::world::make_tables;
 use crate::support::{Gateway, Postgres, Raw, World, row};
 
-const CORPUS: &str = include_str!("corpus_writes.sql");
+pub const CORPUS: &str = include_str!("corpus_writes.sql");
 
 const TABLES: &str = "CREATE TABLE archive (id integer PRIMARY KEY, email text UNIQUE, first_name text, \
      last_name varchar(150), birth_date bytea, title text); \

@@ -6,7 +6,7 @@
 /// Columns: relation OID, schema, name, relkind, rules, BEFORE ROW triggers, column name,
 /// attnum, type OID (of the base type of a domain), typmod, NOT NULL, generated, with a generation expression, with a default
 /// that is neither NULL nor empty, OID of the collation. A default is judged by its tree (a constant, cast or cut to its length by
-/// functions 668 and 669): to write it as text the server would lock the table, and wait for whoever changes it.
+/// functions 668 and 669, or made one of a domain): to write it as text the server would lock the table, and wait for whoever changes it.
 pub const COLUMNS: &str = "\
 SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
   (c.relhasrules AND c.relkind NOT IN ('v', 'm'))::text,
@@ -19,8 +19,8 @@ SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
   (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '')::text,
   (a.attgenerated <> '')::text,
   EXISTS (SELECT FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = ''
-          AND d.adbin::text !~ ('^(\\{(FUNCEXPR :funcid 66[89] |RELABELTYPE :arg )[^{}]*)?\\{CONST [^{}]*(:constisnull true [^{}]*'
-            || '|:constvalue 4 \\[ (16 0 0 0|0 0 0 4) \\])\\}([^{}]*\\{CONST [^{}]*\\}){0,2}[^{}]*\\}?$'))::text,
+          AND d.adbin::text !~ ('^(\\{(FUNCEXPR :funcid 66[89] |RELABELTYPE :arg |COERCETODOMAIN :arg )[^{}]*){0,3}\\{CONST [^{}]*'
+            || '(:constisnull true [^{}]*|:constvalue 4 \\[ (16 0 0 0|0 0 0 4) \\])\\}([^{}]*\\{CONST [^{}]*\\}){0,2}([^{}]*\\}){0,3}$'))::text,
   a.attcollation::text
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
