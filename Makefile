@@ -5,12 +5,13 @@
 PROFILE ?= release
 CARGO   ?= cargo
 
-.PHONY: help demo test test-clients test-regress soak soak-http nightly bench relay http-bench deps deps-bench deps-clients fmt lint clean
+.PHONY: help demo test test-clients test-versions test-regress soak soak-http nightly bench relay http-bench deps deps-bench deps-clients fmt lint clean
 
 help:
 	@echo 'make demo    the whole story on throwaway data, in about a minute after the build'
 	@echo 'make test    every test, against real servers'
 	@echo 'make test-clients   every driver and ORM, and larger applications (npm fetches a gigabyte once), with a table'
+	@echo 'make test-versions  the tests of statements on Postgres 13, 14, 16, 17 and 18, as npm has them'
 	@echo 'make soak    two hundred clients compared with a direct connection, for a quarter of an hour'
 	@echo 'make soak-http  a gibibyte each way and 256 connections for a minute, without growth'
 	@echo 'make nightly ten thousand random schedules of faults (make test runs 500)'
@@ -32,6 +33,12 @@ test-clients: deps deps-clients
 	rm -rf target/tmp/clients
 	$(CARGO) test --locked --test clients --test applications
 	@printf '\n| client | version | what was exercised | result |\n|---|---|---|---|\n'; cat target/tmp/clients/*
+
+# Debian's Postgres is what `make test` runs, and what is new in 18; this is the rest. One alone: make test-versions VERSIONS=18.4.0-beta.17
+VERSIONS ?= 13.23.0-beta.16 14.23.0-beta.17 16.14.0-beta.17 17.10.0-beta.17 18.4.0-beta.17
+test-versions: deps
+	@for version in $(VERSIONS); do printf '\n== Postgres %s\n' "$$version"; \
+		PARAVENT_TEST_POSTGRES="$$(scripts/postgres "$$version")" $(CARGO) test --locked --test pg || exit 1; done
 
 # Two hundred clients of the Postgres gateway, compared with a direct connection, while the database crashes now and then.
 # Shorter: make soak PARAVENT_SOAK_SECONDS=60. As CI does it: make soak SOAK_PROFILE=dev

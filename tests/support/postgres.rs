@@ -1,6 +1,7 @@
 //! A throwaway Postgres: started in a moment from a template, gone when dropped.
 
-use super::{eventually, tls::Authority};
+use super::{Raw, eventually, tls::Authority};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -8,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
 /// Password of every role.
@@ -34,6 +35,14 @@ pub struct Options {
     pub log_all: bool,
     /// More lines of postgresql.conf.
     pub settings: String,
+    /// Directory of the server's programs, instead of [`bin`].
+    pub bin: Option<PathBuf>,
+}
+
+impl Options {
+    fn bin(&self) -> PathBuf {
+        self.bin.clone().unwrap_or_else(bin)
+    }
 }
 
 /// A running server.
@@ -111,11 +120,14 @@ fn run(command: &mut Command, what: &str) {
     assert!(out.status.success(), "{what} failed:\n{}", String::from_utf8_lossy(&out.stderr));
 }
 
-/// An initialised data directory, made once and kept beside the build.
-fn template() -> PathBuf {
-    static MADE: OnceLock<PathBuf> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let version: String = bin().to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+/// An initialised data directory for these programs, made once and kept beside the build.
+fn template(bin: &Path) -> PathBuf {
+    static MADE: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || {
+        let version = Command::new(bin.join("postgres")).arg("--version").output().unwrap().stdout;
+        let version: String =
+            String::from_utf8(version).unwrap().chars().filter(char::is_ascii_digit).collect();
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{version}-template-3"));
         if kept.exists() {
             return kept;
@@ -124,14 +136,14 @@ fn template() -> PathBuf {
         give_away(dir.path());
         let data = dir.path().join("data");
         run(
-            command(&bin().join("initdb"))
+            command(&bin.join("initdb"))
                 .arg("-D")
                 .arg(&data)
                 .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"])
-                .args(["--no-sync", "--no-instructions", "--wal-segsize=1"]),
+                .args(["--no-sync", "--wal-segsize=1"]),
             "initdb",
         );
-        let mut single = command(&bin().join("postgres"))
+        let mut single = command(&bin.join("postgres"))
             .args(["--single", "-F", "-D"])
             .arg(&data)
             .arg("postgres")
@@ -149,8 +161,8 @@ fn template() -> PathBuf {
             fs::remove_dir_all(&fresh).unwrap();
         }
         kept
-    })
-    .clone()
+    };
+    made.entry(bin.to_owned()).or_insert_with(make).clone()
 }
 
 impl Postgres {
@@ -165,7 +177,7 @@ impl Postgres {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
         give_away(dir.path());
         run(
-            Command::new("cp").arg("-a").arg(template()).arg(dir.path().join("data")),
+            Command::new("cp").arg("-a").arg(template(&options.bin())).arg(dir.path().join("data")),
             "copying the data directory",
         );
         if options.scram {
@@ -227,8 +239,12 @@ impl Postgres {
         format!("postgres://paravent@127.0.0.1:{}/app", self.port)
     }
 
-    /// `pg_dump --inserts` of a database, as the superuser.
+    /// `pg_dump --inserts` of a database, as the superuser; of a server that is newer than any `pg_dump` here, the rows of
+    /// every table and the bodies of every function.
     pub fn dump(&self, database: &str) -> String {
+        if !self.options.bin().join("pg_dump").exists() {
+            return self.contents(database);
+        }
         let out = Command::new(program("pg_dump"))
             .args(["--inserts", "-U", "postgres", "-h"])
             .arg(self.socket_dir())
@@ -239,6 +255,20 @@ impl Postgres {
         String::from_utf8(out.stdout).unwrap()
     }
 
+    fn contents(&self, database: &str) -> String {
+        let mut client = Raw::connect_as(self.port, &[("user", "postgres"), ("database", database)]);
+        let tables = client.rows(
+            "SELECT format('SELECT %L || t::text FROM %I.%I t', format('INSERT INTO %I.%I VALUES ', n.nspname, c.relname), \
+             n.nspname, c.relname) FROM pg_class c \
+             JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'm') \
+             AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)' \
+             UNION ALL SELECT 'SELECT prosrc FROM pg_proc WHERE oid >= 16384' \
+             UNION ALL SELECT 'SELECT pg_get_viewdef(oid) FROM pg_class WHERE relkind IN (''v'', ''m'') AND oid >= 16384'",
+        );
+        let rows = tables.into_iter().flatten().flatten().flat_map(|sql| client.rows(&sql));
+        rows.flatten().flatten().collect::<Vec<_>>().join("\n")
+    }
+
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
@@ -246,7 +276,8 @@ impl Postgres {
 
     /// Starts again after [`Postgres::stop`], maybe on another port.
     pub fn start_again(&mut self) {
-        let (port, child) = spawn(self.dir.path(), &Options::default(), None);
+        let options = Options { bin: self.options.bin.clone(), ..Options::default() };
+        let (port, child) = spawn(self.dir.path(), &options, None);
         self.port = port;
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = child;
     }
@@ -284,7 +315,7 @@ fn spawn(dir: &Path, options: &Options, port: Option<u16>) -> (u16, Child) {
         let port = port.unwrap_or_else(free);
         fs::write(dir.join("data/postgresql.auto.conf"), settings(dir, port, options)).unwrap();
         let log = fs::File::create(dir.join("log")).unwrap();
-        let mut child = command(&bin().join("postgres"))
+        let mut child = command(&options.bin().join("postgres"))
             .arg("-D")
             .arg(dir.join("data"))
             .stdout(Stdio::null())

@@ -76,14 +76,21 @@ impl Raw {
 
     /// Sends the start-up message and reads up to ReadyForQuery.
     pub fn start(&mut self, parameters: &[(&str, &str)]) {
-        self.send(&startup(196_608, parameters));
+        self.start_with(196_608, parameters);
+    }
+
+    /// The same of another version of the protocol; the version that is negotiated, if it is.
+    pub fn start_with(&mut self, version: u32, parameters: &[(&str, &str)]) -> Option<u32> {
+        self.send(&startup(version, parameters));
+        let mut negotiated = None;
         loop {
             let message = self.read().expect("the server goes on with the start");
             match message.tag {
                 b'R' => assert_eq!(message.body, [0; 4], "trust authentication"),
                 b'K' => self.key = message.body,
                 b'S' => self.status.push(message),
-                b'Z' => return,
+                b'v' => negotiated = Some(u32::from_be_bytes(message.body[..4].try_into().unwrap())),
+                b'Z' => return negotiated,
                 b'N' => {}
                 _ => panic!("unexpected at the start: {message:?}"),
             }
@@ -92,17 +99,24 @@ impl Raw {
 
     /// Asks for TLS and shakes hands.
     pub fn secure(self, authority: &Authority) -> Self {
-        let mut tcp = self.tcp.expect("TLS runs over TCP");
+        let mut tcp = self.tcp.as_ref().expect("TLS runs over TCP");
         tcp.write_all(&ssl_request()).unwrap();
         let mut answer = [0];
         tcp.read_exact(&mut answer).unwrap();
         assert_eq!(answer, *b"S", "TLS is offered");
+        self.secure_at_once(authority, &[])
+    }
+
+    /// Shakes hands without asking, and names these protocols (ALPN).
+    pub fn secure_at_once(self, authority: &Authority, alpn: &[&[u8]]) -> Self {
+        let tcp = self.tcp.expect("TLS runs over TCP");
         let mut roots = rustls::RootCertStore::empty();
         use rustls::pki_types::pem::PemObject as _;
         roots
             .add(rustls::pki_types::CertificateDer::from_pem_slice(authority.cert.as_bytes()).unwrap())
             .unwrap();
-        let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
         let session = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
         let wire = rustls::StreamOwned::new(session, tcp.try_clone().unwrap());

@@ -28,8 +28,14 @@ impl Authority {
 
     /// A certificate for localhost.
     pub fn issue(&self) -> Identity {
+        self.issue_for(&["localhost", "127.0.0.1"])
+    }
+
+    /// A certificate for these names.
+    pub fn issue_for(&self, names: &[&str]) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).unwrap();
         Identity { cert: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
     }
 }

@@ -8,8 +8,11 @@ pub struct Server {
     home: tempfile::TempDir,
 }
 
-/// Where the server's programs are: newest version installed.
+/// Where the server's programs are: `PARAVENT_TEST_POSTGRES`, else the newest version installed.
 fn programs() -> PathBuf {
+    if let Some(bin) = std::env::var_os("PARAVENT_TEST_POSTGRES") {
+        return bin.into();
+    }
     let mut all: Vec<PathBuf> =
         std::fs::read_dir("/usr/lib/postgresql").unwrap().map(|d| d.unwrap().path().join("bin")).collect();
     all.sort();

@@ -39,6 +39,7 @@ impl<'s> Planner<'s> {
             | Node::A_Const(_)
             | Node::SetToDefault(_)
             | Node::SQLValueFunction(_)
+            | Node::MergeSupportFunc(_)
             | Node::CurrentOfExpr(_) => {}
             Node::ParamRef(p) => self.plain_param(p.number),
             Node::A_Expr(e) if e.kind == A_Expr_Kind::AEXPR_NULLIF && is_null(e.rexpr()) => {

@@ -97,7 +97,7 @@ impl<'s> Planner<'s> {
             }
         };
         let env = Env { parent: Some(&env), ns: self.namespace(rel), ctes: Vec::new() };
-        self.returning(s.returning_clause(), &env, target.as_ref(), &written)
+        self.returning((s.returning_clause(), rel), &env, target.as_ref(), &written)
     }
 
     /// Positions of the columns that are given.
@@ -333,17 +333,16 @@ impl<'s> Planner<'s> {
         }
     }
 
-    /// RETURNING, with what it must show in any case: subject and witnesses of rows to be bound.
+    /// RETURNING of a statement that changes that instance, with what it must show in any case: subject and witnesses of
+    /// rows to be bound.
     pub(super) fn returning(
         &mut self,
-        clause: Option<&nodes::ReturningClause>,
+        (clause, rel): (Option<&nodes::ReturningClause>, RelId),
         env: &Env<'_>,
         target: Option<&Target<'s>>,
         written: &[At],
     ) -> Step<()> {
-        if clause.is_some_and(|c| !c.options().is_empty()) {
-            return Err(refuse::unknown("RETURNING WITH").into());
-        }
+        let env = &self.old_and_new(clause, rel, env)?;
         let empty = clause.is_none();
         let (cols, open) = match clause {
             Some(clause) => {

@@ -100,7 +100,7 @@ impl<'s> Planner<'s> {
         if stars && target.is_some() {
             return Err(unfollowed("MERGE … RETURNING *").into());
         }
-        self.returning(s.returning_clause(), &env, target.as_ref(), &[])
+        self.returning((s.returning_clause(), rel), &env, target.as_ref(), &[])
     }
 
     fn merge_insert(

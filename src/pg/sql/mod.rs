@@ -40,6 +40,7 @@ mod path;
 mod prepare;
 mod reading;
 pub mod refuse;
+mod returning;
 mod schema;
 mod select;
 mod settings;

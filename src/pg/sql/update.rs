@@ -56,7 +56,7 @@ impl<'s> Planner<'s> {
         }
         self.condition_on(s.where_clause(), &env, "WHERE")?;
         self.narrow(s.where_clause(), &env);
-        self.returning(s.returning_clause(), &env, target.as_ref(), &written)
+        self.returning((s.returning_clause(), rel), &env, target.as_ref(), &written)
     }
 
     fn update_protected(
@@ -435,7 +435,7 @@ impl<'s> Planner<'s> {
         let env = Env { parent: Some(&env), ns: super::from::Side(ns).beside(using), ctes: Vec::new() };
         self.condition_on(s.where_clause(), &env, "WHERE")?;
         self.narrow(s.where_clause(), &env);
-        self.returning(s.returning_clause(), &env, target.as_ref(), &[])
+        self.returning((s.returning_clause(), rel), &env, target.as_ref(), &[])
     }
 }
 
