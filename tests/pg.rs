@@ -21,6 +21,8 @@ mod generated_ids;
 mod guard;
 #[path = "pg/hidden_columns.rs"]
 mod hidden_columns;
+#[path = "pg/introspection.rs"]
+mod introspection;
 #[path = "pg/late_tables.rs"]
 mod late_tables;
 #[path = "pg/names.rs"]

@@ -23,7 +23,7 @@ fn guard(home: &Home, port: u16, more: &[&str]) -> (i32, String) {
     (out.status.code().unwrap(), text)
 }
 
-fn guarded(world: World) -> World {
+pub fn guarded(world: World) -> World {
     let (code, text) = guard(&world.gateway.home, world.pg.port(), &[]);
     assert!(code == 0 && text.contains("is guarded by paravent."), "{text}");
     world
@@ -39,7 +39,7 @@ fn types(client: &mut Raw, table: &str) -> (Vec<Vec<Option<String>>>, Vec<Vec<Op
 }
 
 /// Parse, Bind and Execute with text values.
-fn bound(client: &mut Raw, sql: &str, values: &[Option<&str>]) -> Vec<Message> {
+pub fn bound(client: &mut Raw, sql: &str, values: &[Option<&str>]) -> Vec<Message> {
     let steps =
         [raw::parse("", sql, &[]), raw::bind_text("", "", values, &[]), raw::execute("", 0), raw::sync()];
     client.send(&steps.concat());

@@ -70,11 +70,44 @@ fn refuses_a_table_that_could_not_hold_its_envelopes() {
     let pg = Postgres::start();
     let gateway = Gateway::start(&pg);
     let mut client = Raw::connect(gateway.port(), "app");
-    let error = client.fails(&PEOPLE.replace("birth_date bytea", "birth_date date"));
+    let error = client.fails(&PEOPLE.replace("birth_date bytea", "birth_date timestamp"));
     assert_eq!(error.sqlstate(), "0A000");
     let fields = error.fields();
     assert!(fields[&'M'].contains("birth_date"), "{error:?}");
     assert!(fields[&'H'].contains("bytea"), "the DDL that serves: {error:?}");
+}
+
+#[test]
+fn a_table_made_with_its_declared_types_is_stored_as_they_are_and_protected_at_once() {
+    let pg = Postgres::start();
+    let gateway = Gateway::start(&pg);
+    let mut client = Raw::connect(gateway.port(), "app");
+    let declared = [
+        ("birth_date bytea", "birth_date date"),
+        ("last_name text", "last_name varchar(150)"),
+        ("salary bytea", "salary numeric(10, 2)"),
+        (" badge bytea,", ""),
+    ];
+    let declared = declared.iter().fold(PEOPLE.to_owned(), |sql, (from, to)| sql.replace(from, to));
+    client.rows("BEGIN");
+    client.rows(&declared);
+    let name = "x".repeat(150);
+    client.rows(&format!(
+        "INSERT INTO people (id, birth_date, last_name, salary) VALUES (1, '1990-12-31', '{name}', 1.5)"
+    ));
+    client.rows("COMMIT");
+    let error = client.fails(&format!("INSERT INTO people (id, last_name) VALUES (2, '{name}x')"));
+    assert_eq!(error.sqlstate(), "22001");
+    let seen = "SELECT birth_date, last_name, salary FROM people";
+    assert_eq!(client.rows(seen), [row(["1990-12-31", &name, "1.50"])]);
+    client.rows("ALTER TABLE people ADD COLUMN badge uuid");
+    client.rows("UPDATE people SET badge = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'");
+    let mut direct = Raw::connect(pg.port(), "app");
+    let types = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'people'::regclass \
+         AND attname IN ('birth_date', 'last_name', 'salary', 'badge') ORDER BY attname";
+    assert_eq!(direct.rows(types), [row(["bytea"]), row(["bytea"]), row(["text"]), row(["bytea"])]);
+    let stored = "SELECT left(last_name, 4), get_byte(birth_date, 0), get_byte(badge, 0) FROM people";
+    assert_eq!(direct.rows(stored), [row(["pv1.", "225", "225"])]);
 }
 
 #[test]

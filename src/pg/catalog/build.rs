@@ -2,6 +2,7 @@
 
 use super::collations::Collations;
 use super::hierarchy::Hierarchy;
+use super::mask::Mask;
 use super::model::{Catalog, Column, ForeignKey, Relation, RelationKind};
 use crate::policy::model::Table;
 use hashbrown::{HashMap, HashSet};
@@ -32,7 +33,7 @@ fn yes(row: &Row, i: usize) -> bool {
 /// # Errors
 /// A row that does not have the query's form.
 pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
-    let [server, columns, unique, foreign, views, functions, calls, collations, definitions, hierarchy] =
+    let [server, columns, unique, foreign, views, functions, calls, collations, definitions, hierarchy, mask] =
         answers
     else {
         return Err(BuildError("count"));
@@ -41,6 +42,7 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     let mut relations = relations(columns).ok_or(BuildError("COLUMNS"))?;
     add_unique(&mut relations, unique).ok_or(BuildError("UNIQUE"))?;
     add_foreign(&mut relations, foreign).ok_or(BuildError("FOREIGN"))?;
+    let mut mask = Mask::new(mask).ok_or(BuildError("MASK"))?;
     let hierarchy = Hierarchy::read(hierarchy).ok_or(BuildError("HIERARCHY"))?;
     let own = tables.len();
     let all = hierarchy.extend(&mut relations, tables);
@@ -70,6 +72,7 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
             relation.definition = text(row, 1).map(Arc::from);
         }
     }
+    mask.needed = relations.values().any(|r| all.iter().any(|t| t.schema == r.schema && t.name == r.name));
     let relations =
         relations.into_values().map(|r| ((r.schema.clone(), r.name.clone()), Arc::new(r))).collect();
     Ok(Catalog {
@@ -82,6 +85,7 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
         own,
         tables: all.into(),
         collations: Collations::new(collations),
+        mask,
     })
 }
 
@@ -290,6 +294,7 @@ mod tests {
                 row(&["4", "SELECT id FROM public.people;"]),
                 row(&["5", "SELECT id FROM public.triggered;"]),
             ],
+            Vec::new(),
             Vec::new(),
         ];
         let catalog = build(1, &answers, &tables).unwrap();

@@ -4,6 +4,7 @@ mod build;
 pub mod collations;
 mod draw;
 mod hierarchy;
+pub mod mask;
 pub mod model;
 mod plans;
 pub mod queries;

@@ -1,6 +1,7 @@
 //! What the planner knows of the database: a snapshot, immutable once made.
 
 use super::collations::Collations;
+use super::mask::Mask;
 use crate::policy::model::Table;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Catalog {
     pub own: usize,
     /// How texts are compared.
     pub collations: Collations,
+    /// What queries of the catalog are told.
+    pub mask: Mask,
 }
 
 /// A table, view or the like.

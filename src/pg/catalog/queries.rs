@@ -143,6 +143,21 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 ORDER BY c.oid";
 
+/// The columns of the catalog's relations that show types (their place in the order last), and the guard's schema and domains.
+pub const MASK: &str = "\
+SELECT CASE WHEN a.attrelid = 'pg_catalog.pg_attribute'::pg_catalog.regclass THEN 'attribute' ELSE 'columns' END,
+  a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.lpad(a.attnum::text, 5, '0')
+FROM pg_catalog.pg_attribute a
+WHERE a.attrelid IN ('pg_catalog.pg_attribute'::pg_catalog.regclass, 'information_schema.columns'::pg_catalog.regclass)
+  AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'schema', n.oid::text, NULL, NULL FROM pg_catalog.pg_namespace n WHERE n.nspname = 'paravent'
+UNION ALL
+SELECT 'domain', t.oid::text, t.typname::text, NULL
+FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE n.nspname = 'paravent' AND t.typtype = 'd'
+ORDER BY 1, 4, 2";
+
 /// In a client's session the search path is the client's: views are not seen through there.
 const NO_DEFINITIONS: &str = "SELECT NULL::text, NULL::text WHERE false";
 
@@ -150,9 +165,9 @@ const NO_DEFINITIONS: &str = "SELECT NULL::text, NULL::text WHERE false";
 pub const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num')";
 
 /// All of them, in the order in which `build` takes their rows.
-pub const ALL: [&str; 10] =
-    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, DEFINITIONS, HIERARCHY];
+pub const ALL: [&str; 11] =
+    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, DEFINITIONS, HIERARCHY, MASK];
 
 /// The same for a client's session, within its transaction.
-pub const WITHIN: [&str; 10] =
-    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, NO_DEFINITIONS, HIERARCHY];
+pub const WITHIN: [&str; 11] =
+    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, NO_DEFINITIONS, HIERARCHY, MASK];

@@ -62,12 +62,13 @@ impl Filter {
     }
 }
 
-/// Names of all that is protected or touches it. One may stand in a text with its quotes doubled: the longest
+/// Names of all that is protected or touches it, and of the catalog's relations that tell its types. One may stand in a text with its quotes doubled: the longest
 /// part around them is given.
 fn names<'a>(tables: &'a [Table], catalog: &'a Catalog) -> impl Iterator<Item = &'a str> {
     let relations = catalog.relations.values().filter(|r| r.is_watched()).map(|r| &*r.name);
     let functions = catalog.functions.iter().map(|f| &**f);
-    tables.iter().map(|t| &*t.name).chain(relations).chain(functions).map(longest_part)
+    let watched = catalog.mask.watched().iter().copied();
+    tables.iter().map(|t| &*t.name).chain(relations).chain(functions).map(longest_part).chain(watched)
 }
 
 pub(super) fn longest_part(name: &str) -> &str {

@@ -258,7 +258,7 @@ fn without_comments(literal: &str) -> String {
 }
 
 /// Whether what begins at this token stands where a relation may: after FROM and the like, also in a list.
-fn relation_position(tokens: &Tokens<'_>, index: usize) -> bool {
+pub(super) fn relation_position(tokens: &Tokens<'_>, index: usize) -> bool {
     let mut first = index;
     while first >= 2 && tokens.is_punct(first - 1, b'.') {
         first -= 2;

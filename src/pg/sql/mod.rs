@@ -33,6 +33,8 @@ mod insert;
 mod insert_select;
 mod keep;
 mod lex;
+mod mask;
+mod masked;
 mod mention;
 mod merge;
 mod names;

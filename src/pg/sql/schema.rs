@@ -3,10 +3,12 @@
 
 use super::core::{Planner, Step};
 use super::ddl::renamed;
+use super::edit::Piece;
 use super::names::{Env, FieldFlow, Flow, Found, RelCol};
 use super::value::type_of;
 use super::{Scope, refuse, types};
 use crate::pg::refusal::Refusal;
+use crate::policy::guard::{self, Guarded, Storage};
 use crate::policy::model::{Declared, Field, Placed, Protect, Table, TokenKind};
 use pg_raw_parse::raw::{AlterTableType, ConstrType, ObjectType};
 use pg_raw_parse::{ConstValue, Node, nodes};
@@ -74,10 +76,50 @@ impl<'s> Planner<'s> {
         let field = self.field(placed.field)?;
         // A partition has its parent's types.
         let Some(ty) = def.type_name() else { return Ok(()) };
-        let guard = ty.names().first().and_then(|s| s.sval()) == Some("paravent");
+        if ty.names().first().and_then(|s| s.sval()) == Some(guard::SCHEMA) {
+            return Ok(());
+        }
         let (name, to) = type_of(ty)?;
-        let fits = guard || (ty.array_bounds().is_empty() && to.is_some_and(|(oid, _)| stores(field, oid)));
-        if fits { Ok(()) } else { self.stop(ddl_type(table, placed, field, &name)) }
+        let Some((oid, typmod)) = to.filter(|_| ty.array_bounds().is_empty()) else {
+            return self.stop(ddl_type(table, placed, field, &name));
+        };
+        let as_shown = field.protect == Protect::Encrypt && (oid, typmod) == types::declared(field.ty);
+        match types::storage(oid, typmod) {
+            _ if as_shown && !field.ty.is_text() => self.stored_as(ty, field, Storage::Bytea, table),
+            // Sealed values are longer than their length says.
+            Some(Storage::Varchar(Some(_))) if as_shown => self.stored_as(ty, field, Storage::Text, table),
+            Some(storage) if stores(field, oid) => self.stored_as(ty, field, storage, table),
+            _ if stores(field, oid) => Ok(()),
+            _ => self.stop(ddl_type(table, placed, field, &name)),
+        }
+    }
+
+    /// A type as clients see it stands for what it is stored as: the guard's domain, where there is one.
+    fn stored_as(
+        &mut self,
+        ty: &nodes::TypeName,
+        field: &Field,
+        storage: Storage,
+        table: &Table,
+    ) -> Step<()> {
+        let first = self.token_at(ty.location)?;
+        let range =
+            self.bytes_of(first).start..self.bytes_of(self.tokens.type_end(first).saturating_sub(1)).end;
+        let domain = Guarded::new(field, storage).map(|guarded| guarded.name());
+        let guards = &self.scope.catalog.mask.domains;
+        let made = |name: &String| guards.iter().any(|(_, domain, _)| **domain == **name);
+        let text = match domain.filter(|name| table.subject.when.is_none() && made(name)) {
+            Some(name) => format!("{}.{}", guard::SCHEMA, super::edit::quote(&name)),
+            None => storage.to_string(),
+        };
+        let (_, written) = type_of(ty)?;
+        if written.and_then(|(oid, typmod)| types::storage(oid, typmod)) != Some(storage)
+            || text.contains('.')
+        {
+            self.edit(range, vec![Piece::Text(text)]);
+            self.touched = true;
+        }
+        Ok(())
     }
 
     /// A constraint of a protected table, or of one of its columns.

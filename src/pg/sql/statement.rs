@@ -69,6 +69,10 @@ pub(super) fn plan_as(
             && mentions
             && reads_or_writes(raw.stmt())
             && names.may_be_unqualified(&tokens, &range);
+        // In a script, what is planned anew could not follow a change of the schema.
+        if matches!(verdict, Verdict::Pass) && !elsewhere && !kept && parsed.len() == 1 {
+            verdict = masked(raw.stmt(), &whole, &range, declared, scope);
+        }
         planned.push(Planned { range, verdict, mentions: anywhere, kind, elsewhere });
     }
     Ok(planned)
@@ -117,6 +121,26 @@ fn verdict(
     planner.evaluating.off = text.kept;
     let result = planner.statement(stmt, text.mentions);
     planner.finish(result)
+}
+
+/// A statement that touches nothing protected, and may ask the catalog for types.
+fn masked(
+    stmt: Node<'_>,
+    text: &Text<'_>,
+    range: &Range<usize>,
+    declared: &[u32],
+    scope: &Scope<'_>,
+) -> Verdict {
+    let mut planner = Planner::new(scope, text.sql, text.tokens, text.names, range.clone());
+    planner.declared = declared;
+    if !planner.mask(stmt) {
+        return Verdict::Pass;
+    }
+    planner.touched = true;
+    match planner.finish(Ok(())) {
+        Verdict::Run(plan) => Verdict::Run(plan),
+        _ => Verdict::Pass,
+    }
 }
 
 /// EXECUTE: what it runs is known by name only. Its arguments are judged as in any statement.

@@ -1,6 +1,7 @@
 //! Type OIDs (`pg_type.dat`), as far as fields and subjects need them.
 
 use crate::pg::plan::Shown;
+use crate::policy::guard::Storage;
 use crate::policy::model::{Declared, Field};
 
 pub(super) const BOOL: u32 = 16;
@@ -19,6 +20,18 @@ pub(super) const TIMESTAMPTZ: u32 = 1184;
 pub(super) const NUMERIC: u32 = 1700;
 pub(super) const UUID: u32 = 2950;
 pub(super) const JSONB: u32 = 3802;
+
+/// What a column of this type stores, where that may be a protected value.
+pub(super) fn storage(oid: u32, typmod: i32) -> Option<Storage> {
+    Some(match oid {
+        TEXT => Storage::Text,
+        VARCHAR => Storage::Varchar(u32::try_from(typmod.saturating_sub(4)).ok()),
+        BYTEA => Storage::Bytea,
+        UUID => Storage::Uuid,
+        INT8 => Storage::Bigint,
+        _ => return None,
+    })
+}
 
 /// Whether it is text or varchar.
 pub(super) fn is_text(oid: u32) -> bool {

@@ -31,10 +31,32 @@ fn a_table_that_can_hold_its_fields_may_be_created() {
 }
 
 #[test]
+fn the_declared_type_stands_for_what_it_is_stored_as() {
+    let world = world();
+    for (sql, sent) in [
+        (
+            "CREATE TABLE future (id int, birth_date date NOT NULL, email text)",
+            "CREATE TABLE future (id int, birth_date bytea NOT NULL, email text)",
+        ),
+        (
+            "ALTER TABLE people ADD COLUMN IF NOT EXISTS birth_date pg_catalog.date",
+            "ALTER TABLE people ADD COLUMN IF NOT EXISTS birth_date bytea",
+        ),
+        (
+            "CREATE TABLE future (label varchar(30), birth_date date)",
+            "CREATE TABLE future (label varchar(30), birth_date bytea)",
+        ),
+    ] {
+        assert_eq!(world.run(sql).sql, sent);
+    }
+}
+
+#[test]
 fn ddl_under_which_values_would_be_unprotected_is_refused() {
     let world = world();
     for (sql, anchor) in [
-        ("CREATE TABLE future (id int, birth_date date)", "ddl-type"),
+        ("CREATE TABLE future (id int, birth_date timestamp)", "ddl-type"),
+        ("CREATE TABLE future (id int, birth_date date[])", "ddl-type"),
         ("CREATE TABLE IF NOT EXISTS public.future (id int, email char(20))", "ddl-type"),
         ("CREATE TABLE future (id int, last_name text DEFAULT 'x')", "ddl-default"),
         ("CREATE TABLE future (id int, email text CHECK (email LIKE '%@%'))", "token-operator"),
