@@ -139,7 +139,9 @@ impl Connector {
 
     /// One error for all of them.
     fn told(&self, mut failed: Vec<(usize, io::Error)>) -> io::Error {
-        if let (1, Some((_, only))) = (self.hosts.len(), failed.pop_if(|_| self.hosts.len() == 1)) {
+        if self.hosts.len() == 1
+            && let Some((_, only)) = failed.pop()
+        {
             return only;
         }
         let each = failed

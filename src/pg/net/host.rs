@@ -83,7 +83,7 @@ impl Probe {
         let since = Instant::now();
         let mut asked = self.0.lock().await;
         if let Some((_, last)) = asked.last.as_ref().filter(|(began, _)| *began >= since) {
-            return last.clone().map_err(failed);
+            return last.clone().map_err(|why| failed(&why));
         }
         let began = Instant::now();
         let kept = asked.login.take().filter(|login| !login.is_closed());
@@ -108,12 +108,12 @@ impl Probe {
             Err(error) => Err(Arc::from(error.to_string())),
         };
         asked.last = Some((began, state.clone()));
-        state.map_err(failed)
+        state.map_err(|why| failed(&why))
     }
 }
 
-fn failed(why: Arc<str>) -> io::Error {
-    io::Error::other(&*why)
+fn failed(why: &str) -> io::Error {
+    io::Error::other(why)
 }
 
 impl Deref for Login {
