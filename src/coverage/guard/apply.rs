@@ -29,7 +29,7 @@ pub(super) async fn run(
         },
     };
     for table in &guard.tables {
-        let (targets, said) = targets(guard.policy, table, live::of_table(session, table).await?);
+        let (targets, said) = targets(guard.policy, table, &live::of_table(session, table).await?);
         said.into_iter().for_each(&mut *tell);
         let mut changed = BTreeSet::new();
         for target in &targets {

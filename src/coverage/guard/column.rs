@@ -14,7 +14,7 @@ pub(super) struct Target {
 }
 
 /// The columns of a table that can be guarded, and what there is to say of the others.
-pub(super) fn targets(policy: &Policy, table: &Table, live: Vec<Live>) -> (Vec<Target>, Vec<Said>) {
+pub(super) fn targets(policy: &Policy, table: &Table, live: &[Live]) -> (Vec<Target>, Vec<Said>) {
     let (mut targets, mut said) = (Vec::new(), Vec::new());
     let name = format!("{}.{}", table.schema, table.name);
     if live.is_empty() {
@@ -139,7 +139,7 @@ fields = { label = "name" }
         let mut columns = vec![live("name", Some(Storage::Text)), live("birth", Some(Storage::Bytea))];
         change(&mut columns);
         let table = policy.postgres[0].iter().find(|t| &*t.name == "people").unwrap();
-        let (targets, said) = targets(&policy, table, columns);
+        let (targets, said) = targets(&policy, table, &columns);
         (targets.into_iter().map(|t| t.domain).collect(), said.into_iter().map(|s| s.text).collect())
     }
 
@@ -167,7 +167,7 @@ fields = { label = "name" }
     fn rows_that_may_be_clear_are_not_guarded() {
         let policy = crate::config::policy_only(POLICY).unwrap();
         let table = policy.postgres[0].iter().find(|t| &*t.name == "log").unwrap();
-        let (targets, said) = targets(&policy, table, vec![live("label", Some(Storage::Text))]);
+        let (targets, said) = targets(&policy, table, &[live("label", Some(Storage::Text))]);
         assert!(targets.is_empty() && said[0].text.contains("`when`"));
     }
 
