@@ -33,9 +33,7 @@ fn yes(row: &Row, i: usize) -> bool {
 /// # Errors
 /// A row that does not have the query's form.
 pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
-    let [server, columns, unique, foreign, views, functions, calls, collations, definitions, hierarchy, mask] =
-        answers
-    else {
+    let [server, columns, unique, foreign, views, functions, calls, collations, hierarchy, mask] = answers else {
         return Err(BuildError("count"));
     };
     let server_version = server.first().and_then(|row| number(row, 0)).ok_or(BuildError("VERSION"))?;
@@ -66,12 +64,6 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
         }
     }
     hierarchy.rise(&mut relations);
-    for row in definitions {
-        let oid: u32 = number(row, 0).ok_or(BuildError("DEFINITIONS"))?;
-        if let Some(relation) = relations.get_mut(&oid).filter(|r| r.touches_protected) {
-            relation.definition = text(row, 1).map(Arc::from);
-        }
-    }
     mask.needed = relations.values().any(|r| all.iter().any(|t| t.schema == r.schema && t.name == r.name));
     let relations =
         relations.into_values().map(|r| ((r.schema.clone(), r.name.clone()), Arc::new(r))).collect();
@@ -87,6 +79,32 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
         collations: Collations::new(collations),
         mask,
     })
+}
+
+/// The views whose texts matter.
+pub(super) fn seen_through(catalog: &Catalog) -> Vec<u32> {
+    let view = |r: &Relation| matches!(r.kind, RelationKind::View | RelationKind::MaterializedView);
+    let seen = catalog.relations.values().filter(|r| r.touches_protected && view(r));
+    let mut oids: Vec<u32> = seen.map(|r| r.oid).collect();
+    oids.sort_unstable();
+    oids
+}
+
+/// Adds the texts of views, from the rows of [`super::queries::definitions`].
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn define(catalog: &mut Catalog, rows: &[Row]) -> Result<(), BuildError> {
+    let mut texts: HashMap<u32, Option<Arc<str>>> = HashMap::new();
+    for row in rows {
+        texts.insert(number(row, 0).ok_or(BuildError("definitions"))?, text(row, 1).map(Arc::from));
+    }
+    for relation in catalog.relations.values_mut() {
+        if let Some(text) = texts.remove(&relation.oid) {
+            Arc::make_mut(relation).definition = text;
+        }
+    }
+    Ok(())
 }
 
 fn relations(rows: &[Row]) -> Option<HashMap<u32, Relation>> {
@@ -290,14 +308,14 @@ mod tests {
                 row(&["8", "again"]),
             ],
             Vec::new(),
-            vec![
-                row(&["4", "SELECT id FROM public.people;"]),
-                row(&["5", "SELECT id FROM public.triggered;"]),
-            ],
             Vec::new(),
             Vec::new(),
         ];
-        let catalog = build(1, &answers, &tables).unwrap();
+        let mut catalog = build(1, &answers, &tables).unwrap();
+        assert_eq!(seen_through(&catalog), [4, 8], "of others no text is read");
+        define(&mut catalog, &[row(&["4", "SELECT id FROM public.people;"])]).unwrap();
+        let over_people = &catalog.relations[&("public".into(), "over_people".into())];
+        assert_eq!(over_people.definition.as_deref(), Some("SELECT id FROM public.people;"));
         let marks = |name: &str| {
             let r = &catalog.relations[&("public".into(), name.into())];
             (r.touches_protected, r.writes_protected)

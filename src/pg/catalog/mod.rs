@@ -20,13 +20,16 @@ use parking_lot::{Mutex, RwLock};
 pub use plans::{PlanKey, Plans};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How often the catalog is read again for what changed behind the gateway's back.
 const REFRESH: Duration = Duration::from_secs(3);
 /// How old the snapshot may be that a new connection begins with.
 const YOUNG: Duration = Duration::from_secs(1);
+/// How often the catalog is asked for before a client is told that it can't be read: the server fails a query that
+/// meets what another session drops at that moment.
+const TRIES: usize = 5;
 
 /// What plans are made from, at one moment.
 pub struct Snapshot {
@@ -34,7 +37,8 @@ pub struct Snapshot {
     pub catalog: Catalog,
     /// Which texts can touch anything protected.
     pub filter: Filter,
-    fingerprint: Vec<Vec<Row>>,
+    answers: Vec<Vec<Row>>,
+    definitions: Vec<Row>,
     /// What was planned with it.
     pub plans: Plans,
 }
@@ -47,7 +51,14 @@ impl Snapshot {
     pub fn new(answers: Vec<Vec<Row>>, tables: &[Table], version: u64) -> Result<Self, BuildError> {
         let catalog = build::build(version, &answers, tables)?;
         let filter = Filter::new(&catalog.tables, &catalog);
-        Ok(Self { catalog, filter, fingerprint: answers, plans: Plans::default() })
+        Ok(Self { catalog, filter, answers, definitions: Vec::new(), plans: Plans::default() })
+    }
+
+    /// Adds the texts of views.
+    fn define(&mut self, definitions: Vec<Row>) -> Result<(), BuildError> {
+        build::define(&mut self.catalog, &definitions)?;
+        self.definitions = definitions;
+        Ok(())
     }
 }
 
@@ -67,7 +78,9 @@ pub struct Database {
     version: Arc<AtomicU64>,
     current: RwLock<Option<(Arc<Snapshot>, Instant)>>,
     latest: AtomicU64,
-    stale: AtomicBool,
+    /// How often something changed the schema; and how many of these changes the snapshot shows.
+    changes: AtomicU64,
+    shown: AtomicU64,
     /// How often something was made that may touch what is protected under a name that is not watched yet; and
     /// how many of these the snapshot shows.
     distrusted: AtomicU64,
@@ -92,7 +105,8 @@ impl Catalogs {
                 version: Arc::clone(&self.version),
                 current: RwLock::default(),
                 latest: AtomicU64::new(0),
-                stale: AtomicBool::new(true),
+                changes: AtomicU64::new(1),
+                shown: AtomicU64::new(0),
                 distrusted: AtomicU64::new(0),
                 trusted: AtomicU64::new(0),
                 loading: tokio::sync::Mutex::default(),
@@ -143,7 +157,7 @@ impl Database {
     /// # Errors
     /// The catalog can't be read.
     pub async fn snapshot(&self) -> io::Result<Arc<Snapshot>> {
-        if !self.stale.load(Ordering::Acquire)
+        if !self.is_stale()
             && let Some((snapshot, read)) = &*self.current.read()
             && read.elapsed() < YOUNG
         {
@@ -165,7 +179,7 @@ impl Database {
     /// Whether a session may plan with this snapshot, or must ask for [`Database::snapshot`].
     pub fn is_current(&self, snapshot: &Snapshot) -> bool {
         snapshot.catalog.version == self.latest.load(Ordering::Acquire)
-            && !self.stale.load(Ordering::Acquire)
+            && !self.is_stale()
             && self.is_trusted()
     }
 
@@ -194,39 +208,64 @@ impl Database {
         {
             return Ok(Arc::clone(snapshot));
         }
-        let shown = self.distrusted.load(Ordering::Acquire);
+        let (changes, distrusted) =
+            (self.changes.load(Ordering::Acquire), self.distrusted.load(Ordering::Acquire));
         let began = Instant::now();
-        self.stale.store(false, Ordering::Release);
+        let mut tried = 1;
+        let snapshot = loop {
+            match self.read(&mut own).await {
+                Ok(snapshot) => break snapshot,
+                Err(error) if tried == TRIES => return Err(error),
+                Err(error) => tracing::debug!(database = self.name, %error, "the catalog is read once more"),
+            }
+            tried += 1;
+        };
+        let mut current = self.current.write();
+        self.latest.store(snapshot.catalog.version, Ordering::Release);
+        *current = Some((Arc::clone(&snapshot), began));
+        self.shown.fetch_max(changes, Ordering::AcqRel);
+        self.trusted.fetch_max(distrusted, Ordering::AcqRel);
+        Ok(snapshot)
+    }
+
+    /// Reads the catalog once: the same snapshot, if it is the same. A connection that failed is not used again.
+    async fn read(&self, own: &mut Option<tokio_postgres::Client>) -> io::Result<Arc<Snapshot>> {
         let client = match own.take() {
             Some(client) if client.lasts() => client,
             _ => self.login().await?,
         };
-        let mut answers = Vec::new();
+        let mut answers = Vec::with_capacity(queries::ALL.len());
         for query in queries::ALL {
-            answers.push(rows(&client, query).await.inspect_err(|_| self.expire())?);
+            answers.push(rows(&client, query).await?);
         }
-        *own = Some(client);
-        let mut current = self.current.write();
-        let snapshot = match &*current {
-            Some((same, _)) if same.fingerprint == answers => Arc::clone(same),
-            _ => {
-                let new = self.build(answers).map_err(io::Error::other)?;
-                for (table, column) in missing(&self.tables, &new.catalog) {
-                    tracing::warn!(
-                        database = self.name,
-                        "the policy places a field in column {column} of {}.{}, which does not exist: mend its name in the \
-                         policy, or add the column; from then on it is protected",
-                        table.schema,
-                        table.name
-                    );
-                }
-                Arc::new(new)
-            }
+        // What changed is known by its texts; building anew is cheap beside reading.
+        let mut new = self.build(answers).map_err(io::Error::other)?;
+        let definitions = match &build::seen_through(&new.catalog)[..] {
+            [] => Vec::new(),
+            views => rows(&client, &queries::definitions(views)).await?,
         };
-        self.latest.store(snapshot.catalog.version, Ordering::Release);
-        *current = Some((Arc::clone(&snapshot), began));
-        self.trusted.fetch_max(shown, Ordering::AcqRel);
-        Ok(snapshot)
+        new.define(definitions).map_err(io::Error::other)?;
+        *own = Some(client);
+        let same =
+            |known: &Arc<Snapshot>| known.answers == new.answers && known.definitions == new.definitions;
+        if let Some(same) = self.newest().filter(same) {
+            return Ok(same);
+        }
+        self.warn(&new.catalog);
+        Ok(Arc::new(new))
+    }
+
+    /// Says what the policy names and the database lacks.
+    fn warn(&self, catalog: &Catalog) {
+        for (table, column) in missing(&self.tables, catalog) {
+            tracing::warn!(
+                database = self.name,
+                "the policy places a field in column {column} of {}.{}, which does not exist: mend its name in the \
+                 policy, or add the column; from then on it is protected",
+                table.schema,
+                table.name
+            );
+        }
     }
 
     /// The gateway's own login, with no search path: the names that it is told are qualified.
@@ -247,7 +286,11 @@ impl Database {
 
     /// A statement that changes the schema went through: no plan is made from the snapshot any more.
     pub fn expire(&self) {
-        self.stale.store(true, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn is_stale(&self) -> bool {
+        self.shown.load(Ordering::Acquire) != self.changes.load(Ordering::Acquire)
     }
 }
 

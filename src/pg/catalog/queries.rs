@@ -135,13 +135,15 @@ WHERE c.collprovider <> 'd' AND c.collencoding IN (-1, 6)
        OR c.oid >= 16384
        OR c.oid IN (SELECT a.attcollation FROM pg_catalog.pg_attribute a WHERE a.attrelid >= 16384))";
 
-/// The queries of views: relation OID, text. Read with an empty search path, so that all names are qualified.
-pub const DEFINITIONS: &str = "\
-SELECT c.oid::text, pg_catalog.pg_get_viewdef(c.oid)
-FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-ORDER BY c.oid";
+/// The texts of these views: relation OID, text. Read with an empty search path, so that all names are qualified. Only of
+/// views that are seen through, since the server locks the tables of each: it would wait for whoever changes one.
+pub fn definitions(views: &[u32]) -> String {
+    let oids: Vec<String> = views.iter().map(u32::to_string).collect();
+    let oids = oids.join(", ");
+    format!(
+        "SELECT c.oid::text, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c WHERE c.oid IN ({oids}) ORDER BY c.oid"
+    )
+}
 
 /// The columns of the catalog's relations that show types (their place in the order last), and the guard's schema and domains.
 pub const MASK: &str = "\
@@ -158,16 +160,9 @@ FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespa
 WHERE n.nspname = 'paravent' AND t.typtype = 'd'
 ORDER BY 1, 4, 2";
 
-/// In a client's session the search path is the client's: views are not seen through there.
-const NO_DEFINITIONS: &str = "SELECT NULL::text, NULL::text WHERE false";
-
 /// The server's version, as a number.
 pub const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num')";
 
 /// All of them, in the order in which `build` takes their rows.
-pub const ALL: [&str; 11] =
-    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, DEFINITIONS, HIERARCHY, MASK];
-
-/// The same for a client's session, within its transaction.
-pub const WITHIN: [&str; 11] =
-    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, NO_DEFINITIONS, HIERARCHY, MASK];
+pub const ALL: [&str; 10] =
+    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, HIERARCHY, MASK];

@@ -335,8 +335,9 @@ impl Session {
     async fn refresh(&mut self, must: bool) -> Result<(), HiddenError> {
         let in_transaction = self.status != Status::Idle || self.pipeline;
         if in_transaction && (must || self.dirty) {
-            let mut answers = Vec::with_capacity(queries::WITHIN.len());
-            for query in queries::WITHIN {
+            // The search path is the client's: views are not seen through here.
+            let mut answers = Vec::with_capacity(queries::ALL.len());
+            for query in queries::ALL {
                 answers.push(self.hidden(query, &[]).await?);
             }
             match self.database.build(answers) {
