@@ -7,8 +7,9 @@ use crate::ids::KeyId;
 use crate::keys::StandIn;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hashbrown::HashMap;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Subjects of one entry at most: a line stays below some 200 KiB.
@@ -70,12 +71,24 @@ pub(super) fn entries<'a>(
     records: impl Iterator<Item = &'a Record>,
     resolver: &dyn Resolver,
 ) -> Result<Vec<Entry>, String> {
-    let mut joined: BTreeMap<&Principal, Joined> = BTreeMap::new();
+    // One connection's records share a principal: it is told by where it lies, before it is compared.
+    let mut places: HashMap<*const Principal, usize> = HashMap::new();
+    let mut principals: BTreeMap<&Principal, usize> = BTreeMap::new();
+    let mut joined: Vec<Joined> = Vec::new();
     for record in records {
-        joined.entry(&record.who).or_default().add(record);
+        let place = places.entry(Arc::as_ptr(&record.who)).or_insert_with(|| {
+            *principals.entry(&record.who).or_insert_with(|| {
+                joined.push(Joined::default());
+                joined.len() - 1
+            })
+        });
+        if let Some(joined) = joined.get_mut(*place) {
+            joined.add(record);
+        }
     }
     let mut entries = Vec::new();
-    for (principal, joined) in joined {
+    for (principal, place) in principals {
+        let joined = joined.get_mut(place).map(std::mem::take).unwrap_or_default();
         write(principal, joined, resolver, &mut entries)?;
     }
     Ok(entries)

@@ -71,7 +71,7 @@ impl Answering {
         let read = self.method == Method::GET || self.method == Method::HEAD;
         if let Some((field, owner)) = self.plan.body.filter(|_| read) {
             let whose = owners.get(owner).map_or(Whose::Nobody, |(_, whose)| whose.clone());
-            return self.media(head, body, field, whose).await;
+            return Box::pin(self.media(head, body, field, whose)).await;
         }
         let types = Types::of(&head.headers).unwrap_or(Types::Other);
         let json = matches!(types, Types::Json | Types::Lines) && !self.plan.answer.tree.is_empty();
@@ -106,7 +106,7 @@ impl Answering {
             None,
         );
         let pump = if types == Types::Lines { pump.at_once() } else { pump };
-        let pumped = pump.start().await?;
+        let pumped = Box::pin(pump.start()).await?;
         head::rewritten(&mut head.headers, pumped.length.map(|n| n as u64));
         truthful(&mut head.headers);
         Ok(pumped.body)
@@ -150,7 +150,7 @@ impl Answering {
         let stage = MediaOpening::new(field, whose, self.shield.clone(), wanted, boundary.as_deref(), sealed);
         let (kind, told) = (stage.kind(), stage.told());
         let pump = Pump::new(Input::new(body, None), Stage::Opened(Box::new(stage)), Encoder::Plain, None);
-        let pumped = pump.start().await?;
+        let pumped = Box::pin(pump.start()).await?;
         let total = told.lock().and_then(body_len);
         let span = total.and_then(|total| wanted.span(total));
         let length = match (wanted, total, span) {
@@ -201,7 +201,7 @@ impl Answering {
                 } else {
                     let whose = owners.get(known.owner).map_or(Whose::Nobody, |(_, whose)| whose.clone());
                     let read = Read { field: known.field, whose, stored };
-                    let shown = self.shield.open(&[read]).await?;
+                    let shown = Box::pin(self.shield.open(&[read])).await?;
                     let field = self.shield.field(known.field);
                     let text = shown.first().map(|shown| shown_text(shown, field)).transpose();
                     let text =
@@ -217,7 +217,7 @@ impl Answering {
             (self.plan.location, &self.turner, head.headers.get(header::LOCATION))
         {
             let address = value.to_str().map_err(|_| Problem::answer("its Location is no text"))?;
-            if let Some(address) = turner.turn(&self.shield, address).await? {
+            if let Some(address) = Box::pin(turner.turn(&self.shield, address)).await? {
                 let value = HeaderValue::from_str(&address).map_err(|_| Problem::internal())?;
                 head.headers.insert(header::LOCATION, value);
             }

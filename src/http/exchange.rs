@@ -3,7 +3,7 @@
 use super::answer::Answering;
 use super::coding::{self, Encoder, Input};
 use super::form_body::FormBody;
-use super::forward::ClientAddress;
+use super::forward::Caller;
 use super::head::{self, Types};
 use super::json_body::{Owners, Sealing};
 use super::jwt::Verifier;
@@ -66,11 +66,21 @@ pub(crate) struct Exchange {
 }
 
 impl Inner {
-    /// As the audit log names who asks: the person whose verified token the request brings, never in clear.
-    async fn principal(&self, bearer: Option<&Subject>) -> Result<String, Problem> {
-        let Some(bearer) = bearer else { return Ok("http".to_owned()) };
+    /// The door for one exchange: what it opens goes on record under its client and its listener, or under the person
+    /// whose verified token it brings, never in clear.
+    async fn witnessed(&self, caller: Option<&Caller>, bearer: Option<&Subject>) -> Result<Door, Problem> {
+        let address = caller.and_then(Caller::address);
+        let peer = Peer { user: "http", address, via: &self.via, ..Peer::default() };
+        let Some(bearer) = bearer else {
+            let name = || self.door.principal(&peer);
+            return Ok(self.door.witnessed_by(match caller {
+                Some(caller) => caller.nameless(name),
+                None => name(),
+            }));
+        };
         let known = self.door.stand_in(bearer).await.map_err(|e| Problem::protect(&e))?;
-        Ok(format!("jwt:{}", known.as_deref().unwrap_or("unknown")))
+        let user = format!("jwt:{}", known.as_deref().unwrap_or("unknown"));
+        Ok(self.door.witnessed(&Peer { user: &user, ..peer }))
     }
 }
 
@@ -108,8 +118,7 @@ impl Gate {
         if self.inner.plans.is_empty() {
             return;
         }
-        // Services behind some proxies take them for the path.
-        for name in ["x-original-url", "x-rewrite-url"] {
+        for name in REWRITTEN {
             headers.remove(name);
         }
         if self.inner.plans.iter().any(|plan| plan.in_addresses())
@@ -142,14 +151,18 @@ impl Gate {
         head::spelled(plan, &head.headers)?;
         let body = head::trailers(plan, body);
         let sources = Sources::read(plan, &params, head, inner.verifier.as_ref())?;
-        let user = inner.principal(sources.bearer()).await?;
-        // What this exchange opens goes on record under its client, and its listener.
-        let address = head.extensions.get::<ClientAddress>().and_then(|client| client.0);
-        let peer = Peer { user: &user, address, via: &inner.via, ..Peer::default() };
-        let shield = Shield::new(inner.door.witnessed(&peer), Arc::clone(&inner.place), plan.creates.clone());
+        let caller = head.extensions.get::<Arc<Caller>>().cloned();
+        let door = inner.witnessed(caller.as_deref(), sources.bearer()).await?;
+        let shield = Shield::new(door, Arc::clone(&inner.place), plan.creates.clone());
         let owners = sources.owners(plan, false);
         head::seal(plan, &params, head, &shield, &owners).await?;
-        let body = self.body(Arc::clone(plan), head, body, &shield, &owners).await?;
+        let none = body.is_end_stream() || body.size_hint().exact() == Some(0);
+        let body = if none || !plan.reads_body() {
+            shield.sent();
+            body
+        } else {
+            Box::pin(self.body(Arc::clone(plan), head, body, &shield, &owners)).await?
+        };
         let media = plan.body.is_some() && head.method == Method::GET;
         let wanted = if media { Wanted::of(&head.headers) } else { Wanted::All };
         head::forget(head, wanted);
@@ -175,12 +188,6 @@ impl Gate {
         shield: &Shield,
         owners: &Owners,
     ) -> Result<Body, Problem> {
-        let none = body.is_end_stream() || body.size_hint().exact() == Some(0);
-        let declared = plan.json() || !plan.form.is_empty() || plan.body.is_some();
-        if none || !declared {
-            shield.sent();
-            return Ok(body);
-        }
         let coding = coding::of(&head.headers).map_err(|_| Problem::coding())?;
         if let Some((field, owner)) = plan.body {
             // What is stored is no longer in that coding, and says that it is.
@@ -255,8 +262,7 @@ impl Exchange {
 /// Whether a request asks for another method than its own.
 fn overridden(head: &request::Parts) -> bool {
     let other = |value: &[u8]| !value.trim_ascii().eq_ignore_ascii_case(head.method.as_str().as_bytes());
-    let names = ["x-http-method-override", "x-http-method", "x-method-override"];
-    let mut values = names.iter().flat_map(|name| head.headers.get_all(*name));
+    let mut values = OVERRIDING.into_iter().flat_map(|name| head.headers.get_all(name));
     let mut pairs = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     values.any(|value| other(value.as_bytes()))
         || pairs.any(|(name, value)| {
@@ -270,6 +276,17 @@ fn origin(address: &str) -> Option<HeaderValue> {
     let authority = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
     HeaderValue::try_from(format!("{scheme}://{authority}/")).ok()
 }
+
+/// Headers that some services take for the path.
+const REWRITTEN: [header::HeaderName; 2] =
+    [header::HeaderName::from_static("x-original-url"), header::HeaderName::from_static("x-rewrite-url")];
+
+/// Headers that some services take for the method.
+const OVERRIDING: [header::HeaderName; 3] = [
+    header::HeaderName::from_static("x-http-method-override"),
+    header::HeaderName::from_static("x-http-method"),
+    header::HeaderName::from_static("x-method-override"),
+];
 
 /// Headers that vary with what the gateway does to a body, and can't be kept truthful.
 pub(super) const UNTRUE: [header::HeaderName; 5] = [

@@ -260,6 +260,14 @@ pub(super) fn rewritten(headers: &mut HeaderMap, length: Option<u64>) {
     }
 }
 
+/// Wishes about an answer that its rewriting could not meet.
+const WANTED: [HeaderName; 4] = [
+    HeaderName::from_static("want-digest"),
+    HeaderName::from_static("want-content-digest"),
+    HeaderName::from_static("want-repr-digest"),
+    HeaderName::from_static("a-im"),
+];
+
 /// Takes out of a request what its answer could not keep: codings that can't be undone, parts of a body, and "not
 /// modified" for what an erasure may have changed. Of a sealed body the chunks are asked for that hold what is wanted.
 pub(super) fn forget(head: &mut request::Parts, wanted: Wanted) {
@@ -276,7 +284,7 @@ pub(super) fn forget(head: &mut request::Parts, wanted: Wanted) {
             }
         }
     }
-    for name in ["want-digest", "want-content-digest", "want-repr-digest", "a-im"] {
+    for name in WANTED {
         headers.remove(name);
     }
     let Some(value) = headers.get(header::ACCEPT_ENCODING) else { return };

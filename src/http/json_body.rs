@@ -266,7 +266,7 @@ impl Opening {
     pub(super) async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
         self.splicer.finish().map_err(|stop| self.stop(stop))?;
         if std::mem::take(&mut self.unbound) {
-            self.bind().await?;
+            Box::pin(self.bind()).await?;
         }
         self.go(out).await
     }
@@ -323,7 +323,7 @@ impl Opening {
         for _ in 0..LOADS {
             let mut batch = self.shield.batch();
             open = Some(self.show(&mut batch, open.as_deref(), &mut replacements)?);
-            if self.shield.complete(batch).await? {
+            if self.shield.complete(&mut batch).await? {
                 self.splicer.splice(&replacements, out);
                 return Ok(());
             }
@@ -338,7 +338,7 @@ impl Opening {
             self.splicer.edits().enumerate().filter(|(_, (edit, _))| edit.place.is_none())
         {
             if let Some(address) = text::decode(raw)
-                && let Some(address) = links.turn(&self.shield, &address).await?
+                && let Some(address) = Box::pin(links.turn(&self.shield, &address)).await?
             {
                 replacements.write(number, |out| text::encode(&address, out));
             }

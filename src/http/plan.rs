@@ -201,6 +201,11 @@ impl Plan {
     pub(super) fn json(&self) -> bool {
         !self.request.tree.is_empty()
     }
+
+    /// Whether a request's body may hold anything declared.
+    pub(super) fn reads_body(&self) -> bool {
+        self.json() || !self.form.is_empty() || self.body.is_some()
+    }
 }
 
 /// A layout in the making.

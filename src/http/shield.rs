@@ -155,8 +155,9 @@ impl Shield {
         for write in writes {
             if write.find {
                 let identifier = std::str::from_utf8(write.value.bytes()).map_err(|_| Problem::internal())?;
-                let token =
-                    self.door.find(write.field, identifier).await.map_err(|e| Problem::protect(&e))?;
+                let token = Box::pin(self.door.find(write.field, identifier))
+                    .await
+                    .map_err(|e| Problem::protect(&e))?;
                 stored.push(Some(Stored::Token(token)));
                 continue;
             }
@@ -179,7 +180,7 @@ impl Shield {
                 let seals = |item: &Item<'_>| self.field(item.field).protect == Protect::Encrypt;
                 unit.creates(class, !items.iter().any(seals));
             }
-            let done = unit.protect(&items).await;
+            let done = Box::pin(unit.protect(&items)).await;
             self.put(unit);
             let mut done = done.map_err(|e| Problem::protect(&e))?.into_iter();
             for slot in stored.iter_mut().filter(|slot| slot.is_none()) {
@@ -208,7 +209,7 @@ impl Shield {
         if let (true, Some(class)) = (returned, &self.creates) {
             unit.creates(class, false);
         }
-        let done = unit.seal_body(field, owner).await;
+        let done = Box::pin(unit.seal_body(field, owner)).await;
         self.put(unit);
         done.map_err(|e| Problem::protect(&e))
     }
@@ -240,7 +241,7 @@ impl Shield {
                     Next::Missing => None,
                 };
             }
-            if self.complete(batch).await? {
+            if self.complete(&mut batch).await? {
                 return shown.into_iter().collect::<Option<_>>().ok_or_else(Problem::internal);
             }
         }
@@ -263,17 +264,18 @@ impl Shield {
     ///
     /// # Errors
     /// What is missing can't be fetched, or nothing may be released.
-    pub(super) async fn complete(&self, batch: Batch<'_>) -> Result<bool, Problem> {
-        let Batch { begun, missing, .. } = batch;
-        if !begun {
+    pub(super) async fn complete(&self, batch: &mut Batch<'_>) -> Result<bool, Problem> {
+        if !batch.begun {
             return Ok(true);
         }
+        let missing = std::mem::take(&mut batch.missing);
         if missing.is_empty() {
             // Released only while the lease runs.
             self.door.lease().map_err(|e| Problem::protect(&e))?;
             return Ok(true);
         }
-        self.door.load(&missing).await.map_err(|e| Problem::protect(&e))?;
+        // Rare, and large: it would be moved with every exchange.
+        Box::pin(self.door.load(&missing)).await.map_err(|e| Problem::protect(&e))?;
         Ok(false)
     }
 
@@ -296,7 +298,7 @@ impl Shield {
     pub(super) async fn bind(&self, rows: &[(u32, Subject)]) -> Result<(), Problem> {
         // It is still being written to: the service answered before it had it all.
         let Some(mut unit) = self.work.lock().unit.take() else { return Err(Problem::unbound()) };
-        let done = unit.bind(rows).await;
+        let done = Box::pin(unit.bind(rows)).await;
         self.put(unit);
         done.map_err(|e| Problem::protect(&e))
     }

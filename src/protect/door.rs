@@ -91,8 +91,19 @@ impl Door {
 
     /// The same door for one connection or exchange: what it opens goes on record under its peer.
     pub fn witnessed(&self, peer: &Peer<'_>) -> Self {
-        let witness = self.witness.as_ref().map(|w| Arc::new(w.of(peer.principal(w.audit()))));
-        Self { witness, ..self.clone() }
+        self.witnessed_by(self.principal(peer))
+    }
+
+    /// A peer as the audit log names it, where there is one: for a wire on which many exchanges have one.
+    pub fn principal(&self, peer: &Peer<'_>) -> Option<Arc<Principal>> {
+        self.witness.as_ref().map(|w| Arc::new(peer.principal(w.audit())))
+    }
+
+    /// [`Door::witnessed`] by a [`Door::principal`] of this policy or an earlier one.
+    pub fn witnessed_by(&self, who: Option<Arc<Principal>>) -> Self {
+        let witness = self.witness.as_ref().zip(who).map(|(witness, who)| Arc::new(witness.of(who)));
+        let Self { inner, access, fence, .. } = self;
+        Self { inner: inner.clone(), access: *access, witness, fence: fence.clone() }
     }
 
     pub(super) fn saw(&self, key: KeyId, field: FieldId) {

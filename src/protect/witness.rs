@@ -30,9 +30,9 @@ impl Witness {
     }
 
     /// The same log for another principal.
-    pub(super) fn of(&self, who: Principal) -> Self {
+    pub(super) fn of(&self, who: Arc<Principal>) -> Self {
         let (audit, fields) = (self.audit.clone(), self.fields.clone());
-        Self { audit, who: Arc::new(who), fields, seen: Mutex::default() }
+        Self { audit, who, fields, seen: Mutex::default() }
     }
 
     pub(super) fn audit(&self) -> &Audit {

@@ -1,8 +1,10 @@
 //! What the service learns about where a request came from: `Via`, `Forwarded`, `X-Forwarded-*`, `Host`.
 
 use crate::config::HttpForwarded;
+use crate::protect::Principal;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -16,14 +18,33 @@ const CLAIMS: [HeaderName; 5] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// Where a request's client connects from; none of a Unix socket. An extension of the request.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct ClientAddress(pub(in crate::http) Option<IpAddr>);
+/// A connection's client, as the record knows it. An extension of its requests.
+pub(in crate::http) struct Caller {
+    /// Where it connects from; none of a Unix socket.
+    address: Option<IpAddr>,
+    /// As the audit log names whoever brings no token: worked out once.
+    nameless: OnceLock<Option<Arc<Principal>>>,
+}
+
+impl Caller {
+    /// Where it connects from.
+    pub(in crate::http) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// As the audit log names whoever brings no token.
+    pub(in crate::http) fn nameless(
+        &self,
+        name: impl FnOnce() -> Option<Arc<Principal>>,
+    ) -> Option<Arc<Principal>> {
+        self.nameless.get_or_init(name).clone()
+    }
+}
 
 /// A client's connection, as the service is told of it. Made once for each connection.
 pub(in crate::http) struct Origin {
     mode: HttpForwarded,
-    client: ClientAddress,
+    caller: Arc<Caller>,
     address: HeaderValue,
     proto: HeaderValue,
     /// An element of `Forwarded` (RFC 7239 §4), without `host`.
@@ -42,16 +63,19 @@ impl Origin {
         let value = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
         Self {
             mode,
-            client: ClientAddress(peer.map(|peer| peer.ip().to_canonical())),
+            caller: Arc::new(Caller {
+                address: peer.map(|peer| peer.ip().to_canonical()),
+                nameless: OnceLock::new(),
+            }),
             address: value(address),
             proto: HeaderValue::from_static(proto),
             element: value(format!("for={node};proto={proto}")),
         }
     }
 
-    /// Where the client connects from, for the record.
-    pub(super) fn client(&self) -> ClientAddress {
-        self.client
+    /// The client, for the record.
+    pub(super) fn caller(&self) -> Arc<Caller> {
+        Arc::clone(&self.caller)
     }
 
     /// Writes it into a request's head. `host` is what the client asked for.

@@ -21,7 +21,7 @@ mod upload;
 
 pub(super) use answer::Answer;
 pub(super) use connect::Connector;
-pub(super) use forwarded::{ClientAddress, Origin};
+pub(super) use forwarded::{Caller, Origin};
 pub(super) use pool::Pool;
 
 use super::exchange::{Body as Declared, Exchange, Gate};
@@ -198,7 +198,7 @@ impl Client {
         // The gateway reads the body itself, so that nothing remains to be asked first.
         head.headers.remove(header::EXPECT);
         let inflow = self.inflow(body, upload).boxed_unsync();
-        head.extensions.insert(self.origin.client());
+        head.extensions.insert(self.origin.caller());
         let (body, exchange) = gate.request(head, inflow).await?;
         Ok((Sent::Declared(body), exchange))
     }

@@ -148,9 +148,9 @@ impl Pool {
             if let Some(shared) = self.open_shared() {
                 return Ok(Connection::Two(shared));
             }
-            return self.open(false).await;
+            return Box::pin(self.open(false)).await;
         }
-        self.open(upgrade).await
+        Box::pin(self.open(upgrade)).await
     }
 
     fn open_shared(&self) -> Option<http2::SendRequest<Sent>> {

@@ -268,6 +268,9 @@ impl Splicer {
     }
 }
 
+/// Bytes that most small bodies get anew.
+const USUAL: usize = 256;
+
 /// What comes in the place of edits: written one after another, in any order.
 #[derive(Default)]
 pub(in crate::http) struct Replacements {
@@ -294,6 +297,9 @@ impl Replacements {
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.keep(number);
+        if self.bytes.is_empty() {
+            self.bytes.reserve(USUAL);
+        }
         let start = self.bytes.len();
         write(&mut self.bytes)?;
         if let Some(span) = self.spans.get_mut(number) {

@@ -55,6 +55,7 @@ fn hex4(text: &str) -> Option<(u32, &str)> {
 
 /// Appends the shortest raw form of a text, with quotes.
 pub(in crate::http) fn encode(text: &str, out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
     let mut from = 0;
     for (at, byte) in text.bytes().enumerate() {
