@@ -4,6 +4,9 @@ use super::AppError;
 use crate::jobs::Jobs;
 use tokio::sync::watch;
 
+/// How much lower than everything else's the jobs' priority is (`nice`): a quarter of the processor, where others want all.
+const POLITE: i32 = 5;
+
 /// A thread that goes on with the jobs until it is stopped.
 pub(super) struct Work {
     stop: watch::Sender<bool>,
@@ -17,6 +20,10 @@ impl Work {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(AppError::failed)?;
         let thread = std::thread::Builder::new().name("jobs".into()).spawn(move || {
+            // Of this thread alone, on Linux: whoever asks goes first.
+            if let Err(error) = rustix::process::nice(POLITE) {
+                tracing::debug!(%error, "jobs run at the priority of everything else");
+            }
             runtime.block_on(async {
                 tokio::select! {
                     () = jobs.run() => {}

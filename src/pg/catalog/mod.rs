@@ -229,7 +229,7 @@ impl Database {
     }
 
     /// Reads the catalog once: the same snapshot, if it is the same. A connection that failed is not used again.
-    async fn read(&self, own: &mut Option<tokio_postgres::Client>) -> io::Result<Arc<Snapshot>> {
+    async fn read(&self, own: &mut Option<Login>) -> io::Result<Arc<Snapshot>> {
         let client = match own.take() {
             Some(client) if client.lasts() => client,
             _ => self.login().await?,
