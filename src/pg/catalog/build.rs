@@ -33,7 +33,8 @@ fn yes(row: &Row, i: usize) -> bool {
 /// # Errors
 /// A row that does not have the query's form.
 pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
-    let [server, columns, unique, foreign, views, functions, calls, collations, hierarchy, mask] = answers else {
+    let [server, columns, unique, foreign, views, functions, calls, collations, hierarchy, mask] = answers
+    else {
         return Err(BuildError("count"));
     };
     let server_version = server.first().and_then(|row| number(row, 0)).ok_or(BuildError("VERSION"))?;
