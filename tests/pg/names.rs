@@ -285,3 +285,21 @@ fn columns_of_domains_are_those_of_their_base_type() {
     let rows = world.direct().rows("SELECT last_name, body FROM people, comments");
     assert_absent("the tables", format!("{rows:?}").as_bytes(), &CANARIES);
 }
+
+#[test]
+fn a_search_path_that_is_named_like_a_protected_table_is_followed() {
+    let world = World::new();
+    let mut direct = world.direct();
+    direct.rows("CREATE SCHEMA people AUTHORIZATION app");
+    direct.rows("CREATE TABLE people.logins (id integer, email text); ALTER TABLE people.logins OWNER TO app");
+    let mut client = world.through();
+    client.rows("INSERT INTO logins (id, email) VALUES (1, 'one@logins.example')");
+    client.rows("SET search_path = people");
+    client.rows("INSERT INTO logins (id, email) VALUES (2, 'two@logins.example')");
+    assert_eq!(client.rows("SELECT id, email FROM logins"), [row(["2", "two@logins.example"])]);
+    assert_eq!(direct.rows("SELECT id, email FROM people.logins"), [row(["2", "two@logins.example"])]);
+    client.rows("SET search_path = public, people");
+    assert_eq!(client.rows("SELECT id, email FROM logins"), [row(["1", "one@logins.example"])]);
+    let stored = direct.rows("SELECT email FROM public.logins");
+    assert!(stored.len() == 1 && stored[0][0].as_ref().unwrap().starts_with("psn_"), "{stored:?}");
+}

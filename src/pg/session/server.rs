@@ -468,7 +468,10 @@ impl Session {
         if status == Status::Idle {
             self.portals.clear();
             self.close_cursors();
-            self.search_path.settle();
+            // What the gateway asks by itself, before a statement that moves the path, is not that statement's end.
+            if front.as_ref().is_none_or(|e| e.show != Show::Hide) {
+                self.search_path.settle();
+            }
         }
         let Some(expect) = front else {
             self.io.client.output.append_with(|out| simple::ready(out, status));
