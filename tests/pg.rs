@@ -25,6 +25,8 @@ mod hidden_columns;
 mod introspection;
 #[path = "pg/late_tables.rs"]
 mod late_tables;
+#[path = "pg/moved.rs"]
+mod moved;
 #[path = "pg/names.rs"]
 mod names;
 #[path = "pg/opening.rs"]

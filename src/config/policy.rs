@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 const LATER_FIELD: &[&str] = &["was", "pad", "protected_since", "retention", "roles", "search", "purposes"];
 const LATER_CLASS: &[&str] = &["retention", "realm", "was"];
-const LATER_TABLE: &[&str] = &["bind", "guard", "protected_since", "retention", "realm", "functions", "was"];
+const LATER_TABLE: &[&str] = &["guard", "protected_since", "retention", "realm", "functions", "was"];
 
 /// `[fields]`.
 pub(super) fn fields(table: &DeTable<'_>, problems: &mut Problems) -> Vec<RawField> {
@@ -89,8 +89,9 @@ fn one_table(entry: &Entry<'_>, problems: &mut Problems) -> Option<RawTable> {
     let class = section.string("class", problems);
     let subject = subject(&mut section, class, problems);
     let columns = columns(&mut section, problems);
+    let bind = section.string("bind", problems);
     section.finish(LATER_TABLE, problems);
-    Some(RawTable { name: entry.name(), subject, columns })
+    Some(RawTable { name: entry.name(), subject, columns, bind })
 }
 
 /// `[postgres.tables.hr.people]` without quotes: TOML reads a table `hr` that holds one.

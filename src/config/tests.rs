@@ -413,3 +413,17 @@ fn rotations_come_by_themselves_and_as_gently_as_it_says() {
         assert!(keys(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn what_becomes_of_values_outside_of_their_rows_is_refuse_or_allow() {
+    use crate::policy::model::Bind;
+    let of = |bind: &str| {
+        let text = EXAMPLE.replacen("subject = \"id\"", &format!("subject = \"id\"\n{bind}"), 1);
+        read(&text).map(|config| config.policy.postgres[0][0].bind).map_err(|e| e.to_string())
+    };
+    assert_eq!(of(""), Ok(Bind::Allow));
+    assert_eq!(of("bind = \"allow\""), Ok(Bind::Allow));
+    assert_eq!(of("bind = \"refuse\""), Ok(Bind::Refuse));
+    let message = of("bind = \"refused\"").unwrap_err();
+    assert!(message.contains("unknown bind \"refused\": did you mean \"refuse\"?") || message.contains("refuse"), "{message}");
+}

@@ -29,6 +29,8 @@ pub struct Evaluation {
     pub subject_oid: u32,
     /// Its third column tells whether the row's `when` holds.
     pub when: bool,
+    /// A row without a subject that holds something is an error (`bind = "refuse"`).
+    pub bound: bool,
     /// The columns that are read, in its order.
     pub columns: Vec<Fetched>,
     /// What rows are held against.

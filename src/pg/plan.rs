@@ -570,6 +570,8 @@ pub struct Output {
     /// OID and column number of the table that the client's statement shows it from, where the one that is sent
     /// hides that.
     pub origin: Option<(u32, i16)>,
+    /// A row that doesn't tell whose it is, is an error (`bind = "refuse"`).
+    pub bound: bool,
 }
 
 /// A type as RowDescription tells it.

@@ -2,7 +2,7 @@
 
 use super::http::Routes;
 use super::model::{
-    AfterErasure, Class, Declared, Field, Placed, Policy, Protect, Table, TableSubject, TokenKind,
+    AfterErasure, Bind, Class, Declared, Field, Placed, Policy, Protect, Table, TableSubject, TokenKind,
 };
 use super::raw::{At, Problems, RawClass, RawField, RawPolicy, RawTable};
 use super::{suggest, types, when};
@@ -290,7 +290,8 @@ impl Tables<'_> {
                 }
             }
         }
-        Some(Table { schema: Arc::from(schema), name: Arc::from(name), subject, columns })
+        let bind = bind(raw, name, problems);
+        Some(Table { schema: Arc::from(schema), name: Arc::from(name), subject, columns, bind })
     }
 
     fn columns(&self, raw: &RawTable, problems: &mut Problems) -> Vec<Placed> {
@@ -343,6 +344,18 @@ impl Tables<'_> {
             Some((at, Err(message))) => return problems.none(at, format!("when: {message}")),
         };
         named.then(|| TableSubject { column: Arc::from(column.value.as_str()), class, when })
+    }
+}
+
+fn bind(raw: &RawTable, table: &str, problems: &mut Problems) -> Bind {
+    match raw.bind.as_ref().map(|bind| (bind.at, bind.value.as_str())) {
+        None | Some((_, "allow")) => Bind::Allow,
+        Some((_, "refuse")) => Bind::Refuse,
+        Some((at, other)) => {
+            let hint = suggest_or(other, &["refuse", "allow"], "; it is \"refuse\" or \"allow\"");
+            problems.add(at, format!("table \"{table}\": unknown bind \"{other}\"{hint}"));
+            Bind::Allow
+        }
     }
 }
 

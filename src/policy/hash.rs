@@ -1,7 +1,7 @@
 //! The policy's hash: names one policy in logs, receipts and `/readyz`.
 
 use super::model::{
-    AfterErasure, Policy, Protect, Route, RouteOwner, RouteSubject, Spot, TokenKind, WhenValue,
+    AfterErasure, Bind, Policy, Protect, Route, RouteOwner, RouteSubject, Spot, TokenKind, WhenValue,
 };
 use crate::ids::FieldId;
 use sha2::{Digest, Sha256};
@@ -145,13 +145,18 @@ fn table_fact(policy: &Policy, table: &super::model::Table) -> serde_json::Value
             serde_json::json!([&*when.column, "key", parts])
         }
     });
-    serde_json::json!([
-        &*table.schema,
-        &*table.name,
-        [&*table.subject.column, &*table.subject.class],
-        when,
-        columns
-    ])
+    let mut fact = vec![
+        serde_json::json!(&*table.schema),
+        serde_json::json!(&*table.name),
+        serde_json::json!([&*table.subject.column, &*table.subject.class]),
+        serde_json::json!(when),
+        serde_json::json!(columns),
+    ];
+    // A policy that doesn't ask for it keeps the hash that it had before there was such a thing.
+    if table.bind == Bind::Refuse {
+        fact.push(serde_json::json!("bind"));
+    }
+    serde_json::Value::Array(fact)
 }
 
 impl TokenKind {

@@ -146,6 +146,18 @@ pub struct Table {
     pub subject: TableSubject,
     /// The protected columns.
     pub columns: Vec<Placed>,
+    /// What becomes of its values where the row that they stand in doesn't tell whose it is.
+    pub bind: Bind,
+}
+
+/// What becomes of a value where a statement's shape leaves no room for its row's subject, or a row has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Bind {
+    /// It opens as whoever's it says that it is.
+    #[default]
+    Allow,
+    /// The statement is refused, and the row an error.
+    Refuse,
 }
 
 /// Whose data a table's rows hold.

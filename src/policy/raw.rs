@@ -87,6 +87,8 @@ pub struct RawTable {
     pub subject: Option<RawSubject>,
     /// Column and field, in file order.
     pub columns: Vec<(At<String>, At<String>)>,
+    /// `bind`.
+    pub bind: Option<At<String>>,
 }
 
 /// `subject = "id"` or `{ column, class, when }`.

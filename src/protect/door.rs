@@ -118,6 +118,12 @@ impl Door {
         OpenFault::InClear
     }
 
+    /// A value stands in a row that is nobody's, where rows must tell whose they are.
+    pub fn nobodys(&self, field: FieldId) -> OpenFault {
+        self.found(OpenFault::WrongSubject, field, None);
+        OpenFault::WrongSubject
+    }
+
     /// What is stored can't be shown: counted, logged, and on record under whoever asked.
     pub(super) fn found(&self, fault: OpenFault, field: FieldId, key: Option<KeyId>) {
         // Nothing is wrong with what is stored where only the statement doesn't tell whose it is.

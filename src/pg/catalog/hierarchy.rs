@@ -146,12 +146,12 @@ impl Hierarchy {
 mod tests {
     use super::*;
     use crate::ids::FieldId;
-    use crate::policy::model::{Placed, TableSubject};
+    use crate::policy::model::{Bind, Placed, TableSubject};
 
     fn table(name: &str, column: &str) -> Table {
         let subject = TableSubject { column: "id".into(), class: "person".into(), when: None };
         let columns = vec![Placed { column: column.into(), field: FieldId(0) }];
-        Table { schema: "public".into(), name: name.into(), subject, columns }
+        Table { schema: "public".into(), name: name.into(), subject, columns, bind: Bind::Allow }
     }
 
     fn relation(oid: u32) -> Relation {

@@ -102,6 +102,9 @@ impl Session {
                 (Some(bytes), None) => Some(self.plain_value(column, bytes)?),
                 (Some(bytes), Some(id)) => {
                     let field = self.shared.door.policy().field(id);
+                    if evaluation.bound && matches!(of, Row::Unknown) {
+                        return Err(Failure::open(self.shared.door.nobodys(id), &field.name));
+                    }
                     clear.clear();
                     let outcome = if column.token {
                         match token_text(column.stored_oid, Format::Text, bytes) {

@@ -31,6 +31,8 @@ mod server;
 mod sql_names;
 mod statements;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod units;
 mod values;
 mod when;

@@ -165,6 +165,7 @@ impl Opener<'_> {
         let Values { stored, clear, subject, memo } = values;
         let of = match self.subject(output, body, cells, subject)? {
             Some(id) => Row::Of { class: &output.class, id },
+            None if output.bound => return Err(fault(self.door.nobodys(output.field), field)),
             None => Row::Unknown,
         };
         row.cell_or_null(|out| {

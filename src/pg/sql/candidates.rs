@@ -174,6 +174,7 @@ impl Fetching {
                 class: table.subject.class.clone(),
                 subject_oid: field.subject_oid,
                 when,
+                bound: field.bound,
                 columns: Vec::new(),
                 tests: Vec::new(),
                 orders: Vec::new(),

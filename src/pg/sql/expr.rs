@@ -380,7 +380,7 @@ fn picks_a_row(f: &nodes::FuncCall) -> bool {
 /// field of one relation instance, stored alike, or NULL.
 fn chosen(flows: Vec<Flow>, what: &str) -> Step<Flow> {
     let mut field: Option<Box<FieldFlow>> = None;
-    let (mut other, mut null) = (false, false);
+    let (mut other, mut null, mut bound) = (false, false, false);
     for flow in flows {
         match flow {
             Flow::Null => null = true,
@@ -393,7 +393,7 @@ fn chosen(flows: Vec<Flow>, what: &str) -> Step<Flow> {
                 {
                     return Err(operator(&format!("{what} among several fields"), f.token, &f.label).into());
                 }
-                Some(_) => {}
+                Some(_) => bound |= f.bound,
                 None => field = Some(f),
             },
         }
@@ -403,6 +403,7 @@ fn chosen(flows: Vec<Flow>, what: &str) -> Step<Flow> {
         Some(mut f) => {
             f.at = None;
             f.not_null = false;
+            f.bound |= bound;
             if null {
                 // A NULL has no length or precision, and so has not what is chosen from it and others.
                 f.shown.typmod = -1;

@@ -6,7 +6,7 @@ use super::{refuse, types};
 use crate::ids::FieldId;
 use crate::pg::catalog::model::{Relation, RelationKind};
 use crate::pg::plan::Shown;
-use crate::policy::model::{Field, Protect, Table};
+use crate::policy::model::{Bind, Field, Protect, Table};
 use hashbrown::Equivalent;
 use pg_raw_parse::Node;
 use pg_raw_parse::list::NodeList;
@@ -54,6 +54,8 @@ pub(super) struct FieldFlow {
     pub(super) cast: bool,
     /// See [`crate::pg::plan::Output::origin`].
     pub(super) origin: Option<(u32, i16)>,
+    /// It is shown only where the row tells whose it is.
+    pub(super) bound: bool,
 }
 
 /// A column of a relation instance.
@@ -253,6 +255,7 @@ impl<'s> Planner<'s> {
                         not_null: c.not_null,
                         cast: false,
                         origin: None,
+                        bound: table.bind == Bind::Refuse,
                     }))
                 }
                 _ => Flow::Plain(Some((id, i))),

@@ -103,6 +103,16 @@ pub(super) fn explain_analyze() -> Refusal {
     )
 }
 
+/// A value would be shown of which nothing tells that it is its row's, and the policy asks for that.
+pub(super) fn row_binding(column: &str) -> Refusal {
+    refusal(
+        "row-binding",
+        format!("{column} is shown where nothing tells whose row it is, and its table has bind = \"refuse\""),
+        "Select the column of the row's subject as well, in every subquery, view and branch that the value comes through; \
+         or declare bind = \"allow\" for the table.",
+    )
+}
+
 /// Nesting that the planner does not follow.
 pub(super) fn too_deep() -> Refusal {
     refusal(

@@ -183,6 +183,7 @@ impl<'s> Planner<'s> {
                     not_null: false,
                     cast: false,
                     origin: None,
+                    bound: false,
                 })),
             });
         }

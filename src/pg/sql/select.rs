@@ -68,6 +68,9 @@ impl<'s> Planner<'s> {
                 Some(at) => self.shown_column(cols, at, hideable, &mut hidden)?,
                 None => None,
             };
+            if f.bound && subject.is_none() {
+                return Err(refuse::row_binding(&f.label).into());
+            }
             let when = match f.when {
                 None => None,
                 Some(at) => {
@@ -89,6 +92,7 @@ impl<'s> Planner<'s> {
                 token: f.token,
                 cast: f.cast,
                 origin: f.origin,
+                bound: f.bound,
             });
         }
         self.rows.visible = if open { None } else { Some(position(cols.len())?) };
@@ -224,6 +228,7 @@ impl<'s> Planner<'s> {
             let mut subject = None;
             let flow = match (l.flow, r) {
                 (Flow::Field(mut a), Flow::Field(b)) if a.field == b.field && alike(&a, &b) => {
+                    a.bound |= b.bound;
                     // Both branches show their rows' subjects in one place: so does the whole.
                     let of = |s: &(Option<At>, Option<At>)| {
                         s.0.is_some() && s.1.is_some() && *s == (a.subject, b.subject)

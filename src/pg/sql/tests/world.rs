@@ -6,7 +6,7 @@ use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
 use crate::pg::sql::{Planned, Scope, plan};
 use crate::policy::model::{
-    AfterErasure, Class, Declared, Field, Placed, Policy, Protect, Table, TableSubject, TokenKind, When,
+    AfterErasure, Bind, Class, Declared, Field, Placed, Policy, Protect, Table, TableSubject, TokenKind, When,
     WhenValue,
 };
 use std::sync::Arc;
@@ -164,6 +164,7 @@ fn table(name: &str, subject: &str, columns: &[(&str, u16)]) -> Table {
         name: name.into(),
         subject: TableSubject { column: subject.into(), class: "person".into(), when: None },
         columns: columns.iter().map(|(c, f)| Placed { column: (*c).into(), field: FieldId(*f) }).collect(),
+        bind: Bind::Allow,
     }
 }
 

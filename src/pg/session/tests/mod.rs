@@ -1,0 +1,3 @@
+//! What a session makes of rows, without a server.
+
+mod moved;
