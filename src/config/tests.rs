@@ -425,5 +425,8 @@ fn what_becomes_of_values_outside_of_their_rows_is_refuse_or_allow() {
     assert_eq!(of("bind = \"allow\""), Ok(Bind::Allow));
     assert_eq!(of("bind = \"refuse\""), Ok(Bind::Refuse));
     let message = of("bind = \"refused\"").unwrap_err();
-    assert!(message.contains("unknown bind \"refused\": did you mean \"refuse\"?") || message.contains("refuse"), "{message}");
+    assert!(
+        message.contains("unknown bind \"refused\": did you mean \"refuse\"?") || message.contains("refuse"),
+        "{message}"
+    );
 }

@@ -110,7 +110,8 @@ impl Moved {
 fn is_shown(answers: &[crate::support::Message]) -> bool {
     answers.iter().any(|m| {
         let marks: [&[u8]; 5] = [b"nome", b"Nomme", b"Surnome", b"Texte", b"logins.example"];
-        matches!(m.tag, b'D' | b'd' | b'E' | b'N') && marks.iter().any(|w| memchr::memmem::find(&m.body, w).is_some())
+        matches!(m.tag, b'D' | b'd' | b'E' | b'N')
+            && marks.iter().any(|w| memchr::memmem::find(&m.body, w).is_some())
     })
 }
 
@@ -138,7 +139,11 @@ fn a_value_that_was_moved_past_the_gateway_is_shown_in_no_shape_of_statement() {
                 continue;
             }
             for (number, shape) in SHAPES.iter().enumerate() {
-                let sql = shape.replace("{t}", table).replace("{c}", column).replace("{s}", subject).replace("{i}", id);
+                let sql = shape
+                    .replace("{t}", table)
+                    .replace("{c}", column)
+                    .replace("{s}", subject)
+                    .replace("{i}", id);
                 // Each value in every third shape: all meet many.
                 if (number + place + id.parse::<usize>().unwrap()) % 3 != 0 {
                     continue;
@@ -151,8 +156,13 @@ fn a_value_that_was_moved_past_the_gateway_is_shown_in_no_shape_of_statement() {
                     client.query(&sql)
                 } else {
                     client.send(
-                        &[raw::parse("", &sql, &[]), raw::bind("", "", &[], &[], &[]), raw::execute("", 0), raw::sync()]
-                            .concat(),
+                        &[
+                            raw::parse("", &sql, &[]),
+                            raw::bind("", "", &[], &[], &[]),
+                            raw::execute("", 0),
+                            raw::sync(),
+                        ]
+                        .concat(),
                     );
                     client.until_ready()
                 };
@@ -222,7 +232,9 @@ fn without_it_a_value_that_has_left_its_row_speaks_for_itself() {
     let mut client = world.through();
     let sql = "SELECT s.last_name FROM (SELECT last_name FROM people WHERE id = 2) s";
     assert_eq!(client.rows(sql), [crate::support::row(["Last-Bea"])]);
-    world.direct().rows("UPDATE people SET last_name = (SELECT last_name FROM people WHERE id = 1) WHERE id = 2");
+    world
+        .direct()
+        .rows("UPDATE people SET last_name = (SELECT last_name FROM people WHERE id = 1) WHERE id = 2");
     assert_eq!(client.rows(sql), [crate::support::row(["Last-Ana"])], "as docs/threat-model.md says");
     assert_eq!(client.fails("SELECT last_name FROM people WHERE id = 2").sqlstate(), "XX001");
 }

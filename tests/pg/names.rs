@@ -291,7 +291,8 @@ fn a_search_path_that_is_named_like_a_protected_table_is_followed() {
     let world = World::new();
     let mut direct = world.direct();
     direct.rows("CREATE SCHEMA people AUTHORIZATION app");
-    direct.rows("CREATE TABLE people.logins (id integer, email text); ALTER TABLE people.logins OWNER TO app");
+    direct
+        .rows("CREATE TABLE people.logins (id integer, email text); ALTER TABLE people.logins OWNER TO app");
     let mut client = world.through();
     client.rows("INSERT INTO logins (id, email) VALUES (1, 'one@logins.example')");
     client.rows("SET search_path = people");

@@ -275,7 +275,13 @@ mod tests {
     #[test]
     fn what_writes_a_protected_table_is_marked_at_any_depth_and_may_be_read() {
         let subject = TableSubject { column: "id".into(), class: "person".into(), when: None };
-        let tables = [Table { schema: "public".into(), name: "people".into(), subject, columns: Vec::new(), bind: Bind::Allow }];
+        let tables = [Table {
+            schema: "public".into(),
+            name: "people".into(),
+            subject,
+            columns: Vec::new(),
+            bind: Bind::Allow,
+        }];
         let relation = |oid: &str, name: &str, kind: &str| {
             row(&[
                 oid, "public", name, kind, "false", "false", "id", "1", "23", "-1", "false", "false", "false",

@@ -113,9 +113,10 @@ async fn values(door: &Door, people: usize) -> Vec<Value> {
         for (stored, field) in stored.into_iter().zip(0..) {
             let (text, bytes) = match stored {
                 Stored::Token(token) => (token.as_bytes().to_vec(), token.as_bytes().to_vec()),
-                Stored::Envelope(envelope) => {
-                    (armour::write(&envelope).into_bytes(), format!("\\x{}", hex::encode(envelope)).into_bytes())
-                }
+                Stored::Envelope(envelope) => (
+                    armour::write(&envelope).into_bytes(),
+                    format!("\\x{}", hex::encode(envelope)).into_bytes(),
+                ),
             };
             all.push(Value { field: FieldId(field), person, text, bytes });
         }
@@ -132,7 +133,8 @@ fn date(person: usize) -> Vec<u8> {
     let settings = settings();
     let text = format!("1970-01-{:02}", 1 + person % 28);
     let declared = crate::policy::model::Declared::Date;
-    let read = crate::pg::value::decode(text.as_bytes(), crate::pg::value::Format::Text, 0, declared, &settings);
+    let read =
+        crate::pg::value::decode(text.as_bytes(), crate::pg::value::Format::Text, 0, declared, &settings);
     read.unwrap().bytes().to_vec()
 }
 
@@ -161,10 +163,17 @@ struct Tally {
 }
 
 /// Reads every value in every place of a shape, as each person's and as nobody's.
-fn read_all(door: &Door, plan: &Plan, values: &[Value], people: usize, runtime: &tokio::runtime::Handle) -> Tally {
+fn read_all(
+    door: &Door,
+    plan: &Plan,
+    values: &[Value],
+    people: usize,
+    runtime: &tokio::runtime::Handle,
+) -> Tally {
     let settings = settings();
     let opener = Opener { door, plan, formats: &[], settings: &settings };
-    let (mut scratch, mut missing, mut out, mut body) = (Scratch::default(), Vec::new(), Vec::new(), Vec::new());
+    let (mut scratch, mut missing, mut out, mut body) =
+        (Scratch::default(), Vec::new(), Vec::new(), Vec::new());
     let mut tally = Tally { moved: 0, at_home: 0 };
     let ids: Vec<String> = (0..people).map(|p| p.to_string()).collect();
     for (output, of) in plan.outputs.iter().enumerate() {
@@ -175,7 +184,9 @@ fn read_all(door: &Door, plan: &Plan, values: &[Value], people: usize, runtime: 
                 out.clear();
                 let result = loop {
                     match opener.row(&body, &mut scratch, &mut missing, &mut out) {
-                        Err(RowError::Missing) => runtime.block_on(door.load(&std::mem::take(&mut missing))).unwrap(),
+                        Err(RowError::Missing) => {
+                            runtime.block_on(door.load(&std::mem::take(&mut missing))).unwrap()
+                        }
                         Err(RowError::Failure(failure)) => break Err(failure.code),
                         Ok(()) => break Ok(()),
                     }
@@ -223,7 +234,11 @@ fn a_million_moves_across_columns_tables_and_people_are_each_caught() {
     let outputs: usize = plans.iter().map(|p| p.outputs.len()).sum();
     let moved: usize = tallies.iter().map(|t| t.moved).sum();
     assert!(moved >= 1_000_000, "{moved} moves");
-    assert_eq!(tallies.iter().map(|t| t.at_home).sum::<usize>(), outputs * PEOPLE, "what stands at home is read");
+    assert_eq!(
+        tallies.iter().map(|t| t.at_home).sum::<usize>(),
+        outputs * PEOPLE,
+        "what stands at home is read"
+    );
 }
 
 #[test]

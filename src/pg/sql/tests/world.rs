@@ -6,8 +6,8 @@ use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
 use crate::pg::sql::{Planned, Scope, plan};
 use crate::policy::model::{
-    AfterErasure, Bind, Class, Declared, Field, Placed, Policy, Protect, Table, TableSubject, TokenKind, When,
-    WhenValue,
+    AfterErasure, Bind, Class, Declared, Field, Placed, Policy, Protect, Table, TableSubject, TokenKind,
+    When, WhenValue,
 };
 use std::sync::Arc;
 
