@@ -50,10 +50,12 @@ soak: deps
 soak-http: deps
 	$(CARGO) test --locked --release --test endurance -- --test-threads 1 --nocapture
 
-# Postgres's own suites through the gateway, compared with a direct connection (Debian: it fetches their sources).
+# Postgres's own suites through the gateway, compared with a direct connection (Debian: it fetches their sources); then
+# every statement of them with its tables protected at random, of which `make test` takes a sample.
 test-regress: deps
 	$(CARGO) build --locked
 	scripts/regress
+	PARAVENT_SUITE=whole $(CARGO) test --locked --test statements -- --nocapture
 
 # Ten thousand schedules with faults, other ones each night, at low priority. Shorter: make nightly SCHEDULES=1000
 SCHEDULES ?= 10000

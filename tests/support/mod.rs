@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod canary;
 pub mod clients;
+pub mod finder;
 pub mod gateway;
 pub mod message;
 pub mod postgres;
