@@ -105,7 +105,7 @@ fn judge(sql: &str, values: &Rewritten, scope: &Scope<'_>, tally: &mut Tally) {
                 let text = &values.sql[statement.range.clone()];
                 match statement.verdict {
                     Verdict::Refuse(refusal) => {
-                        refused.push(format!("{}: {}", refusal.anchor, refusal.message))
+                        refused.push(format!("{}: {}", refusal.anchor, refusal.message));
                     }
                     Verdict::Run(plan) => {
                         tally.planned += 1;

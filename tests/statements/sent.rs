@@ -142,14 +142,15 @@ impl Run {
                 }
             }
             None if answer.failed() => {
-                self.count(if names { "failed, on protected tables" } else { "failed" })
+                self.count(if names { "failed, on protected tables" } else { "failed" });
             }
             None => self.count(if names { "ran, on protected tables" } else { "ran" }),
         }
-        if let Some((code, message, _)) = &answer.error {
-            if code == "XX000" && message.contains("paravent") {
-                self.faults.push(format!("{message}: {sql}"));
-            }
+        if let Some((code, message, _)) = &answer.error
+            && code == "XX000"
+            && message.contains("paravent")
+        {
+            self.faults.push(format!("{message}: {sql}"));
         }
     }
 

@@ -152,7 +152,7 @@ impl Splitter<'_> {
                 self.variables.insert((*name).to_owned(), value);
             }
             ["\\g" | "\\gx" | "\\gset" | "\\gexec" | "\\gdesc" | "\\crosstabview" | "\\watch", ..] => {
-                self.end()
+                self.end();
             }
             ["\\r" | "\\reset", ..] => self.current.clear(),
             _ => {}

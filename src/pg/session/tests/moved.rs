@@ -185,7 +185,7 @@ fn read_all(
                 let result = loop {
                     match opener.row(&body, &mut scratch, &mut missing, &mut out) {
                         Err(RowError::Missing) => {
-                            runtime.block_on(door.load(&std::mem::take(&mut missing))).unwrap()
+                            runtime.block_on(door.load(&std::mem::take(&mut missing))).unwrap();
                         }
                         Err(RowError::Failure(failure)) => break Err(failure.code),
                         Ok(()) => break Ok(()),
