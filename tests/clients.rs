@@ -11,6 +11,8 @@ mod django;
 mod drivers;
 #[path = "clients/dump.rs"]
 mod dump;
+#[path = "clients/introspection.rs"]
+mod introspection;
 #[path = "clients/libpq.rs"]
 mod libpq;
 #[path = "services/node.rs"]
