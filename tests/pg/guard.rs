@@ -13,6 +13,8 @@ const PERSON: &str = "INSERT INTO people (id, email, first_name, last_name, nick
      profile, photo) VALUES (1, 'ana@x.example', 'Ana', 'Lefèvre', 'an', '1990-12-31', '2020-01-02 03:04:05+00', 7, 8, 12.50, true, \
      'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{\"a\": 1}', '\\x00ff')";
 
+type Rows = Vec<Vec<Option<String>>>;
+
 /// Runs the command as the owner of the tables.
 fn guard(home: &Home, port: u16, more: &[&str]) -> (i32, String) {
     let url = format!("postgres://app@127.0.0.1:{port}/app");
@@ -30,7 +32,7 @@ pub fn guarded(world: World) -> World {
 }
 
 /// The types of a table's columns, as the catalog has them, and where the rows lie.
-fn types(client: &mut Raw, table: &str) -> (Vec<Vec<Option<String>>>, Vec<Vec<Option<String>>>) {
+fn types(client: &mut Raw, table: &str) -> (Rows, Rows) {
     let columns = format!(
         "SELECT attname, format_type(atttypid, atttypmod), attcollation FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0 ORDER BY attnum"
     );

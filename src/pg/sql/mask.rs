@@ -138,7 +138,7 @@ fn in_from(tokens: &Tokens<'_>, first: usize) -> bool {
     let after_other =
         ["only", "table", "into", "update", "on", "using", "references", "exists", "as", "like"];
     let before = |word: &&str| first > 0 && tokens.is_word(first - 1, word);
-    relation_position(tokens, first) && !after_other.iter().any(|word| before(&word))
+    relation_position(tokens, first) && !after_other.iter().any(before)
 }
 
 fn has_alias(tokens: &Tokens<'_>, at: usize) -> bool {
