@@ -17,8 +17,8 @@ pub(in crate::http) enum Wrong {
     /// A member that the policy names, twice in one object: readers differ in which one counts.
     #[error("a declared member stands twice in one object")]
     Duplicate,
-    /// A member that differs from a declared one in upper and lower case only: some readers take it for that.
-    #[error("a member is spelled like a declared one, in other case")]
+    /// A member that some readers take for a declared one: in other case, cut off by a NUL, or where others inherit from.
+    #[error("a member is spelled so that some readers take it for a declared one")]
     Spelling,
     /// An object where items are declared, or an array where members are.
     #[error("the body has another shape than the policy declares")]
@@ -566,6 +566,9 @@ impl Scanner {
             self.node = node.other;
             return Ok(());
         }
+        if escaped && self.settings.exact && is_cut(node, name) {
+            return Err(Wrong::Spelling);
+        }
         self.node = declared(node, name, &mut frame.seen, self.settings.exact)?;
         Ok(())
     }
@@ -573,6 +576,9 @@ impl Scanner {
 
 /// Where the member of that name leads; `seen` holds those that came before it in their object.
 fn declared(node: &Node, name: &[u8], seen: &mut u64, exact: bool) -> Result<NodeId, Wrong> {
+    if exact && name == INHERITED && !node.keys.is_empty() {
+        return Err(Wrong::Spelling);
+    }
     if exact && !name.is_ascii() && node.keys.iter().any(|key| folds(name, &key.name)) {
         return Err(Wrong::Spelling);
     }
@@ -592,6 +598,15 @@ fn declared(node: &Node, name: &[u8], seen: &mut u64, exact: bool) -> Result<Nod
         return Err(Wrong::Spelling);
     }
     Ok(node.other)
+}
+
+/// The member from which JavaScript's objects inherit: what stands in it stands, for some readers, beside it.
+const INHERITED: &[u8] = b"__proto__";
+
+/// Whether a name is a declared one to readers for whom a NUL ends it.
+fn is_cut(node: &Node, name: &[u8]) -> bool {
+    let Some((cut, _)) = memchr::memchr(0, name).and_then(|at| name.split_at_checked(at)) else { return false };
+    node.keys.iter().any(|key| key.name.as_bytes().eq_ignore_ascii_case(cut))
 }
 
 /// Whether a name is a declared one to readers that know no case, nor two letters outside ASCII (Go's `encoding/json`).

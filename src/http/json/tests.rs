@@ -160,6 +160,18 @@ fn what_readers_differ_about_is_refused() {
     for body in [r#"{"Email":1}"#, r#"{"P":{}}"#, r#"{"p":{"N\u0061me":1}}"#] {
         assert_eq!(all(&layout, body), wrong(Wrong::Spelling), "{body}");
     }
+    for body in [
+        r#"{"email\u0000":1}"#,
+        r#"{"Email\u0000x":1}"#,
+        r#"{"p":{"name\u0000":1}}"#,
+        r#"{"__proto__":{"email":1}}"#,
+        r#"{"p":{"__prot\u006f__":{"name":1}}}"#,
+    ] {
+        assert_eq!(all(&layout, body), wrong(Wrong::Spelling), "{body}");
+    }
+    for body in [r#"{"emai\u0000":1}"#, r#"{"x":{"__proto__":1}}"#, r#"{"proto":1}"#] {
+        assert!(all(&layout, body).is_ok(), "{body}");
+    }
     let skills = self::layout(&[("/skills", &[])], &[]);
     for body in [r#"{"\u017fkills":1}"#, "{\"s\u{212a}illS\":1}"] {
         assert_eq!(all(&skills, body), wrong(Wrong::Spelling), "{body}");
