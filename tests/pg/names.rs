@@ -3,6 +3,7 @@
 use crate::support::canary::assert_absent;
 use crate::support::postgres::Options;
 use crate::support::{Raw, World, raw, row, tags};
+use std::cell::Cell;
 
 const INSERT: &str = "INSERT INTO people (email, last_name) VALUES ('canari@people.example', 'Canari-Nom')";
 const CANARIES: [&[u8]; 2] = [b"canari@people", b"Canari-Nom"];
@@ -303,4 +304,154 @@ fn a_search_path_that_is_named_like_a_protected_table_is_followed() {
     assert_eq!(client.rows("SELECT id, email FROM logins"), [row(["1", "one@logins.example"])]);
     let stored = direct.rows("SELECT email FROM public.logins");
     assert!(stored.len() == 1 && stored[0][0].as_ref().unwrap().starts_with("psn_"), "{stored:?}");
+}
+
+/// What is sent at once, and how many times the server is ready for the next.
+type Burst = (&'static str, Vec<Vec<u8>>, usize);
+
+/// In each, a Parse or Close that the server refuses or skips makes a name look harmless, or like another statement.
+fn bursts() -> Vec<Burst> {
+    let people = Cell::new(0);
+    let insert = |name: &str| {
+        people.set(people.get() + 1);
+        let sql =
+            format!("INSERT INTO people (email, last_name) VALUES ('p{}@people.example', $1)", people.get());
+        raw::parse(name, &sql, &[])
+    };
+    let find = |name: &str| raw::parse(name, "SELECT id FROM people WHERE email = $1", &[]);
+    let plain = |name: &str| raw::parse(name, "SELECT $1::text", &[]);
+    let other = |name: &str| raw::parse(name, "SELECT id FROM people WHERE id::text = $1", &[]);
+    let run = |name: &str, value: &str| {
+        [raw::bind_text("", name, &[Some(value)], &[]), raw::execute("", 0), raw::sync()].concat()
+    };
+    let (name, mail) = ("Canari-Nom", "canari@people.example");
+    let bad = || raw::parse("", "selec", &[]);
+    let copy = |name: &str, table: &str| raw::parse(name, &format!("COPY {table} FROM STDIN"), &[]);
+    vec![
+        ("a taken name", vec![insert("s"), raw::sync(), plain("s"), raw::sync(), run("s", name)], 3),
+        ("a taken name, compared", vec![find("s"), raw::sync(), plain("s"), raw::sync(), run("s", mail)], 3),
+        (
+            "a skipped Close",
+            vec![
+                insert("s"),
+                raw::sync(),
+                bad(),
+                raw::close(b'S', "s"),
+                other("s"),
+                raw::sync(),
+                run("s", name),
+            ],
+            3,
+        ),
+        (
+            "a skipped unnamed one",
+            vec![
+                insert(""),
+                raw::sync(),
+                raw::parse("x", "selec", &[]),
+                plain(""),
+                raw::sync(),
+                run("", name),
+            ],
+            3,
+        ),
+        (
+            "one that failed",
+            vec![
+                insert(""),
+                raw::parse("x", "SELECT 1/0", &[]),
+                raw::bind_text("", "x", &[], &[]),
+                raw::execute("", 0),
+                plain(""),
+                raw::sync(),
+                run("", name),
+            ],
+            2,
+        ),
+        (
+            "DISCARD ALL in a block",
+            vec![
+                insert("s"),
+                raw::sync(),
+                raw::query("BEGIN"),
+                raw::query("DISCARD ALL"),
+                raw::query("ROLLBACK"),
+                plain("s"),
+                raw::sync(),
+                run("s", name),
+            ],
+            6,
+        ),
+        (
+            "DEALLOCATE in a script that fails",
+            vec![
+                insert("s"),
+                raw::sync(),
+                raw::query("SELECT 1/0; DEALLOCATE ALL"),
+                plain("s"),
+                raw::sync(),
+                run("s", name),
+            ],
+            4,
+        ),
+        (
+            "DEALLOCATE, and the name anew",
+            vec![
+                insert("s"),
+                raw::sync(),
+                raw::query("DEALLOCATE ALL"),
+                insert("s"),
+                raw::sync(),
+                run("s", name),
+            ],
+            4,
+        ),
+        (
+            "EXECUTE of such a name",
+            vec![
+                insert("s"),
+                raw::sync(),
+                plain("s"),
+                raw::sync(),
+                raw::parse("", "EXECUTE s('Canari-Nom')", &[]),
+                raw::bind_text("", "", &[], &[]),
+                raw::execute("", 0),
+                raw::sync(),
+            ],
+            3,
+        ),
+        (
+            "COPY",
+            vec![
+                copy("s", "people (email, last_name)"),
+                raw::sync(),
+                copy("s", "other.people (email, last_name)"),
+                raw::sync(),
+                raw::bind_text("", "s", &[], &[]),
+                raw::execute("", 0),
+                raw::other(b'd', b"copied@people.example\tCanari-Nom\n"),
+                raw::other(b'c', b""),
+                raw::sync(),
+            ],
+            3,
+        ),
+    ]
+}
+
+#[test]
+fn what_is_bound_before_the_answers_came_is_bound_to_what_the_server_has() {
+    let world = world();
+    world.direct().rows("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO paravent");
+    for (what, messages, answers) in bursts() {
+        let mut client = world.through();
+        client.send(&messages.concat());
+        for _ in 0..answers {
+            client.until_ready();
+        }
+        assert_closed(&world, what);
+        assert_eq!(client.rows("SELECT 1"), [row(["1"])], "{what}");
+    }
+    let mut client = world.through();
+    let written = client.rows("SELECT count(*) FROM people WHERE last_name IS NOT NULL");
+    assert_eq!(written, [row(["9"])], "every one that writes ran");
 }

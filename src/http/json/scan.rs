@@ -605,7 +605,9 @@ const INHERITED: &[u8] = b"__proto__";
 
 /// Whether a name is a declared one to readers for whom a NUL ends it.
 fn is_cut(node: &Node, name: &[u8]) -> bool {
-    let Some((cut, _)) = memchr::memchr(0, name).and_then(|at| name.split_at_checked(at)) else { return false };
+    let Some((cut, _)) = memchr::memchr(0, name).and_then(|at| name.split_at_checked(at)) else {
+        return false;
+    };
     node.keys.iter().any(|key| key.name.as_bytes().eq_ignore_ascii_case(cut))
 }
 

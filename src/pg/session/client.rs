@@ -337,6 +337,7 @@ impl Session {
     async fn query(&mut self, total: usize) -> Result<(), End> {
         self.forget_unnamed();
         self.in_order(false).await?;
+        self.settle_names().await?;
         if self.skipping {
             self.pass_over(total);
             return Ok(());
@@ -412,6 +413,7 @@ impl Session {
     /// Whether a Bind must wait until it is known what its statement means today, even one that is not kept here.
     pub(super) fn judges_binds(&self) -> bool {
         self.passed_since.is_some()
+            || self.expects.names_in_doubt()
             || !self.trusts_filter()
             || !(self.private || self.database.is_newest(&self.snapshot))
     }

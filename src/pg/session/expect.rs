@@ -98,6 +98,10 @@ pub(super) struct Context {
 pub(super) struct Expects {
     queue: VecDeque<Expect>,
     sent: u64,
+    /// The number of the last message that changes what a name stood for.
+    renamed: u64,
+    /// The same, of those before the last Sync or Query.
+    renamed_before: u64,
 }
 
 impl Expects {
@@ -111,7 +115,20 @@ impl Expects {
 
     pub(super) fn add(&mut self, expect: Expect) {
         self.sent += 1;
+        match expect.what {
+            What::Sync | What::Query => self.renamed_before = self.renamed,
+            _ if expect.context.as_ref().is_some_and(|context| context.undo.is_some()) => {
+                self.renamed = self.sent;
+            }
+            _ => {}
+        }
         self.queue.push_back(expect);
+    }
+
+    /// Whether a name may still stand for what it stood for before: the message that changed it is not answered, and what
+    /// comes now is carried out even if that one is not, since a Sync or Query lies between them.
+    pub(super) fn names_in_doubt(&self) -> bool {
+        self.renamed_before > self.answered()
     }
 
     /// How many entries there have been.

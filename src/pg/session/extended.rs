@@ -31,6 +31,8 @@ impl Session {
     }
 
     pub(super) async fn parse(&mut self, total: usize) -> Result<(), End> {
+        // EXECUTE runs what a name stands for.
+        self.settle_names().await?;
         self.follow_catalog();
         self.settle_encoding().await?;
         let trusted = self.trust_filter().await;
@@ -152,6 +154,7 @@ impl Session {
     }
 
     pub(super) async fn bind(&mut self, total: usize) -> Result<(), End> {
+        self.settle_names().await?;
         self.follow_catalog();
         self.settle_encoding().await?;
         let trusted = self.trust_filter().await;
@@ -224,6 +227,11 @@ impl Session {
             }
             Prepared::Run { run, made } => self.bind_run(total, portal, run, made).await,
         }
+    }
+
+    /// Waits until every name stands for what the server has under it: values must not be bound by another plan.
+    pub(super) async fn settle_names(&mut self) -> Result<(), End> {
+        if self.expects.names_in_doubt() { self.all_answered().await } else { Ok(()) }
     }
 
     /// Bind of a planned statement.
