@@ -293,3 +293,33 @@ fn erasing_and_re_keying_reach_guarded_columns() {
         [row(["1", "NULL", "NULL"]), row(["2", "Ana", "Deux"])]
     );
 }
+
+/// Whoever owns a domain decides what it lets in; whoever owns a table, what runs when it is altered.
+#[test]
+fn what_belongs_to_a_stranger_is_neither_trusted_nor_touched() {
+    let world = World::with(&Options::default());
+    let direct = &mut world.direct();
+    direct.rows(
+        "CREATE ROLE stranger; CREATE SCHEMA strange AUTHORIZATION stranger; CREATE SCHEMA paravent AUTHORIZATION stranger; \
+         COMMENT ON SCHEMA paravent IS 'The guard of Paravent: paravent check --guard made it, --remove takes it away'",
+    );
+    let (code, text) = guard(&world.gateway.home, world.pg.port(), &[]);
+    assert!(code != 0 && text.contains("belongs to a role that owns no table of the policy"), "{text}");
+    direct.rows("DROP SCHEMA paravent");
+    let world = guarded(world);
+    let direct = &mut world.direct();
+    let domain = &direct
+        .rows("SELECT min(domain_name) FROM information_schema.domains WHERE domain_schema = 'paravent'")[0]
+        [0];
+    let domain = domain.clone().unwrap();
+    direct.rows(&format!(
+        "SET ROLE stranger; CREATE TABLE strange.seen (who text); \
+         CREATE FUNCTION strange.look(t text) RETURNS boolean LANGUAGE plpgsql AS \
+         'BEGIN INSERT INTO strange.seen VALUES (current_user); RETURN true; END'; \
+         CREATE TABLE strange.bait (v paravent.\"{domain}\" CHECK (strange.look(v::text))); \
+         INSERT INTO strange.bait VALUES (NULL); RESET ROLE; DELETE FROM strange.seen",
+    ));
+    let (_, text) = guard(&world.gateway.home, world.pg.port(), &["--remove"]);
+    assert!(text.contains("strange.bait.v") && text.contains("left alone"), "{text}");
+    assert_eq!(direct.rows("SELECT count(*) FROM strange.seen"), [row(["0"])]);
+}

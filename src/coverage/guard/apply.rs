@@ -15,7 +15,7 @@ pub(super) async fn run(
     session: &Session,
     tell: &mut dyn FnMut(Said),
 ) -> Result<(), String> {
-    let mut domains = match live::domains(session).await? {
+    let mut domains = match live::domains(session, &guard.tables).await? {
         Some(domains) => domains.into_iter().map(|d| (d.name, d.current)).collect(),
         None => match make_schema(session).await {
             Ok(said) => {

@@ -50,15 +50,32 @@ SELECT n.nspname::text, c.relname::text, a.attname::text, b.typname::text,
   LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = l.collnamespace
  WHERE a.attnum > 0 AND NOT a.attisdropped";
 
+/// Whether a role may own what the guard is made of, or what is altered with its rights: the login itself, a superuser,
+/// or an owner of one of the policy's tables. `$2` and `$3` are their schemas and names.
+fn trusted(owner: &str) -> String {
+    format!(
+        "({owner} IN (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolsuper OR r.rolname = current_user)
+          OR {owner} IN (SELECT pc.relowner FROM pg_catalog.pg_class pc
+                         JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
+                         JOIN unnest($2::text[], $3::text[]) AS p(s, t) ON pn.nspname = p.s AND pc.relname = p.t))"
+    )
+}
+
+/// Schemas and names of these tables.
+fn names(tables: &[&Table]) -> (Vec<String>, Vec<String>) {
+    tables.iter().map(|table| (table.schema.to_string(), table.name.to_string())).unzip()
+}
+
 const DOMAINS: &str = "
 SELECT t.typname::text,
-       (SELECT pg_catalog.array_agg(k.conname::text) FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c')
+       (SELECT pg_catalog.array_agg(k.conname::text) FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'),
+       {}
   FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
  WHERE n.nspname = $1 AND t.typtype = 'd' ORDER BY 1";
 
 /// The schema's comment, by which it is known.
 const OWN: &str = "
-SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') FROM pg_catalog.pg_namespace n WHERE n.nspname = $1";
+SELECT pg_catalog.obj_description(n.oid, 'pg_namespace'), {} FROM pg_catalog.pg_namespace n WHERE n.nspname = $1";
 
 /// What the comment says.
 pub(super) const COMMENT: &str =
@@ -71,10 +88,17 @@ pub(super) async fn of_table(session: &Session, table: &Table) -> Result<Vec<Liv
     rows.iter().map(live).collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
-/// All columns that have a domain of the guard's, parents' before children's.
-pub(super) async fn guarded(session: &Session) -> Result<Vec<Live>, String> {
-    let query = format!("{COLUMNS} AND o.oid IS NOT NULL ORDER BY 1, 2, a.attnum");
-    let rows = session.rows(&query, &[&SCHEMA]).await?;
+/// All columns that have a domain of the guard's, parents' before children's: those of tables that may be altered, or
+/// those of strangers', whose constraints and triggers would run with the login's rights.
+pub(super) async fn guarded(
+    session: &Session,
+    tables: &[&Table],
+    strangers: bool,
+) -> Result<Vec<Live>, String> {
+    let (not, trusted) = (if strangers { "NOT " } else { "" }, trusted("c.relowner"));
+    let query = format!("{COLUMNS} AND o.oid IS NOT NULL AND {not}{trusted} ORDER BY 1, 2, a.attnum");
+    let (schemas, names) = names(tables);
+    let rows = session.rows(&query, &[&SCHEMA, &schemas, &names]).await?;
     rows.iter().map(live).collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
@@ -98,8 +122,9 @@ fn live(row: &Row) -> Result<Live, tokio_postgres::Error> {
 ///
 /// # Errors
 /// The catalog can't be read, or the schema is somebody else's.
-pub(super) async fn domains(session: &Session) -> Result<Option<Vec<Domain>>, String> {
-    let own = session.rows(OWN, &[&SCHEMA]).await?;
+pub(super) async fn domains(session: &Session, tables: &[&Table]) -> Result<Option<Vec<Domain>>, String> {
+    let (schemas, names) = names(tables);
+    let own = session.rows(&OWN.replace("{}", &trusted("n.nspowner")), &[&SCHEMA, &schemas, &names]).await?;
     let Some(row) = own.first() else { return Ok(None) };
     let comment: Option<String> = row.try_get(0).map_err(|error| error.to_string())?;
     if comment.as_deref() != Some(COMMENT) {
@@ -107,12 +132,20 @@ pub(super) async fn domains(session: &Session) -> Result<Option<Vec<Domain>>, St
             "there is a schema named {SCHEMA} that the guard did not make: rename it, since the guard's has that name"
         ));
     }
+    let all =
+        session.rows(&DOMAINS.replace("{}", &trusted("t.typowner")), &[&SCHEMA, &schemas, &names]).await?;
+    let safe = |row: &Row, at: usize| row.try_get::<_, Option<bool>>(at).ok().flatten() == Some(true);
+    if !safe(row, 1) || !all.iter().all(|row| safe(row, 2)) {
+        return Err(format!(
+            "the schema {SCHEMA}, or a domain in it, belongs to a role that owns no table of the policy: whoever owns a \
+             domain may change what it lets in. Give it to the tables' owner, or drop it, and begin again"
+        ));
+    }
     let domain = |row: &Row| {
         let constraints: Option<Vec<String>> = row.try_get(1)?;
         Ok(Domain { name: row.try_get(0)?, current: constraints.unwrap_or_default() == [CONSTRAINT] })
     };
-    let rows = session.rows(DOMAINS, &[&SCHEMA]).await?;
-    let all: Result<_, tokio_postgres::Error> = rows.iter().map(domain).collect();
+    let all: Result<_, tokio_postgres::Error> = all.iter().map(domain).collect();
     all.map(Some).map_err(|error| error.to_string())
 }
 

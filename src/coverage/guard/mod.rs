@@ -83,7 +83,7 @@ impl<'a> Guard<'a> {
         let session = Session::new(client, self.dry).await.map_err(unasked)?;
         let done = match deed {
             Deed::Apply => apply::run(self, &session, tell).await,
-            Deed::Remove => remove::run(&session, tell).await,
+            Deed::Remove => remove::run(&self.tables, &session, tell).await,
         };
         done.map_err(unasked)
     }

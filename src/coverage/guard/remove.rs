@@ -6,14 +6,25 @@ use super::column::{domain, note, wrong};
 use super::live::{self, Live};
 use super::session::Session;
 use crate::policy::guard::SCHEMA;
+use crate::policy::model::Table;
 
-pub(super) async fn run(session: &Session, tell: &mut dyn FnMut(Said)) -> Result<(), String> {
-    let Some(domains) = live::domains(session).await? else {
+pub(super) async fn run(
+    tables: &[&Table],
+    session: &Session,
+    tell: &mut dyn FnMut(Said),
+) -> Result<(), String> {
+    let Some(domains) = live::domains(session, tables).await? else {
         tell(note("there is no guard".into()));
         return Ok(());
     };
-    for column in live::guarded(session).await?.iter().filter(|column| !column.inherited) {
+    for column in live::guarded(session, tables, false).await?.iter().filter(|column| !column.inherited) {
         restore(session, column, tell).await;
+    }
+    for column in live::guarded(session, tables, true).await? {
+        let at = column.label();
+        tell(wrong(format!(
+            "{at} has a domain of the guard's, and its table belongs to another role: left alone"
+        )));
     }
     let mut left_over = false;
     for found in domains {
