@@ -238,19 +238,16 @@ impl Database {
         for query in queries::ALL {
             answers.push(rows(&client, query).await?);
         }
-        // What changed is known by its texts; building anew is cheap beside reading.
-        let mut new = self.build(answers).map_err(io::Error::other)?;
-        let definitions = match &build::seen_through(&new.catalog)[..] {
-            [] => Vec::new(),
-            views => rows(&client, &queries::definitions(views)).await?,
-        };
-        new.define(definitions).map_err(io::Error::other)?;
-        *own = Some(client);
-        let same =
-            |known: &Arc<Snapshot>| known.answers == new.answers && known.definitions == new.definitions;
-        if let Some(same) = self.newest().filter(same) {
-            return Ok(same);
+        // Mostly nothing has changed: then nothing is built.
+        if let Some(known) = self.newest().filter(|known| known.answers == answers)
+            && definitions(&client, &known.catalog).await? == known.definitions
+        {
+            *own = Some(client);
+            return Ok(known);
         }
+        let mut new = self.build(answers).map_err(io::Error::other)?;
+        new.define(definitions(&client, &new.catalog).await?).map_err(io::Error::other)?;
+        *own = Some(client);
         self.warn(&new.catalog);
         Ok(Arc::new(new))
     }
@@ -304,6 +301,14 @@ fn missing<'t>(tables: &'t [Table], catalog: &Catalog) -> Vec<(&'t Table, &'t st
         found.extend(table.columns.iter().map(|p| &*p.column).filter(lacks).map(|name| (table, name)));
     }
     found
+}
+
+/// The texts of the views that are seen through.
+async fn definitions(client: &tokio_postgres::Client, catalog: &Catalog) -> io::Result<Vec<Row>> {
+    match &build::seen_through(catalog)[..] {
+        [] => Ok(Vec::new()),
+        views => rows(client, &queries::definitions(views)).await,
+    }
 }
 
 /// A query's rows as text, on the gateway's own login.

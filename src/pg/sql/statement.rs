@@ -88,6 +88,14 @@ struct Text<'t> {
     kept: bool,
 }
 
+impl<'t> Text<'t> {
+    fn planner(&self, range: &Range<usize>, declared: &'t [u32], scope: &'t Scope<'t>) -> Planner<'t> {
+        let mut planner = Planner::new(scope, self.sql, self.tokens, self.names, range.clone());
+        planner.declared = declared;
+        planner
+    }
+}
+
 fn verdict(
     stmt: Node<'_>,
     text: &Text<'_>,
@@ -116,8 +124,7 @@ fn verdict(
     if let Node::PrepareStmt(p) = stmt {
         return prepare::prepare(p, text.sql, text.tokens, range, scope);
     }
-    let mut planner = Planner::new(scope, text.sql, text.tokens, text.names, range.clone());
-    planner.declared = declared;
+    let mut planner = text.planner(range, declared, scope);
     planner.evaluating.off = text.kept;
     let result = planner.statement(stmt, text.mentions);
     planner.finish(result)
@@ -131,8 +138,7 @@ fn masked(
     declared: &[u32],
     scope: &Scope<'_>,
 ) -> Verdict {
-    let mut planner = Planner::new(scope, text.sql, text.tokens, text.names, range.clone());
-    planner.declared = declared;
+    let mut planner = text.planner(range, declared, scope);
     if !planner.mask(stmt) {
         return Verdict::Pass;
     }
@@ -152,8 +158,7 @@ fn called(
     declared: &[u32],
     scope: &Scope<'_>,
 ) -> Verdict {
-    let mut planner = Planner::new(scope, text.sql, text.tokens, text.names, range.clone());
-    planner.declared = declared;
+    let mut planner = text.planner(range, declared, scope);
     planner.evaluating.off = true;
     let read = prepare::read_call(call, text.tokens, range, |node| planner.value(node).ok().flatten());
     let judged = match text.anywhere {
