@@ -305,7 +305,8 @@ fn a_client_that_never_proves_itself_reaches_no_session() {
     for bytes in [raw::query("SELECT 1"), raw::sync(), raw::other(b'p', b""), raw::other(b'p', &[0; 300_000])]
     {
         let (mut client, _) = offered(&gateway, &server.authority, "app");
-        client.send(&bytes);
+        // It may hang up before it has read a message that is too long.
+        client.try_send(&bytes).ok();
         let answers = client.until_closed();
         assert!(answers.iter().all(|m| m.tag == b'E'), "{answers:?}");
     }
