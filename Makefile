@@ -25,7 +25,7 @@ demo: deps
 	$(CARGO) run --locked --profile $(PROFILE) -- demo
 
 test: deps
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 
 # Every client and ORM that was tried, and larger applications, behind the gateway; then the table that README shows.
 # Their packages come from npm, PyPI, crates.io and Debian at the first run.
