@@ -455,3 +455,46 @@ fn what_is_bound_before_the_answers_came_is_bound_to_what_the_server_has() {
     let written = client.rows("SELECT count(*) FROM people WHERE last_name IS NOT NULL");
     assert_eq!(written, [row(["9"])], "every one that writes ran");
 }
+
+/// A Parse that the server skipped stood for nothing, whatever was made in its place meanwhile: what comes after the Sync
+/// is what counts.
+#[test]
+fn what_was_skipped_does_not_undo_what_came_after_it() {
+    let world = world();
+    world.direct().rows("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO paravent");
+    let insert = "INSERT INTO people (email, last_name) VALUES ($1, 'Canari-Nom')";
+    let run = |name: &str, value: &str| {
+        let bound = raw::bind_text("", name, &[Some(value)], &[]);
+        [bound, raw::describe(b'P', ""), raw::execute("", 0)].concat()
+    };
+    for name in ["", "s"] {
+        let skipped = [
+            raw::parse(name, insert, &[]),
+            run(name, &format!("{name}canari@people.example")),
+            raw::parse("x", "SELECT 1/0", &[]),
+            raw::bind_text("", "x", &[], &[]),
+            raw::execute("", 0),
+            raw::close(b'S', name),
+            raw::parse(name, "SELECT id FROM people WHERE email = $1", &[]),
+            raw::sync(),
+        ]
+        .concat();
+        let after = [
+            raw::close(b'S', name),
+            raw::parse(name, "SELECT $1::text", &[]),
+            raw::describe(b'S', name),
+            run(name, "plain"),
+            raw::sync(),
+        ]
+        .concat();
+        let mut answers = Vec::new();
+        for mut client in [world.through(), world.clear()] {
+            client.send(&[&*skipped, &after].concat());
+            client.until_ready();
+            answers.push(client.until_ready());
+        }
+        let row = answers[0].iter().find(|m| m.tag == b'D').map(|m| m.texts());
+        assert_eq!(row, Some(vec![Some("plain".to_owned())]), "{name:?}");
+        assert_eq!(format!("{:?}", answers[0]), format!("{:?}", answers[1]), "{name:?}");
+    }
+}

@@ -83,11 +83,13 @@ impl Session {
         }
         let input = self.io.client.input.bytes();
         let whole = input.len() >= total;
+        let in_doubt = matches!(tag, b'P' | b'D' | b'C') && self.expects.names_in_doubt();
         let needs_whole = match tag {
             b'Q' | b'P' | b'F' => true,
             b'B' => self.judges_binds() || (self.knows_names() && !self.bind_is_plain(&input[HEADER..])),
-            b'E' | b'D' => self.knows_names(),
-            b'C' => self.knows_names() || self.statements.has_names(),
+            b'E' => self.knows_names(),
+            b'D' => in_doubt || self.knows_names(),
+            b'C' => in_doubt || self.knows_names() || self.statements.has_names(),
             _ => false,
         };
         if needs_whole && !whole {
@@ -98,6 +100,10 @@ impl Session {
             return Ok(Next::Nothing);
         }
         if !self.reads_at_once() && (needs_whole && matches!(tag, b'Q' | b'P' | b'B' | b'E')) {
+            return Ok(Next::Later(tag, total));
+        }
+        if in_doubt {
+            // What an answer yet to come undoes must not undo what this does.
             return Ok(Next::Later(tag, total));
         }
         let done = match tag {
@@ -170,6 +176,14 @@ impl Session {
             b'P' => self.parse(total).await,
             b'B' => self.bind(total).await,
             b'E' => self.execute(total).await,
+            b'D' | b'C' => {
+                self.settle_names().await?;
+                if self.skipping {
+                    self.pass_over(total);
+                    return Ok(());
+                }
+                self.relay_or_note(tag, total, true)
+            }
             b'd' => self.copy_rows(false).await,
             b'c' => self.copy_done(total).await,
             b'f' => self.copy_fail(total).await,
