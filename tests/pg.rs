@@ -7,6 +7,8 @@ mod support;
 
 #[path = "pg/copy.rs"]
 mod copy;
+#[path = "pg/corpus_canary.rs"]
+mod corpus_canary;
 #[path = "pg/cursors.rs"]
 mod cursors;
 #[path = "pg/differential.rs"]

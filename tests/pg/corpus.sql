@@ -497,7 +497,7 @@ SELECT birth_date::text, age::text, salary::text, first_name::varchar, last_name
 SELECT CAST(first_name AS character varying) AS x, (last_name)::varchar(150), age::integer::text, birth_date::date, salary::numeric(10,2), nick::varchar(20)::text FROM people WHERE id = 2
 -- casts around parameters
 SELECT id, $1::date AS d, CAST($2 AS numeric(4,1)) FROM people WHERE email = CAST($3 AS varchar) AND id = $4::text::integer
---$ ?:2020-01-02 | ?:1.25 | ?:bea@x.example | ?:2
+--$ ?:2031-07-23 | ?:1.25 | ?:bea@x.example | ?:2
 -- rows compared
 SELECT id FROM people WHERE (email, id) = ('bea@x.example', 2) OR ROW(id, email) IN (ROW(1, 'ana@x.example'), ROW(3, 'bea@x.example')) ORDER BY id
 -- parentheses
