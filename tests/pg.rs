@@ -21,6 +21,8 @@ mod errors;
 mod generated_ids;
 #[path = "pg/guard.rs"]
 mod guard;
+#[path = "pg/guard_halfway.rs"]
+mod guard_halfway;
 #[path = "pg/hidden_columns.rs"]
 mod hidden_columns;
 #[path = "pg/introspection.rs"]

@@ -16,7 +16,7 @@ const PERSON: &str = "INSERT INTO people (id, email, first_name, last_name, nick
 type Rows = Vec<Vec<Option<String>>>;
 
 /// Runs the command as the owner of the tables.
-fn guard(home: &Home, port: u16, more: &[&str]) -> (i32, String) {
+pub fn guard(home: &Home, port: u16, more: &[&str]) -> (i32, String) {
     let url = format!("postgres://app@127.0.0.1:{port}/app");
     let mut args = vec!["check", "--config", "paravent.toml", "--guard", "--database", &url];
     args.extend(more);

@@ -5,7 +5,8 @@ use super::live::{self, COMMENT, quoted};
 use super::session::{Refused, Session};
 use super::{Guard, Said};
 use crate::policy::guard::SCHEMA;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::policy::model::Table;
+use std::collections::BTreeMap;
 
 /// Domains that there are, and whether their constraint is this version's.
 type Domains = BTreeMap<String, bool>;
@@ -23,6 +24,7 @@ pub(super) async fn run(
                 Domains::new()
             }
             Err(refused) => {
+                refused.go_on()?;
                 tell(left(format!("schema {SCHEMA}: {}", refused.why), &refused));
                 return Ok(());
             }
@@ -31,15 +33,10 @@ pub(super) async fn run(
     for table in &guard.tables {
         let (targets, said) = targets(guard.policy, table, &live::of_table(session, table).await?);
         said.into_iter().for_each(&mut *tell);
-        let mut changed = BTreeSet::new();
         for target in &targets {
-            if column(session, target, &mut domains, tell).await? {
-                changed.insert(quoted(&target.live.name));
-            }
+            column(session, target, &mut domains, tell).await?;
         }
-        if let Some(target) = targets.first().filter(|_| !changed.is_empty()) {
-            analyze(session, target, changed, tell).await;
-        }
+        analyze(session, table, tell).await?;
     }
     Ok(())
 }
@@ -55,19 +52,19 @@ async fn make_schema(session: &Session) -> Result<Said, Refused> {
     Ok(Said { wrong: false, text: format!("schema {SCHEMA}: made"), sql })
 }
 
-/// Whether the column was changed.
 async fn column(
     session: &Session,
     target: &Target,
     domains: &mut Domains,
     tell: &mut dyn FnMut(Said),
-) -> Result<bool, String> {
+) -> Result<(), String> {
     let at = target.live.label();
     let clear = match session.count(&target.count()).await {
         Ok(clear) => clear,
-        Err(why) => {
-            tell(wrong(format!("{at}: its values can't be looked at: {why}")));
-            return Ok(false);
+        Err(refused) => {
+            refused.go_on()?;
+            tell(wrong(format!("{at}: its values can't be looked at: {}", refused.why)));
+            return Ok(());
         }
     };
     let known = domains.get(&target.domain).copied();
@@ -76,57 +73,77 @@ async fn column(
             let sql = target.renew();
             match session.run(&sql).await {
                 Ok(()) => drop(domains.insert(target.domain.clone(), true)),
-                Err(refused) => tell(left(format!("{at}: {}", refused.why), &refused)),
+                Err(refused) => {
+                    refused.go_on()?;
+                    tell(left(format!("{at}: {}", refused.why), &refused));
+                }
             }
         }
         tell(match clear {
             0 => note(format!("{at} is guarded by {SCHEMA}.{}", target.domain)),
             n => wrong(format!("{at} is guarded, and holds {} from before", in_clear(n))),
         });
-        return Ok(false);
+        return Ok(());
     }
     if clear > 0 {
         tell(wrong(format!(
             "{at} holds {}: it is left alone, unguarded. Write them through the gateway, and run this again",
             in_clear(clear)
         )));
-        return Ok(false);
+        return Ok(());
     }
     let sql = target.statements(known.is_some());
     if let Err(refused) = session.run(&sql).await {
+        refused.go_on()?;
         tell(Said { sql, ..left(format!("{at} is left alone, unguarded: {}", refused.why), &refused) });
-        return Ok(false);
+        return Ok(());
     }
     domains.insert(target.domain.clone(), true);
     tell(Said { wrong: false, text: format!("{at} is guarded by {SCHEMA}.{}", target.domain), sql });
     // All who wrote before have ended, and nobody writes in clear any more: this look misses nothing.
-    if let Ok(n @ 1..) = session.count(&target.count()).await {
-        tell(wrong(format!("{at} got {} while this ran", in_clear(n))));
+    match session.count(&target.count()).await {
+        Ok(0) => {}
+        Ok(n) => tell(wrong(format!("{at} got {} while this ran", in_clear(n)))),
+        Err(refused) => {
+            refused.go_on()?;
+            tell(wrong(format!("{at} can't be looked at again: {}. Run this again", refused.why)));
+        }
     }
-    Ok(true)
+    Ok(())
 }
 
-/// ALTER TYPE forgets what was known of the values; the planner goes by it. What was never analysed stays so.
-async fn analyze(session: &Session, target: &Target, columns: BTreeSet<String>, tell: &mut dyn FnMut(Said)) {
-    let known = format!(
-        "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class WHERE oid = {}::pg_catalog.regclass AND reltuples > 0",
-        literal(&target.live.relation())
-    );
-    if !matches!(session.count(&known).await, Ok(1)) {
-        return;
+/// Columns of a table that was analysed, of which nothing is known.
+const UNKNOWN: &str = "
+SELECT a.attname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = ANY ($3::text[]) AND c.relkind IN ('r', 'p')
+   AND c.reltuples > 0 AND a.attstattarget IS DISTINCT FROM 0
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stats s
+                    WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname)
+ ORDER BY a.attnum";
+
+/// ALTER TYPE forgets what was known of the values; the planner goes by it. What was never analysed stays so. What a run
+/// that was interrupted has left is found too.
+pub(super) async fn analyze(
+    session: &Session,
+    table: &Table,
+    tell: &mut dyn FnMut(Said),
+) -> Result<(), String> {
+    let names: Vec<&str> = table.columns.iter().map(|placed| &*placed.column).collect();
+    let rows = session.rows(UNKNOWN, &[&&*table.schema, &&*table.name, &names]).await?;
+    let unknown: Result<Vec<String>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+    let unknown: Vec<String> =
+        unknown.map_err(|error| error.to_string())?.iter().map(|n| quoted(n)).collect();
+    if unknown.is_empty() {
+        return Ok(());
     }
-    let columns: Vec<String> = columns.into_iter().collect();
-    let sql = vec![format!("ANALYZE {} ({})", target.live.relation(), columns.join(", "))];
+    let relation = format!("{}.{}", quoted(&table.schema), quoted(&table.name));
+    let sql = vec![format!("ANALYZE {relation} ({})", unknown.join(", "))];
     if let Err(refused) = session.run(&sql).await {
-        tell(Said {
-            sql,
-            ..note(format!("{} could not be analysed: {}", target.live.relation(), refused.why))
-        });
+        refused.go_on()?;
+        tell(Said { sql, ..note(format!("{relation} could not be analysed: {}", refused.why)) });
     }
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    Ok(())
 }
 
 fn in_clear(count: i64) -> String {

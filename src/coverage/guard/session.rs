@@ -22,6 +22,24 @@ pub(super) struct Refused {
     pub(super) why: String,
     /// What helps.
     pub(super) hint: &'static str,
+    /// The connection is gone, or the server: so are all that would follow.
+    lost: bool,
+}
+
+impl Refused {
+    /// Whether there is any sense in going on.
+    ///
+    /// # Errors
+    /// What to tell instead of every statement that would fail from here.
+    pub(super) fn go_on(&self) -> Result<(), String> {
+        let Self { why, lost, .. } = self;
+        if !lost {
+            return Ok(());
+        }
+        Err(format!(
+            "the connection was lost ({why}). A column is changed whole or not at all: run this again"
+        ))
+    }
 }
 
 impl Session {
@@ -36,9 +54,9 @@ impl Session {
     }
 
     /// A count of rows of a table.
-    pub(super) async fn count(&self, query: &str) -> Result<i64, String> {
-        let row = self.client.query_one(query, &[]).await.map_err(|error| describe_without_data(&error))?;
-        row.try_get(0).map_err(|error| describe_without_data(&error))
+    pub(super) async fn count(&self, query: &str) -> Result<i64, Refused> {
+        let row = self.client.query_one(query, &[]).await.map_err(|error| self.refused(&error))?;
+        row.try_get(0).map_err(|error| self.refused(&error))
     }
 
     /// All of them or none.
@@ -52,7 +70,14 @@ impl Session {
             // What failed is rolled back; when that fails too the connection is gone.
             let _ = self.client.batch_execute("ROLLBACK").await;
         }
-        done.map_err(|error| refused(&error))
+        done.map_err(|error| self.refused(&error))
+    }
+
+    fn refused(&self, error: &Error) -> Refused {
+        // An error that ends the connection comes before its end.
+        let ended = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW];
+        let lost = self.client.is_closed() || error.code().is_some_and(|code| ended.contains(code));
+        Refused { lost, ..refused(error) }
     }
 }
 
@@ -88,5 +113,5 @@ fn refused(error: &Error) -> Refused {
         }
         _ => "",
     };
-    Refused { why, hint }
+    Refused { why, hint, lost: false }
 }
