@@ -14,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 
 /// So often a load starts over because something was purged meanwhile.
 const ATTEMPTS: usize = 16;
+/// So many tokens are read in one look at the store, which must not take long.
+const BATCH: usize = 256;
 
 /// The answer of a store that needn't wait; none from one that would.
 fn at_once<T>(mut answer: Answer<'_, T>) -> Option<Result<T, StoreError>> {
@@ -144,21 +146,47 @@ impl Keyring {
 
     /// Fetches a token into the cache, and the keys of its holders while they are few.
     pub async fn load_token(&self, domain: &Arc<str>, token: &str) -> Result<(), KeyringError> {
+        let keys = self.load_tokens(domain, vec![token]).await?;
+        self.load_keys(&keys).await
+    }
+
+    /// Fetches tokens into the cache; gives the keys of their holders that it lacks, while they are few.
+    pub async fn load_tokens(
+        &self,
+        domain: &Arc<str>,
+        mut wanted: Vec<&str>,
+    ) -> Result<Vec<KeyId>, KeyringError> {
         let caches = &self.inner.caches;
+        let mut keys = Vec::new();
         for _ in 0..ATTEMPTS {
-            let ticket = caches.tokens.ticket(&TokenRef { domain, token });
-            let found = TokenEntry::from(self.inner.store.token(domain, token).await?);
-            let keys: Vec<KeyId> = match &found {
-                TokenEntry::Live { holders, .. } => {
-                    holders.iter().take(4).map(|holder| holder.key_id).collect()
+            let mut again = Vec::new();
+            for batch in wanted.chunks(BATCH) {
+                let ticket = |token: &&str| caches.tokens.ticket(&TokenRef { domain, token });
+                let tickets: Vec<_> = batch.iter().map(ticket).collect();
+                let found = self.inner.store.tokens(domain, batch).await?;
+                for ((token, ticket), found) in batch.iter().zip(tickets).zip(found) {
+                    let found = TokenEntry::from(found);
+                    if let TokenEntry::Live { holders, .. } = &found {
+                        let few = holders.iter().take(4).map(|holder| holder.key_id);
+                        keys.extend(few.filter(|key| !self.is_there(*key)));
+                    }
+                    let key = TokenKey { domain: domain.clone(), token: (*token).into() };
+                    if !caches.tokens.fill(ticket, key, found) {
+                        again.push(*token);
+                    }
                 }
-                _ => Vec::new(),
-            };
-            if caches.tokens.fill(ticket, TokenKey { domain: domain.clone(), token: token.into() }, found) {
-                return self.load_keys(&keys).await;
             }
+            if again.is_empty() {
+                return Ok(keys);
+            }
+            wanted = again;
         }
         Err(KeyringError::Busy)
+    }
+
+    /// Whether the cache has a key that can open.
+    fn is_there(&self, key: KeyId) -> bool {
+        self.inner.caches.keys.get(&key, |entry| matches!(entry, KeyEntry::Live(_))) == Some(true)
     }
 
     /// The key under which new values of the subject are sealed, if it has one.

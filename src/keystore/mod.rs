@@ -119,6 +119,9 @@ pub trait Keystore: Send + Sync + 'static {
     /// A token with its holders.
     fn token(&self, domain: &str, token: &str) -> Answer<'_, TokenFound>;
 
+    /// Tokens of a domain with their holders, in the same order.
+    fn tokens(&self, domain: &str, tokens: &[&str]) -> Answer<'_, Vec<TokenFound>>;
+
     /// The token of an identifier, by its HMAC.
     fn lookup(&self, domain: &str, generation: Generation, hmac: &[u8; 32]) -> Answer<'_, Option<Looked>>;
 

@@ -14,6 +14,7 @@ use crate::keys::{Purpose, UserKey};
 use crate::policy::model::{AfterErasure, Field, Policy, Protect, TokenKind};
 use crate::telemetry::AUDIT_EVENTS;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -332,21 +333,28 @@ impl Door {
     }
 
     async fn fetch(&self, missing: &[Missing]) -> Result<(), KeyringError> {
+        let keyring = &self.inner.keyring;
         let mut keys: Vec<KeyId> = Vec::new();
+        let mut tokens: BTreeMap<&Arc<str>, Vec<&str>> = BTreeMap::new();
         for missing in missing {
             match missing {
                 Missing::Key(key) => keys.push(*key),
                 Missing::Token(field, token) => {
                     if let Some(pseudonym) = self.pseudonym(*field) {
-                        self.inner.keyring.load_token(pseudonym.domain, token).await?;
+                        tokens.entry(pseudonym.domain).or_default().push(token);
                     }
                 }
                 Missing::Owner(..) | Missing::Holder(..) => {}
             }
         }
+        for (domain, mut tokens) in tokens {
+            tokens.sort_unstable();
+            tokens.dedup();
+            keys.extend(keyring.load_tokens(domain, tokens).await?);
+        }
         keys.sort_unstable();
         keys.dedup();
-        if keys.is_empty() { Ok(()) } else { self.inner.keyring.load_keys(&keys).await }
+        if keys.is_empty() { Ok(()) } else { keyring.load_keys(&keys).await }
     }
 
     pub(super) fn pseudonym(&self, field: FieldId) -> Option<Pseudonym<'_>> {

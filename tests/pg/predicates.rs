@@ -163,6 +163,29 @@ fn the_erased_are_not_found_and_the_restricted_are_an_error_as_in_a_read() {
     assert_eq!(client.rows("SELECT id FROM people WHERE last_name LIKE 'Last-%' AND id < 3"), [row(["1"])]);
 }
 
+/// More than are read at once, in a cache that has none of them.
+#[test]
+fn hundreds_of_addresses_are_found_by_a_gateway_that_has_just_started() {
+    let mut world = World::new();
+    let mut client = world.through();
+    client.send(&raw::query("COPY people (id, email, last_name) FROM STDIN"));
+    let lines: String = (1..=1_100).map(|n| format!("{n}\tp{n}@x.example\tLast-{n}\n")).collect();
+    client.send(&[raw::other(b'd', lines.as_bytes()), raw::other(b'c', b"")].concat());
+    let answers = client.until_ready();
+    assert!(answers.iter().any(|m| m.tag == b'C' && m.command() == "COPY 1100"), "{answers:?}");
+    client.rows("INSERT INTO logins (id, email) SELECT id, email FROM people WHERE id IN (9, 900)");
+    world.gateway.admin().erase(900);
+    world.gateway.restart();
+    let mut client = world.through();
+    let found = "SELECT count(*), min(id), max(id) FROM people WHERE email LIKE 'p%@x.example' OR last_name LIKE 'none%'";
+    assert_eq!(client.rows(found), [row(["1099", "1", "1100"])]);
+    assert_eq!(
+        client.rows("SELECT id FROM people WHERE upper(email) LIKE upper('p899@%') OR email LIKE 'p900@%'"),
+        [row(["899"])]
+    );
+    assert_eq!(client.rows("SELECT id FROM logins WHERE email LIKE 'p9%'"), [row(["9"])]);
+}
+
 #[test]
 fn an_envelope_in_another_persons_row_is_found_out() {
     let world = World::new();

@@ -120,6 +120,7 @@ impl Keystore for Store {
         secrets(keys: &[KeyId]) -> Vec<Found>;
         sealing(subject: &Subject, purpose: &str) -> Option<SecretRow>;
         token(domain: &str, token: &str) -> TokenFound;
+        tokens(domain: &str, tokens: &[&str]) -> Vec<TokenFound>;
         lookup(domain: &str, generation: Generation, hmac: &[u8; 32]) -> Option<Looked>;
         folded(domain: &str, generation: Generation, hmac: &[u8; 32]) -> Vec<Box<str>>;
         marked(mark: &[u8; 32]) -> Option<Box<str>>;

@@ -278,7 +278,7 @@ impl Keystore for Embedded {
     }
 
     fn secrets(&self, keys: &[KeyId]) -> Answer<'_, Vec<Found>> {
-        self.read(|conn| keys.iter().map(|key| read::secret(conn, *key)).collect())
+        self.read(|conn| read::secrets(conn, keys))
     }
 
     fn sealing(&self, subject: &Subject, purpose: &str) -> Answer<'_, Option<SecretRow>> {
@@ -287,6 +287,10 @@ impl Keystore for Embedded {
 
     fn token(&self, domain: &str, token: &str) -> Answer<'_, TokenFound> {
         self.read(|conn| read::token(conn, domain, token))
+    }
+
+    fn tokens(&self, domain: &str, tokens: &[&str]) -> Answer<'_, Vec<TokenFound>> {
+        self.read(|conn| read::tokens(conn, domain, tokens))
     }
 
     fn lookup(&self, domain: &str, generation: Generation, hmac: &[u8; 32]) -> Answer<'_, Option<Looked>> {

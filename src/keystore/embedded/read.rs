@@ -55,6 +55,12 @@ pub(super) fn secret_row(row: &Row<'_>) -> rusqlite::Result<SecretRow> {
     })
 }
 
+/// Several in one look at the file: by itself each query takes and gives back its locks, which costs more than it does.
+pub(super) fn secrets(conn: &Connection, keys: &[KeyId]) -> Op<Vec<Found>> {
+    let _look = if keys.len() > 1 { Some(conn.unchecked_transaction()?) } else { None };
+    keys.iter().map(|key| secret(conn, *key)).collect()
+}
+
 /// Fences count before rows: whatever else the files say, a destroyed key stays destroyed.
 pub(super) fn secret(conn: &Connection, key: KeyId) -> Op<Found> {
     let fence: Option<bool> = conn
@@ -83,6 +89,12 @@ pub(super) fn sealing(conn: &Connection, subject: &Subject, purpose: &str) -> Op
         )?
         .query_row(params![&*subject.realm, &*subject.class, &*subject.id, purpose], secret_row)
         .optional()?)
+}
+
+/// In one look at the file, as [`secrets`].
+pub(super) fn tokens(conn: &Connection, domain: &str, tokens: &[&str]) -> Op<Vec<TokenFound>> {
+    let _look = conn.unchecked_transaction()?;
+    tokens.iter().map(|name| token(conn, domain, name)).collect()
 }
 
 pub(super) fn token(conn: &Connection, domain: &str, token: &str) -> Op<TokenFound> {

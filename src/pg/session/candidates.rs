@@ -12,6 +12,7 @@ use crate::pg::value::{self, Format, Settings};
 use crate::pg::wire::row::cells;
 use crate::policy::model::{Declared, Field};
 use crate::protect::{Memo, Missing, Outcome, Row};
+use std::collections::HashSet;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
@@ -26,7 +27,7 @@ struct Scratch {
     clear: Zeroizing<Vec<u8>>,
     subject: String,
     memo: Memo,
-    missing: Vec<Missing>,
+    missing: HashSet<Missing>,
 }
 
 /// A row's values; `None` is NULL.
@@ -55,7 +56,7 @@ impl Session {
                 if scratch.missing.is_empty() {
                     break;
                 }
-                let missing = std::mem::take(&mut scratch.missing);
+                let missing: Vec<Missing> = scratch.missing.drain().collect();
                 self.shared.door.load(&missing).await.map_err(|e| Failure::protect(&e))?;
             }
             // On record, and under the lease, before anything comes of it.
@@ -120,9 +121,7 @@ impl Session {
                         Outcome::Opened(kind) => Some(self.canonical(field, kind, clear)?),
                         Outcome::Erased => self.placeholder(field, column.not_null)?,
                         Outcome::Missing(what) => {
-                            if !missing.contains(&what) {
-                                missing.push(what);
-                            }
+                            missing.insert(what);
                             None
                         }
                         Outcome::Fault(why) => return Err(Failure::open(why, &field.name)),
