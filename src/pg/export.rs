@@ -123,6 +123,7 @@ async fn opened(
                     time_zone: "UTC".into(),
                     bytea_escape: false,
                     charset: None,
+                    server: 0,
                 };
                 let mut text = Vec::new();
                 value::encode(kind, &out, field.ty, Format::Text, false, &settings, &mut text)

@@ -87,6 +87,11 @@ const SAME: &[&str] = &[
     "ALTER TABLE people ADD COLUMN twice integer GENERATED ALWAYS AS (version * 2) VIRTUAL",
     "UPDATE people SET version = 0x10 + 1_0 WHERE id = 1",
     "SELECT twice, first_name, birth_date FROM people WHERE id = 0b1",
+    "UPDATE people SET age = 0x1F, points = 1_000_000, salary = 1_0.5 WHERE id = 1 RETURNING age, points, salary",
+    "UPDATE people SET age = '0b11', points = '-0xFF', salary = '0x_64', birth_date = '+infinity', seen_at = '+Infinity' \
+     WHERE id = 2 RETURNING age, points, salary, birth_date, seen_at",
+    "SELECT id FROM people WHERE age = 0x1F OR points > '0xF_FFFF' ORDER BY salary",
+    "SELECT id FROM people WHERE points IN (-0xFF, 0o7) AND birth_date = '+infinity'",
     "ALTER TABLE people ADD CONSTRAINT titled NOT NULL title NOT VALID",
     "ALTER TABLE people ALTER title DROP NOT NULL",
     "CREATE TABLE stays (room int4range, during daterange, PRIMARY KEY (room, during WITHOUT OVERLAPS))",

@@ -24,6 +24,14 @@ CREATE DATABASE app OWNER app;
 CREATE DATABASE clear OWNER app;
 ";
 
+/// The role that reads everything came with 14: before, whoever makes a table lets the gateway's own login read it.
+const READS: &str = " IN ROLE pg_read_all_data";
+const BEFORE_14: &str = "\
+ALTER DEFAULT PRIVILEGES FOR ROLE app, postgres GRANT SELECT ON TABLES TO paravent;
+ALTER DEFAULT PRIVILEGES FOR ROLE app, postgres GRANT SELECT ON SEQUENCES TO paravent;
+ALTER DEFAULT PRIVILEGES FOR ROLE app, postgres GRANT USAGE ON SCHEMAS TO paravent;
+";
+
 /// How the server is set up.
 #[derive(Default, Clone)]
 pub struct Options {
@@ -126,8 +134,9 @@ fn template(bin: &Path) -> PathBuf {
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let make = || {
         let version = Command::new(bin.join("postgres")).arg("--version").output().unwrap().stdout;
-        let version: String =
-            String::from_utf8(version).unwrap().chars().filter(char::is_ascii_digit).collect();
+        let version = String::from_utf8(version).unwrap();
+        let old = version.contains(") 13.");
+        let version: String = version.chars().filter(char::is_ascii_digit).collect();
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{version}-template-3"));
         if kept.exists() {
             return kept;
@@ -143,17 +152,12 @@ fn template(bin: &Path) -> PathBuf {
                 .args(["--no-sync", "--wal-segsize=1"]),
             "initdb",
         );
-        let mut single = command(&bin.join("postgres"))
-            .args(["--single", "-F", "-D"])
-            .arg(&data)
-            .arg("postgres")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        single.stdin.take().unwrap().write_all(ROLES.as_bytes()).unwrap();
-        assert!(single.wait().unwrap().success());
+        if old {
+            single(bin, &data, "postgres", &ROLES.replace(READS, ""));
+            single(bin, &data, "app", BEFORE_14);
+        } else {
+            single(bin, &data, "postgres", ROLES);
+        }
         // Renamed into place whole, so that test binaries that run at once don't see half of it.
         let fresh = kept.with_extension(std::process::id().to_string());
         run(Command::new("cp").arg("-a").arg(&data).arg(&fresh), "copying the template");
@@ -163,6 +167,21 @@ fn template(bin: &Path) -> PathBuf {
         kept
     };
     made.entry(bin.to_owned()).or_insert_with(make).clone()
+}
+
+/// Statements, one a line, without a server.
+fn single(bin: &Path, data: &Path, database: &str, statements: &str) {
+    let mut single = command(&bin.join("postgres"))
+        .args(["--single", "-F", "-D"])
+        .arg(data)
+        .arg(database)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    single.stdin.take().unwrap().write_all(statements.as_bytes()).unwrap();
+    assert!(single.wait().unwrap().success());
 }
 
 impl Postgres {

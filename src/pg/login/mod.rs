@@ -43,6 +43,7 @@ pub(super) async fn authenticate(
         time_zone: "UTC".into(),
         bytea_escape: false,
         charset: None,
+        server: 0,
     };
     loop {
         while let Some((tag, frame)) = next_frame(&mut io.server) {

@@ -4,7 +4,13 @@ use crate::pg::value::Settings;
 use crate::policy::model::Declared;
 
 fn settings(zone: &str) -> Settings {
-    Settings { date_style: "ISO, DMY".into(), time_zone: zone.into(), bytea_escape: false, charset: None }
+    Settings {
+        date_style: "ISO, DMY".into(),
+        time_zone: zone.into(),
+        bytea_escape: false,
+        charset: None,
+        server: 0,
+    }
 }
 
 fn icu(name: &str, locale: &str, deterministic: bool) -> Collation {

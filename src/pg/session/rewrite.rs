@@ -15,6 +15,7 @@ pub(crate) fn follow(settings: &mut Settings, name: &[u8], value: &[u8]) -> Resu
     match name {
         b"DateStyle" => settings.date_style = value.into_owned(),
         b"TimeZone" => settings.time_zone = value.into_owned(),
+        b"server_version" => settings.server = major(&value),
         b"standard_conforming_strings" if value != "on" => {
             return Err(Failure::new(
                 "0A000",
@@ -29,6 +30,12 @@ pub(crate) fn follow(settings: &mut Settings, name: &[u8], value: &[u8]) -> Resu
         _ => {}
     }
     Ok(())
+}
+
+/// Of `18.4 (Debian 18.4-1)` or `19devel`.
+fn major(version: &str) -> u16 {
+    let end = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+    version.get(..end).and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 /// A planned statement's message as the client sees it.

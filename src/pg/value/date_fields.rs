@@ -1,11 +1,11 @@
 //! From tokens to the fields of a date and time, by the rules of Postgres's `DecodeDateTime`
 //! (manual appendix B.1).
 
-use super::ValueError;
 use super::calendar;
 use super::date_lex::{Token, tokens};
-use super::style::Order;
+use super::style::{self, Order};
 use super::zone::{self, Zone};
+use super::{Settings, ValueError};
 
 /// What a date/time text says.
 pub(super) enum Moment {
@@ -76,12 +76,16 @@ enum Bad {
 }
 
 /// Reads a text as `name`, the type in errors.
-pub(super) fn read(bytes: &[u8], order: Order, name: &'static str) -> Result<Moment, ValueError> {
+pub(super) fn read(bytes: &[u8], settings: &Settings, name: &'static str) -> Result<Moment, ValueError> {
+    let order = style::read(&settings.date_style).1;
     let text =
         std::str::from_utf8(bytes).map_err(|_| ValueError::Syntax(name, "22007"))?.to_ascii_lowercase();
     let text = zeroize::Zeroizing::new(text);
     let moment = match tokens(&text) {
         // `MAXDATEFIELDS` in Postgres.
+        Some(tokens) if tokens == [Token::SignedWord(false, "infinity")] && settings.server >= 17 => {
+            Ok(Moment::Infinity)
+        }
         Some(tokens) if tokens.len() <= 25 => Decoder::new(order).read(&tokens),
         _ => Err(Bad::Format),
     };

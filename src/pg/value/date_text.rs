@@ -9,7 +9,7 @@ use std::io::Write as _;
 
 /// Reads a date; a time or zone after it is ignored, as `date_in` does.
 pub(super) fn read_date(bytes: &[u8], settings: &Settings) -> Result<i32, ValueError> {
-    match date_fields::read(bytes, style::read(&settings.date_style).1, "date")? {
+    match date_fields::read(bytes, settings, "date")? {
         Moment::Infinity => Ok(DATE_INFINITY.0),
         Moment::NegativeInfinity => Ok(DATE_INFINITY.1),
         Moment::Fields(f) => calendar::checked_date(f.days),
@@ -18,7 +18,7 @@ pub(super) fn read_date(bytes: &[u8], settings: &Settings) -> Result<i32, ValueE
 
 /// Reads a timestamp without time zone: local microseconds since 2000-01-01; a zone is ignored.
 pub(super) fn read_timestamp(bytes: &[u8], settings: &Settings) -> Result<i64, ValueError> {
-    match date_fields::read(bytes, style::read(&settings.date_style).1, "timestamp")? {
+    match date_fields::read(bytes, settings, "timestamp")? {
         Moment::Infinity => Ok(INFINITY.0),
         Moment::NegativeInfinity => Ok(INFINITY.1),
         Moment::Fields(f) => calendar::checked_timestamp(local(&f)),
@@ -27,7 +27,7 @@ pub(super) fn read_timestamp(bytes: &[u8], settings: &Settings) -> Result<i64, V
 
 /// Reads a timestamptz: microseconds since 2000-01-01 UTC. Without a zone, the session's holds.
 pub(super) fn read_timestamptz(bytes: &[u8], settings: &Settings) -> Result<i64, ValueError> {
-    let f = match date_fields::read(bytes, style::read(&settings.date_style).1, "timestamp with time zone")? {
+    let f = match date_fields::read(bytes, settings, "timestamp with time zone")? {
         Moment::Infinity => return Ok(INFINITY.0),
         Moment::NegativeInfinity => return Ok(INFINITY.1),
         Moment::Fields(f) => f,
@@ -219,6 +219,7 @@ mod tests {
             time_zone: time_zone.into(),
             bytea_escape: false,
             charset: None,
+            server: 0,
         };
         read_timestamptz(text.as_bytes(), &settings)
     }

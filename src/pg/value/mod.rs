@@ -4,8 +4,8 @@
 //! Types" and appendix B "Date/Time Support"); binary forms those of its `_recv` and `_send`
 //! functions. Text is UTF-8 here: whoever calls converts from and to the client's encoding.
 //!
-//! What Postgres accepts and this room does not (`now`, `today`, Julian days, `0x1F` of newer
-//! servers…) is an error, never a guess.
+//! What Postgres accepts and this room does not (`now`, `today`, Julian days, abbreviations of the
+//! session's own zone…) is an error, never a guess.
 
 mod array;
 mod boolean;
@@ -18,6 +18,7 @@ mod date_text;
 mod float;
 mod integer;
 mod jsonb;
+mod newer;
 mod numeric;
 mod read;
 mod source;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub bytea_escape: bool,
     /// `client_encoding`, where it is not UTF-8: for whoever calls, since text is UTF-8 in this room.
     pub charset: Option<Arc<Charset>>,
+    /// The server's major version, since newer ones read more; 0 where it isn't known, and for the oldest.
+    pub server: u16,
 }
 
 /// Why a value could not be read or does not fit. Never holds the value.

@@ -3,9 +3,10 @@
 
 use super::source::{self, Source};
 use super::{Format, Settings, ValueError};
-use super::{boolean, bytea, calendar, date_text, float, integer, jsonb, numeric, text, uuid};
+use super::{boolean, bytea, calendar, date_text, float, integer, jsonb, newer, numeric, text, uuid};
 use crate::clear::Clear;
 use crate::policy::model::Declared;
+use zeroize::Zeroizing;
 
 /// A value as sent, and where it goes.
 #[derive(Clone, Copy)]
@@ -88,12 +89,14 @@ impl<'a> Input<'a> {
     }
 
     fn integer(self, min: i64, max: i64, name: &'static str) -> Result<Vec<u8>, ValueError> {
+        let newer = self.newer();
+        let text = newer.as_deref().map_or(self.bytes, Vec::as_slice);
         let value = match self.source {
             Source::Int(width) if self.format == Format::Binary => integer::read_binary(self.bytes, width)?,
-            Source::Int(width) => integer::parse_width(self.bytes, width)?,
-            Source::Numeric => numeric::read(self.bytes, self.format)?.into_i64(name)?,
+            Source::Int(width) => integer::parse_width(text, width)?,
+            Source::Numeric => numeric::read(text, self.format)?.into_i64(name)?,
             Source::Float4 | Source::Float8 => float::to_i64(self.float()?, name)?,
-            _ if self.is_text_type() => integer::parse(self.bytes, name)?,
+            _ if self.is_text_type() => integer::parse(text, name)?,
             _ => return self.unsupported(),
         };
         if value < min || value > max {
@@ -102,11 +105,18 @@ impl<'a> Input<'a> {
         Ok(value.to_be_bytes().to_vec())
     }
 
+    /// A number as older servers spell it.
+    fn newer(&self) -> Option<Zeroizing<Vec<u8>>> {
+        if self.is_text() { newer::plain(self.bytes, self.settings.server) } else { None }
+    }
+
     fn float(&self) -> Result<f64, ValueError> {
         float::read(self.bytes, self.format, self.source == Source::Float4)
     }
 
     fn numeric(self, limits: Option<(u16, u16)>) -> Result<Vec<u8>, ValueError> {
+        let newer = self.newer();
+        let text = newer.as_deref().map_or(self.bytes, Vec::as_slice);
         let value = match self.source {
             Source::Int(_) => {
                 let canonical = self.integer(i64::MIN, i64::MAX, "bigint")?;
@@ -117,8 +127,8 @@ impl<'a> Input<'a> {
             Source::Float4 | Source::Float8 => {
                 float::to_numeric(self.float()?, self.source == Source::Float4)?
             }
-            Source::Numeric => numeric::read(self.bytes, self.format)?,
-            _ if self.is_text_type() => numeric::parse(self.bytes)?,
+            Source::Numeric => numeric::read(text, self.format)?,
+            _ if self.is_text_type() => numeric::parse(text)?,
             _ => return self.unsupported(),
         };
         value.limited(limits)?.canonical()

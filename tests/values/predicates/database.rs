@@ -95,7 +95,13 @@ impl Db {
 }
 
 pub(super) fn settings() -> Settings {
-    Settings { date_style: "ISO, MDY".into(), time_zone: "UTC".into(), bytea_escape: false, charset: None }
+    Settings {
+        date_style: "ISO, MDY".into(),
+        time_zone: "UTC".into(),
+        bytea_escape: false,
+        charset: None,
+        server: 0,
+    }
 }
 
 pub(super) fn text_column(collation: &Collation) -> Vec<Column> {

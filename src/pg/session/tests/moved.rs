@@ -125,7 +125,13 @@ async fn values(door: &Door, people: usize) -> Vec<Value> {
 }
 
 fn settings() -> Settings {
-    Settings { date_style: "ISO, DMY".into(), time_zone: "UTC".into(), bytea_escape: false, charset: None }
+    Settings {
+        date_style: "ISO, DMY".into(),
+        time_zone: "UTC".into(),
+        bytea_escape: false,
+        charset: None,
+        server: 0,
+    }
 }
 
 /// A date in its canonical form.
