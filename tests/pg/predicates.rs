@@ -295,3 +295,55 @@ fn a_table_without_a_key_of_one_column_is_refused_by_name() {
     assert_eq!(client.rows("SELECT id FROM parted WHERE said LIKE 't%'"), [row(["2"])]);
     assert_eq!(client.rows("SELECT said FROM part ORDER BY said DESC"), [row(["two"]), row(["one"])]);
 }
+
+/// A constant beside a date is read as one, as Postgres reads it; what is none gives Postgres's error.
+#[test]
+fn a_text_beside_a_protected_date_is_read_as_postgres_reads_it() {
+    let world = World::new();
+    let (mut clear, mut through) = (world.clear(), world.through());
+    for client in [&mut clear, &mut through] {
+        client.rows("INSERT INTO people (email, birth_date, seen_at) VALUES ('a@x.example', '1990-05-06', '2020-01-02 03:04:05+00')");
+    }
+    for text in [
+        "1989-12-31",
+        "May 6, 1990",
+        "06-may-1990",
+        "may-06-1990",
+        "1990-05-06 europe/paris",
+        "infinity",
+        "text literal",
+        "not-a-date",
+        "no.date",
+        "a/b",
+        "europe/paris",
+        "europe/paris 1990-05-06",
+        "1990-05-06 no/where",
+        "1990-05-06 nowhere",
+        "1990-13-01",
+        "jan-",
+        "x1",
+        "",
+        "é",
+    ] {
+        for (column, operator) in [("birth_date", ">"), ("birth_date", "="), ("seen_at", "<")] {
+            let sql = format!("SELECT id FROM people WHERE {column} {operator} '{text}'");
+            let param = format!("SELECT id FROM people WHERE {column} {operator} $1");
+            let bound = [
+                raw::parse("", &param, &[]),
+                raw::bind_text("", "", &[Some(text)], &[]),
+                raw::execute("", 0),
+                raw::sync(),
+            ]
+            .concat();
+            let seen = [&mut through, &mut clear].map(|client| {
+                let simple = client.query(&sql);
+                client.send(&bound);
+                [simple, client.until_ready()].map(|answers| match answers.iter().find(|m| m.tag == b'E') {
+                    Some(error) => error.sqlstate(),
+                    None => format!("{} rows", answers.iter().filter(|m| m.tag == b'D').count()),
+                })
+            });
+            assert_eq!(seen[0], seen[1], "{column} {operator} '{text}'");
+        }
+    }
+}

@@ -172,6 +172,30 @@ SELECT min(last_name), max(last_name), min(birth_date) AS born, max(salary), min
 SELECT dept_id, max(birth_date), min(first_name) FROM people WHERE last_name <> 'Arc' GROUP BY dept_id ORDER BY dept_id
 -- of none
 SELECT min(age), max(last_name) FROM people WHERE id > 100
+-- in brackets
+SELECT id, (last_name = 'Dupont'), ((first_name LIKE 'A%')), (lower(last_name) = 'arc') FROM people ORDER BY id
+-- the last in brackets
+SELECT id, (age > 30) FROM people ORDER BY id
+-- brackets, and a column that is hidden after them
+SELECT last_name, (age > 30) FROM people ORDER BY id
+-- brackets around a part
+SELECT NOT (last_name = 'Arc'), (last_name = 'Arc') IS NULL, (last_name = 'Arc') AND (age > 30), (CASE WHEN (age > 30) THEN 1 END) FROM people ORDER BY id
+-- the least and the greatest in brackets
+SELECT (max(last_name)), ((min(birth_date))), (max(age)) AS oldest FROM people
+-- the greatest in brackets in a subquery
+SELECT d.id, (SELECT (max(last_name)) FROM people p WHERE p.dept_id = d.id) FROM depts d ORDER BY d.id
+-- a cast around the greatest
+SELECT max(birth_date)::date, (min(age))::text, CAST(max(last_name) AS text) FROM people
+-- a cast around a test
+SELECT (last_name = 'Dupont')::text, (age > 30)::integer FROM people ORDER BY id
+-- a group in brackets
+SELECT (last_name), count(*) FROM people GROUP BY (last_name) ORDER BY (last_name)
+-- columns in brackets
+SELECT (last_name), ((birth_date)), (coalesce(first_name, NULL)), (email) FROM people ORDER BY ((last_name)), (id)
+-- conditions in brackets
+SELECT id FROM people WHERE (((last_name = 'Arc'))) OR ((age) > (30)) ORDER BY id
+-- counted in brackets
+SELECT (count((last_name))), (count(DISTINCT (age))) FROM people
 -- count distinct
 SELECT count(DISTINCT age), count(DISTINCT last_name) FROM people
 -- a join

@@ -87,13 +87,30 @@ impl Planner<'_> {
 
     /// An output column without a name, that was replaced since so many edits, keeps the name that it had.
     pub(super) fn keep_name(&mut self, value: Node<'_>, name: &str, edits: usize) {
-        if self.edits.len() == edits {
+        if self.edits.len() == edits || !self.gives_name(value, edits) {
             return;
         }
-        let Some(range) = self.extent(value) else { return };
-        let whole = |e: &&mut super::edit::Edit| e.range == range && !e.pieces.is_empty();
-        if let Some(edit) = self.edits[edits..].iter_mut().find(whole) {
-            edit.pieces.push(Piece::Text(format!(" AS {}", quote(name))));
+        let Some(whole) = self.extent(value) else { return };
+        let name = Piece::Text(format!(" AS {}", quote(name)));
+        if let Some(bracket) = self.last_bracket(&whole) {
+            return self.edit(bracket, vec![Piece::Text(")".into()), name]);
+        }
+        match self.edits[edits..].iter_mut().find(|e| e.range == whole && !e.pieces.is_empty()) {
+            Some(edit) => edit.pieces.push(name),
+            None => self.edit(whole.end..whole.end, vec![name]),
+        }
+    }
+
+    /// Whether that which gives an expression its name was replaced.
+    fn gives_name(&self, value: Node<'_>, edits: usize) -> bool {
+        let Some(range) = self.extent(value) else { return false };
+        if self.edits[edits..].iter().any(|e| e.range == range && !e.pieces.is_empty()) {
+            return true;
+        }
+        match value {
+            Node::TypeCast(cast) => self.gives_name(cast.arg(), edits),
+            Node::CollateClause(c) => self.gives_name(c.arg(), edits),
+            _ => false,
         }
     }
 

@@ -17,6 +17,19 @@ impl Planner<'_> {
         Some(self.bytes_of(first).start..self.bytes_of(last).end)
     }
 
+    /// The last of the brackets around an expression, where it stands in some by itself.
+    pub(super) fn last_bracket(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let all = self.tokens.all();
+        let mut first = all.partition_point(|t| t.start < range.start);
+        let mut next = all.partition_point(|t| t.start < range.end);
+        let mut last = None;
+        while first > 0 && self.tokens.is_punct(first - 1, b'(') && self.tokens.is_punct(next, b')') {
+            last = Some(self.bytes_of(next));
+            (first, next) = (first - 1, next + 1);
+        }
+        last
+    }
+
     fn token_of(&self, location: i32) -> Option<usize> {
         self.tokens.at(usize::try_from(location).ok()?)
     }

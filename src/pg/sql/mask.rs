@@ -10,6 +10,7 @@ use super::masked::{BY_SCHEMA, subquery};
 use super::mention::relation_position;
 use pg_raw_parse::Node;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Columns that every table has, and no subquery.
 const SYSTEM: [&str; 6] = ["tableoid", "ctid", "xmin", "cmin", "xmax", "cmax"];
@@ -125,8 +126,12 @@ fn reference(tokens: &Tokens<'_>, i: usize, from: usize, to: usize, scope: &Scop
                         || tokens.is_word(j + 2, "not"))))
     };
     let shadowed = || {
-        let relations = &scope.catalog.relations;
-        scope.search_path.iter().any(|s| relations.contains_key(&(s.clone(), relation.as_str().into())))
+        let there =
+            |s: &Arc<str>| scope.catalog.relations.contains_key(&(s.clone(), relation.as_str().into()));
+        // The catalog comes first, unless the path names it further on.
+        let named = scope.search_path.iter().position(|s| &**s == "pg_catalog");
+        scope.search_path[..named.unwrap_or(0)].iter().any(there)
+            || scope.catalog.relations.keys().any(|(s, name)| s.starts_with("pg_temp") && **name == *relation)
     };
     if !own || (from..to).any(with) || shadowed() {
         return None;
@@ -251,6 +256,28 @@ mod tests {
             let planned = world.script(sql, &[]).unwrap();
             assert!(planned.iter().all(|p| matches!(p.verdict, Verdict::Pass)), "{sql}");
         }
+    }
+
+    /// The catalog is searched first, unless the path names it further on; a temporary table stands before all.
+    #[test]
+    fn a_table_that_is_called_as_a_relation_of_the_catalog_is_what_the_search_path_finds() {
+        let mut world = guarded();
+        let masked = |world: &World| sent(world, "SELECT * FROM pg_attribute") != "as it came";
+        let relation = world.catalog.relations[&("public".into(), "articles".into())].clone();
+        world.catalog.relations.insert(("public".into(), "pg_attribute".into()), relation.clone());
+        for (path, is_masked) in [
+            (&["public"][..], true),
+            (&["pg_catalog", "public"], true),
+            (&["public", "pg_catalog"], false),
+            (&["other", "pg_catalog"], true),
+            (&[], true),
+        ] {
+            world.search_path = path.iter().map(|s| (*s).into()).collect();
+            assert_eq!(masked(&world), is_masked, "{path:?}");
+        }
+        assert!(sent(&world, "SELECT * FROM public.pg_attribute") == "as it came");
+        world.catalog.relations.insert(("pg_temp_3".into(), "pg_attribute".into()), relation);
+        assert!(!masked(&world));
     }
 
     #[test]

@@ -44,7 +44,10 @@ impl<'s> Planner<'s> {
     /// A temporary relation under a protected table's name would stand before it.
     pub(super) fn shadows(&mut self, var: &nodes::RangeVar) -> Step<()> {
         let temporary = var.relpersistence == b't'.cast_signed()
-            || var.schemaname().is_some_and(|s| s.starts_with("pg_temp"));
+            || match var.schemaname() {
+                Some(schema) => schema.starts_with("pg_temp"),
+                None => self.scope.search_path.first().is_some_and(|s| s.starts_with("pg_temp")),
+            };
         if !temporary || !self.scope.tables.iter().any(|t| Some(&*t.name) == var.relname()) {
             return Ok(());
         }

@@ -218,10 +218,9 @@ impl Decoder {
         Ok(())
     }
 
-    /// `jan-08-1999`, or a zone name such as `europe/paris`.
+    /// `jan-08-1999`, or after a date a zone name such as `europe/paris`.
     fn joined_word(&mut self, text: &str) -> Result<(), Bad> {
-        let first = text.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-        if month(first).is_some() && !self.has_date() {
+        if !self.has_date() {
             return self.joined(text);
         }
         let zone = Zone::named(text).map_err(|_| Bad::Zone)?;

@@ -16,7 +16,7 @@ pub(in crate::pg) struct World {
     pub(in crate::pg) policy: Policy,
     pub(in crate::pg) tables: Vec<Table>,
     pub(in crate::pg) catalog: Catalog,
-    search_path: Vec<Arc<str>>,
+    pub(in crate::pg) search_path: Vec<Arc<str>>,
     pub(in crate::pg) refreshed: bool,
 }
 
