@@ -301,6 +301,18 @@ impl Plan {
             && !self.sql.trim_end().trim_end_matches(';').contains(';')
     }
 
+    /// The plan of another text that gives the same rows.
+    pub fn read_by(&self, sql: impl Into<String>) -> Self {
+        Self {
+            sql: sql.into(),
+            outputs: self.outputs.clone(),
+            visible: self.visible,
+            hidden: self.hidden.clone(),
+            swallow_rows: self.swallow_rows,
+            ..Self::default()
+        }
+    }
+
     /// Whether another plan of the same text sends, binds and shows the same.
     pub fn runs_like(&self, other: &Self) -> bool {
         let params =

@@ -142,3 +142,50 @@ fn an_envelope_of_another_row_is_caught_as_it_is_fetched() {
     );
     client.rows("ROLLBACK");
 }
+
+/// What Bind makes under a name is a cursor to SQL.
+#[test]
+fn sql_fetches_from_a_portal_of_the_protocol() {
+    let world = World::new();
+    let (mut clear, mut through) = (world.clear(), world.through());
+    fill(&mut clear);
+    fill(&mut through);
+    let bound = |name: &str, sql: &str, formats: &[i16]| {
+        [raw::parse("s", sql, &[]), raw::bind_text(name, "s", &[Some("1")], formats), raw::close(b'S', "s")]
+            .concat()
+    };
+    let seen = [&mut through, &mut clear].map(|client| {
+        let mut all = Vec::new();
+        client.rows("BEGIN");
+        let sql = "SELECT birth_date, first_name, email FROM people WHERE id > $1 ORDER BY id";
+        client.send(&[bound("One", sql, &[1]), raw::execute("One", 1), raw::sync()].concat());
+        all.push(lines(&client.until_ready()));
+        all.push(lines(&client.query("FETCH 2 FROM \"One\"")));
+        let fetch = [
+            bound("two", "SELECT id, last_name FROM people WHERE id = $1", &[]),
+            raw::parse("", "FETCH FROM two", &[]),
+            raw::describe(b'S', ""),
+            raw::bind_text("", "", &[], &[1]),
+            raw::execute("", 0),
+            raw::parse("", "FETCH ALL FROM \"One\"", &[]),
+            raw::bind_text("", "", &[], &[1]),
+            raw::execute("", 0),
+            raw::sync(),
+        ];
+        client.send(&fetch.concat());
+        all.push(lines(&client.until_ready()));
+        client.send(&[bound("plain", "SELECT name FROM depts WHERE id = $1", &[]), raw::sync()].concat());
+        client.until_ready();
+        all.push(lines(&client.query("FETCH plain; MOVE 1 FROM \"One\"; CLOSE \"One\"; COMMIT")));
+        all.push(lines(&client.query("FETCH \"One\"")));
+        all
+    });
+    assert_eq!(seen[0], seen[1]);
+    // One that writes runs by Execute alone.
+    through.rows("BEGIN");
+    let write = "UPDATE people SET first_name = 'x' WHERE id = $1 RETURNING first_name";
+    through.send(&[bound("w", write, &[]), raw::sync()].concat());
+    through.until_ready();
+    assert_eq!(through.fails("FETCH w").sqlstate(), "0A000");
+    through.rows("ROLLBACK");
+}

@@ -1,9 +1,9 @@
 //! Cursors of SQL on protected tables: remembered by name, since FETCH names nothing else.
 
-use super::Session;
 use super::running::Running;
+use super::{Prepared, Session, encoding};
 use crate::pg::plan::{Cursor, Plan, Verdict};
-use crate::pg::sql::{Planned, StatementKind};
+use crate::pg::sql::{Planned, StatementKind, refuse};
 use std::sync::Arc;
 
 impl Session {
@@ -11,7 +11,8 @@ impl Session {
     /// declared here.
     pub(super) fn may_touch(&self, text: &[u8]) -> bool {
         self.snapshot.filter.may_touch(text)
-            || (!self.cursors.is_empty() && has_word(text, &[b"fetch", b"declare"]))
+            || ((!self.cursors.is_empty() || self.portals.has_named())
+                && has_word(text, &[b"fetch", b"declare"]))
     }
 
     /// FETCH from a cursor on a protected table runs as its query's rows are to be read. A cursor that is
@@ -25,14 +26,33 @@ impl Session {
                 }
                 (StatementKind::Declare(name), _) => drop(self.cursors.remove(&**name)),
                 (StatementKind::Fetch(name), Verdict::Pass) => {
-                    if let Some(cursor) = self.cursors.get(&**name) {
-                        let sql = &text[statement.range.clone()];
-                        statement.verdict = Verdict::Run(Arc::new(cursor.fetched(sql.trim())));
+                    let sql = text[statement.range.clone()].trim();
+                    if let Some(verdict) = self.fetched(name, sql) {
+                        statement.verdict = verdict;
                     }
                 }
                 _ => {}
             }
         }
+    }
+
+    /// FETCH from a portal that was bound by the protocol, or from a cursor; `None` for one of which nothing is known.
+    fn fetched(&self, name: &str, sql: &str) -> Option<Verdict> {
+        let bound = encoding::write(self.charset(), name.as_bytes()).ok();
+        if let Some(portal) = bound.and_then(|name| self.portals.get(&name)) {
+            let Prepared::Run { run, .. } = &portal.prepared else { return None };
+            // Rows of these are kept here, and what they wrote hangs on their Execute.
+            if run.plan.modifies || run.holds_rows() || run.plan.copy.is_some() {
+                return Some(Verdict::Refuse(refuse::refusal(
+                    "cursor",
+                    "FETCH from a portal of a statement that writes to a protected table",
+                    "Fetch its rows by Execute, as they were bound.",
+                )));
+            }
+            return Some(Verdict::Run(Arc::new(run.plan.read_by(sql))));
+        }
+        let cursor = self.cursors.get(name)?;
+        Some(Verdict::Run(Arc::new(cursor.fetched(sql))))
     }
 
     /// A cursor's rows by the protocol, where it is a portal of that name too.

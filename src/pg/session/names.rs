@@ -28,6 +28,11 @@ impl<T> Names<T> {
         self.unnamed.is_none() && self.named.is_empty()
     }
 
+    /// One has a name that SQL can say.
+    pub(super) fn has_named(&self) -> bool {
+        !self.named.is_empty()
+    }
+
     pub(super) fn get(&self, name: &[u8]) -> Option<&T> {
         if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(counts(name)) }
     }

@@ -65,7 +65,7 @@ pub fn execute(
         keep: plan.keep.clone(),
         calls: Some(Calls { name: call.name.clone(), plan: Arc::clone(plan), expressions }),
         params,
-        ..shown(sql, plan)
+        ..plan.read_by(sql)
     })
 }
 
@@ -76,18 +76,6 @@ fn stub(name: &str, args: &[&str]) -> String {
         format!("EXECUTE {}", quote(name))
     } else {
         format!("EXECUTE {} ({})", quote(name), args.join(", "))
-    }
-}
-
-/// A plan whose rows are to be read as those of another.
-fn shown(sql: String, plan: &Plan) -> Plan {
-    Plan {
-        sql,
-        outputs: plan.outputs.clone(),
-        visible: plan.visible,
-        hidden: plan.hidden.clone(),
-        swallow_rows: plan.swallow_rows,
-        ..Plan::default()
     }
 }
 
@@ -105,7 +93,7 @@ fn miscalled(call: &Call, plan: &Plan, param: Option<u16>) -> Plan {
     let sql = stub(&call.name, &args);
     match call.how {
         CallKind::Explain { .. } => Plan { sql: format!("EXPLAIN {sql}"), ..Plan::default() },
-        _ => shown(sql, plan),
+        _ => plan.read_by(sql),
     }
 }
 
