@@ -24,6 +24,8 @@ pub enum Verdict {
     Run(Arc<Plan>),
     /// Runs a statement that was prepared under a name: the session knows which.
     Call(Box<Call>),
+    /// Runs one under a name that stands for nothing: it fails where it would run, and its arguments stay here.
+    Missing(Box<str>),
     /// Fails on the server all the same (unknown relation or column): this text, which holds no
     /// value of the statement, makes it say so in its own words.
     Fails(String),

@@ -1,6 +1,8 @@
 //! Tables that come after the gateway, and settings that a session changes.
 
-use crate::support::{Gateway, Postgres, Raw, row};
+use crate::support::canary::assert_absent;
+use crate::support::postgres::Options;
+use crate::support::{Gateway, Postgres, Raw, World, raw, row};
 
 const PEOPLE: &str = "CREATE TABLE people (id integer PRIMARY KEY, email text, first_name text, last_name text, \
                       nick text, birth_date bytea, seen_at bytea, age bytea, points bytea, salary bytea, \
@@ -141,4 +143,137 @@ fn follows_search_path_and_schemas() {
     let mut direct = Raw::connect(pg.port(), "app");
     assert_eq!(direct.rows("SELECT first_name FROM other.people"), [row(["clear"])]);
     assert_eq!(direct.rows("SELECT first_name LIKE 'pv1.%' FROM public.people"), [row(["t"])]);
+}
+
+/// A change of the schema that is undone leaves everything protected that was so before it, also for what is on its way
+/// meanwhile.
+#[test]
+fn a_change_of_the_schema_that_is_undone_is_forgotten() {
+    let world = World::with(&Options { log_all: true, ..Options::default() });
+    let mut client = world.through();
+    client.rows("CREATE SCHEMA app");
+    client.rows("CREATE VIEW staff AS SELECT id, email, first_name FROM people");
+    let run = |sql: &str| {
+        [raw::parse("", sql, &[]), raw::bind_text("", "", &[], &[]), raw::execute("", 0)].concat()
+    };
+    let made = "CREATE TABLE app.people (id integer, email text, first_name text)";
+    let seen = "SELECT count(*) FROM people";
+    let dropped = "DROP VIEW staff";
+    let simple: &[&[&str]] = &[
+        &["BEGIN", "SAVEPOINT s", made, seen, "ROLLBACK TO SAVEPOINT s", "INSERT", "COMMIT"],
+        &["BEGIN", "SAVEPOINT s", made, seen, "SELECT 1; ROLLBACK TO s", "INSERT", "COMMIT"],
+        &["BEGIN", made, seen, "ROLLBACK", "INSERT"],
+        &["BEGIN", made, seen, "ROLLBACK AND CHAIN", "INSERT", "COMMIT"],
+        &["BEGIN", made, seen, "SELECT 1 / 0", "ROLLBACK", "INSERT"],
+        &["BEGIN", "SAVEPOINT s", dropped, seen, "ROLLBACK TO SAVEPOINT s", "VIEW", "COMMIT"],
+        &["BEGIN", dropped, seen, "ROLLBACK", "VIEW"],
+        &["BEGIN", dropped, seen, "ROLLBACK AND CHAIN", "VIEW", "COMMIT"],
+    ];
+    let mut told = Vec::new();
+    for (n, steps) in simple.iter().enumerate() {
+        for (way, at_once) in [(0, false), (1, true), (2, true)] {
+            let insert = format!(
+                "INSERT INTO people (email, first_name) VALUES ('canari-{n}-{way}@people.example', 'Canari-{n}-{way}')"
+            );
+            let steps: Vec<String> = steps
+                .iter()
+                .map(|step| match *step {
+                    "INSERT" => insert.clone(),
+                    "VIEW" => insert.replace("INTO people", "INTO staff"),
+                    other => other.to_owned(),
+                })
+                .collect();
+            let message = |sql: &String| match way {
+                2 if !sql.contains("; ") => [run(sql), raw::sync()].concat(),
+                _ => raw::query(sql),
+            };
+            let mut answers = Vec::new();
+            if at_once {
+                client.send(&steps.iter().flat_map(message).collect::<Vec<_>>());
+                steps.iter().for_each(|_| answers.extend(client.until_ready()));
+            } else {
+                for step in &steps {
+                    answers.extend(client.query(step));
+                }
+            }
+            if client.query("SELECT 1").last().unwrap().body != b"I" {
+                told.push(format!("{n} {way}: {answers:?}"));
+                client.query("ROLLBACK");
+            }
+        }
+    }
+    // An implicit transaction that fails; and one that goes back within its pipeline.
+    let insert = |n: u32| {
+        run(&format!(
+            "INSERT INTO people (email, first_name) VALUES ('canari-x{n}@people.example', 'Canari-x{n}')"
+        ))
+    };
+    client.send(&[run(made), run(seen), run("SELECT 1 / 0"), raw::sync(), insert(1), raw::sync()].concat());
+    client.until_ready();
+    client.until_ready();
+    client.rows("BEGIN");
+    client.rows("SAVEPOINT s");
+    client
+        .send(&[run(made), run(seen), run("ROLLBACK TO s"), insert(2), run("COMMIT"), raw::sync()].concat());
+    client.until_ready();
+    assert!(told.is_empty(), "{told:#?}");
+    let stored = world.direct().rows("SELECT email, first_name FROM people");
+    assert!(stored.len() > 10, "{stored:?}");
+    assert_absent("the table", format!("{stored:?}").as_bytes(), &[b"anari-"]);
+    assert_absent("the log", world.pg.log().as_bytes(), &[b"anari-"]);
+    assert_eq!(
+        client.rows("SELECT count(*) FROM people WHERE first_name LIKE 'Canari-%'"),
+        [row([&stored.len().to_string()])]
+    );
+}
+
+/// The path may begin with a schema that has such a table, or gets one.
+#[test]
+fn a_table_of_the_same_name_that_the_path_finds_first_is_read_as_what_it_is() {
+    let world = World::new();
+    world.people(&["Ana"]);
+    let mut client = world.through();
+    // The role is called `app`: by default its own schema stands first.
+    for path in [None, Some("SET search_path = app, public")] {
+        let mut other = world.through();
+        for client in [&mut client, &mut other] {
+            path.into_iter().for_each(|path| drop(client.rows(path)));
+            assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Ana"])]);
+        }
+        client.rows("CREATE SCHEMA app");
+        client.rows("CREATE TABLE app.people (id integer, note text)");
+        client.rows("INSERT INTO people VALUES (7, 'clear')");
+        assert_eq!(client.rows("SELECT * FROM people"), [row(["7", "clear"])]);
+        // A session that has not heard of it yet is told that something has changed, and goes on.
+        let answers = other.query("SELECT * FROM people");
+        if let Some(error) = answers.iter().find(|m| m.tag == b'E') {
+            assert_eq!(error.sqlstate(), "XX000");
+            assert_eq!(error.fields()[&'S'], "ERROR");
+        }
+        assert_eq!(other.rows("SELECT 1"), [row(["1"])]);
+        client.rows("DROP SCHEMA app CASCADE");
+        assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Ana"])]);
+        client.rows("RESET search_path");
+    }
+}
+
+#[test]
+fn no_table_made_in_the_temporary_schema_stands_before_a_protected_one() {
+    let world = World::new();
+    world.people(&["Ana"]);
+    let mut client = world.through();
+    client.rows("SET search_path = pg_temp");
+    for sql in [
+        "CREATE TABLE people (id integer, first_name text)",
+        "CREATE TABLE people AS SELECT 1 AS id",
+        "SELECT 1 AS id INTO people",
+        "CREATE VIEW people AS SELECT 1 AS id",
+    ] {
+        let error = client.fails(sql);
+        assert_eq!(error.sqlstate(), "0A000", "{sql}");
+        assert!(error.fields()[&'H'].contains("temp-shadow"), "{sql}: {error:?}");
+    }
+    client.rows("CREATE TABLE notes (id integer)");
+    client.rows("SET search_path = public, pg_temp");
+    assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Ana"])]);
 }

@@ -1,6 +1,6 @@
 //! Transactions whose messages are sent without waiting for any answer: what they wrote is kept or undone as the server does.
 
-use crate::support::{Raw, World, raw, row};
+use crate::support::{Raw, World, raw, row, tags};
 
 /// Sends simple Queries at once; all answers.
 fn at_once(client: &mut Raw, queries: &[&str]) {
@@ -69,9 +69,6 @@ fn two_blocks_and_a_savepoint_in_one_burst() {
 fn what_follows_a_commit_in_its_pipeline_is_kept() {
     let world = World::new();
     let mut through = world.through();
-    let run = |sql: &str| {
-        [raw::parse("", sql, &[]), raw::bind_text("", "", &[], &[]), raw::execute("", 0)].concat()
-    };
     for (id, end) in [(1, "COMMIT"), (2, "ROLLBACK")] {
         through.rows("BEGIN");
         let insert =
@@ -80,5 +77,112 @@ fn what_follows_a_commit_in_its_pipeline_is_kept() {
         assert!(through.until_ready().iter().all(|m| m.tag != b'E'));
         let read = format!("SELECT email, first_name FROM people WHERE id = {id}");
         assert_eq!(through.rows(&read), [row([&format!("p{id}@x.example"), &format!("P{id}")])]);
+    }
+}
+
+fn run(sql: &str) -> Vec<u8> {
+    [raw::parse("", sql, &[]), raw::bind_text("", "", &[], &[]), raw::execute("", 0)].concat()
+}
+
+/// The error arrives while the gateway asks for what it needs to decide on the Parse.
+#[test]
+fn a_parse_that_is_skipped_while_it_is_decided_on_leaves_its_name_as_it_was() {
+    let world = World::new();
+    let mut through = world.through();
+    let named = |name: &str, sql: &str| {
+        let portal = [raw::bind_text("p", name, &[], &[]), raw::execute("p", 0), raw::close(b'P', "p")];
+        [raw::parse(name, sql, &[]), portal.concat(), raw::close(b'S', name)].concat()
+    };
+    let insert = "INSERT INTO people (email, first_name) VALUES ($1, $2)";
+    let read = "SELECT first_name FROM people WHERE email = $1";
+    for name in ["s", ""] {
+        for text in [insert, "SELECT $1::text, $2::text"] {
+            through.send(&[raw::parse(name, text, &[]), raw::sync()].concat());
+            assert_eq!(tags(&through.until_ready()), "1Z");
+            // From here on the search path must be asked for.
+            through.send(&[named("m", "SET search_path = public"), raw::sync()].concat());
+            through.until_ready();
+            let skipped = [named("f", "SELECT 1 / 0"), raw::parse(name, read, &[]), raw::sync()].concat();
+            through.send(&skipped);
+            let answers = through.until_ready();
+            assert_eq!(answers[answers.len() - 2].sqlstate(), "22012");
+            let email = format!("{}@x.example", name.len());
+            let values = [Some(email.as_str()), Some("Kept")];
+            let again = [raw::bind_text("", name, &values, &[]), raw::execute("", 0), raw::sync()].concat();
+            through.send(&again);
+            let answers = tags(&through.until_ready());
+            let expected = match (text == insert, name) {
+                (true, _) => "2CZ",
+                (false, "") => "EZ",
+                (false, _) => "2DCZ",
+            };
+            assert_eq!(answers, expected, "{name:?}: {text}");
+            through.send(&[raw::close(b'S', name), raw::close(b'S', "f"), raw::sync()].concat());
+            through.until_ready();
+        }
+    }
+    // What was skipped under a new name is not there, and what is bound to it stays here.
+    through.rows("SET search_path = public");
+    through.send(&[named("f", "SELECT 1 / 0"), raw::parse("new", insert, &[]), raw::sync()].concat());
+    through.until_ready();
+    through.send(&[raw::bind_text("", "new", &[Some("a"), Some("b")], &[]), raw::sync()].concat());
+    assert_eq!(through.until_ready()[0].sqlstate(), "26000");
+    assert_eq!(
+        through.rows("SELECT email, first_name FROM people ORDER BY id"),
+        [row(["1@x.example", "Kept"]), row(["0@x.example", "Kept"])]
+    );
+}
+
+/// The error arrives while the gateway waits for the COMMIT before it.
+#[test]
+fn a_savepoint_that_is_skipped_while_it_waits_is_not_sent() {
+    let world = World::new();
+    let mut through = world.through();
+    for end in ["SAVEPOINT s", "ROLLBACK TO SAVEPOINT s"] {
+        through.rows("BEGIN");
+        let insert =
+            format!("INSERT INTO people (email, first_name) VALUES ('{}@x.example', 'P')", end.len());
+        through.send(&[run(&insert), run("COMMIT"), run("SELECT 1 / 0"), run(end), raw::sync()].concat());
+        let answers = through.until_ready();
+        assert_eq!(answers[answers.len() - 2].sqlstate(), "22012");
+        assert_eq!(through.rows("SELECT 1"), [row(["1"])]);
+    }
+    assert_eq!(through.rows("SELECT first_name FROM people"), [row(["P"]), row(["P"])]);
+}
+
+/// A row that can't be shown fails the pipeline, also while the gateway asks for what the next statement needs.
+#[test]
+fn a_statement_after_a_row_that_cannot_be_shown_is_skipped_as_the_server_skips_it() {
+    let world = World::new();
+    world.people(&["Ana", "Bea"]);
+    let mut direct = world.direct();
+    direct.rows("UPDATE people SET last_name = (SELECT last_name FROM people WHERE id = 2) WHERE id = 1");
+    direct.rows("UPDATE people SET title = repeat('x', 300000)");
+    let mut through = world.through();
+    through
+        .send(&[raw::parse("s", "SELECT first_name FROM people WHERE id = $1", &[]), raw::sync()].concat());
+    through.until_ready();
+    let long = "SELECT last_name, title FROM people, generate_series(1, 4) ORDER BY id";
+    let other = "SELECT id FROM people WHERE first_name = $1";
+    for _ in 0..10 {
+        through.rows("BEGIN");
+        through.rows("SET LOCAL search_path = public");
+        through.send(
+            &[
+                run(long),
+                raw::parse("other", other, &[]),
+                raw::bind_text("", "s", &[Some("1")], &[]),
+                raw::execute("", 0),
+                raw::sync(),
+            ]
+            .concat(),
+        );
+        let answers = through.until_ready();
+        assert_eq!(answers[answers.len() - 2].sqlstate(), "XX001");
+        assert_eq!(answers[answers.len() - 1].body, b"E");
+        through.rows("ROLLBACK");
+        through
+            .send(&[raw::bind_text("", "s", &[Some("2")], &[]), raw::execute("", 0), raw::sync()].concat());
+        assert_eq!(tags(&through.until_ready()), "2DCZ");
     }
 }

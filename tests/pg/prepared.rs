@@ -448,3 +448,84 @@ fn a_prepared_statement_follows_the_schema_and_the_search_path() {
     assert_eq!((tags(&answers).as_str(), answers[0].sqlstate().as_str()), ("EZ", "0A000"));
     assert_eq!(client.rows("SELECT last_name FROM people"), [row(["Sealed again"])]);
 }
+
+/// What the server would say, and log with the arguments, is said without them.
+#[test]
+fn execute_of_a_name_that_stands_for_nothing_sends_no_argument() {
+    let world = World::with(&Options { log_all: true, ..Options::default() });
+    let (mut clear, mut through) = (world.clear(), world.through());
+    let error = |answers: &[Message]| {
+        let error = answers.iter().find(|m| m.tag == b'E').unwrap_or_else(|| panic!("{answers:?}"));
+        (error.sqlstate(), error.fields()[&'M'].clone())
+    };
+    for sql in [
+        "EXECUTE nothing('{}')",
+        "EXECUTE nothing(lower('{}'), $${}$$)",
+        "EXPLAIN EXECUTE nothing('{}')",
+        "CREATE TEMP TABLE filled AS EXECUTE nothing('{}')",
+        "EXPLAIN CREATE TABLE filled AS EXECUTE nothing('{}')",
+        "SELECT 1; EXECUTE nothing('{}')",
+        "PREPARE made (text) AS SELECT $1; DEALLOCATE made; EXECUTE made('{}')",
+        "PREPARE made (text) AS SELECT $1; DEALLOCATE ALL; EXECUTE made('{}')",
+        "EXECUTE \"été \"\"\"('{}')",
+        "EXECUTE _paravent('{}')",
+    ] {
+        let [t, c] = [sql.replace("{}", "Canari-Nom"), sql.replace("{}", "seen")];
+        assert_eq!(error(&through.query(&t)), error(&clear.query(&c)), "{sql}");
+        assert_eq!(error(&through.query(&t)).0, "26000", "{sql}");
+        if sql.contains(';') {
+            continue;
+        }
+        let run = |sql: &str| {
+            [raw::parse("", sql, &[]), raw::bind_text("", "", &[], &[]), raw::execute("", 0), raw::sync()]
+                .concat()
+        };
+        through.send(&run(&t));
+        clear.send(&run(&c));
+        assert_eq!(error(&through.until_ready()), error(&clear.until_ready()), "{sql}");
+    }
+    // A name that a message of the same pipeline takes away; a Parse that fails leaves none.
+    for before in [
+        [raw::parse("s", "SELECT $1::text", &[]), raw::close(b'S', "s")].concat(),
+        [raw::parse("s", "SELEC", &[]), raw::sync()].concat(),
+    ] {
+        through.send(&[before, raw::parse("", "EXECUTE s('Canari-Nom')", &[]), raw::sync()].concat());
+        let first = through.until_ready();
+        let failed = first.iter().any(|m| m.tag == b'E' && m.sqlstate() == "42601");
+        let answers = if failed { through.until_ready() } else { first };
+        assert_eq!(error(&answers).0, "26000");
+    }
+    // In a transaction it fails that, as any error does; and names that stand for something go on.
+    through.rows("PREPARE plain (text) AS SELECT $1");
+    through.rows("BEGIN");
+    through.fails("EXECUTE nothing('Canari-Nom')");
+    assert_eq!(through.fails("EXECUTE plain('x')").sqlstate(), "25P02");
+    through.rows("ROLLBACK");
+    assert_eq!(through.rows("EXECUTE plain('x')"), [row(["x"])]);
+    // What does not parse is no EXECUTE to the grammar.
+    through.rows("PREPARE p (text) AS UPDATE people SET last_name = $1");
+    assert_eq!(through.fails("EXECUTE p('Canari-Nom', )").sqlstate(), "42601");
+    assert_absent("the log", world.pg.log().as_bytes(), &[b"Canari-Nom"]);
+}
+
+/// A function can run PREPARE: the server alone knows the name, and what stands under it.
+#[test]
+fn execute_of_what_a_function_has_prepared_is_judged_by_its_text() {
+    let world = World::with(&Options { log_all: true, ..Options::default() });
+    world.direct().rows(
+        "CREATE FUNCTION prepares() RETURNS void LANGUAGE plpgsql AS $$ BEGIN \
+         EXECUTE 'PREPARE harmless (text) AS SELECT upper($1)'; \
+         EXECUTE 'PREPARE sly (text) AS UPDATE peo' || 'ple SET nick = $1'; END $$",
+    );
+    world.people(&["Ana"]);
+    let mut client = world.through();
+    client.rows("SELECT prepares()");
+    assert_eq!(client.rows("EXECUTE harmless('seen')"), [row(["SEEN"])]);
+    client.rows("CREATE TEMP TABLE filled AS EXECUTE harmless('seen')");
+    assert_eq!(client.rows("SELECT * FROM filled"), [row(["SEEN"])]);
+    assert_eq!(client.fails("EXECUTE sly('canari-surnom')").sqlstate(), "0A000");
+    client.send(&[raw::parse("", "EXECUTE sly('canari-surnom')", &[]), raw::sync()].concat());
+    assert_eq!(client.until_ready()[0].sqlstate(), "0A000");
+    assert_eq!(client.rows("SELECT nick FROM people"), [row(["NULL"])]);
+    assert_absent("the log", world.pg.log().as_bytes(), &[b"canari-surnom"]);
+}

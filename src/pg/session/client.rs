@@ -400,6 +400,8 @@ impl Session {
     fn failed_query(&mut self, error: HiddenError) -> Result<(), End> {
         match error {
             HiddenError::Server(response) => self.refuse_query_with(response),
+            // So is the Query.
+            HiddenError::Skipped if self.skipping => Ok(()),
             HiddenError::Skipped => self.refuse_query(&Failure::internal("the catalog could not be asked")),
             HiddenError::End(end) => Err(end),
         }
@@ -441,22 +443,29 @@ impl Session {
     async fn pass_query(&mut self, total: usize, control: Option<Control>, ddl: bool) -> Result<(), End> {
         if matches!(control, Some(Control::Savepoint(_) | Control::RollbackTo(_))) {
             self.units_at_hand().await?;
-        }
-        match control {
-            Some(Control::Savepoint(name)) => self.units.savepoint(name),
-            Some(Control::RollbackTo(name)) if !self.units.is_empty() => {
-                self.shared.metrics.passed.increment(1);
-                self.expects.push(What::Query, Show::Relay);
-                self.relay_client(total);
-                while self.client_rest > 0 {
-                    Box::pin(self.client_message()).await?;
-                }
-                let sent = self.expects.sent();
-                self.wait_until(|s| s.expects.answered() >= sent).await?;
-                self.units.rollback_to(&name);
+            if self.skipping {
+                self.pass_over(total);
                 return Ok(());
             }
+        }
+        match &control {
+            Some(Control::Savepoint(name)) => self.units.savepoint(name.clone()),
+            Some(Control::RollbackTo(_) | Control::Rollback) => self.undoes_ddl(),
             _ => {}
+        }
+        if let Some(Control::RollbackTo(name)) = control
+            && !self.units.is_empty()
+        {
+            self.shared.metrics.passed.increment(1);
+            self.expects.push(What::Query, Show::Relay);
+            self.relay_client(total);
+            while self.client_rest > 0 {
+                Box::pin(self.client_message()).await?;
+            }
+            let sent = self.expects.sent();
+            self.wait_until(|s| s.expects.answered() >= sent).await?;
+            self.units.rollback_to(&name);
+            return Ok(());
         }
         self.passes_query(total, ddl);
         Ok(())

@@ -102,6 +102,8 @@ pub(super) struct Expects {
     renamed: u64,
     /// The same, of those before the last Sync or Query.
     renamed_before: u64,
+    /// The number of the last Sync or Query.
+    boundary: u64,
 }
 
 impl Expects {
@@ -116,7 +118,7 @@ impl Expects {
     pub(super) fn add(&mut self, expect: Expect) {
         self.sent += 1;
         match expect.what {
-            What::Sync | What::Query => self.renamed_before = self.renamed,
+            What::Sync | What::Query => (self.renamed_before, self.boundary) = (self.renamed, self.sent),
             _ if expect.context.as_ref().is_some_and(|context| context.undo.is_some()) => {
                 self.renamed = self.sent;
             }
@@ -129,6 +131,11 @@ impl Expects {
     /// comes now is carried out even if that one is not, since a Sync or Query lies between them.
     pub(super) fn names_in_doubt(&self) -> bool {
         self.renamed_before > self.answered()
+    }
+
+    /// Whether a Sync or Query is not answered, which may have ended the transaction.
+    pub(super) fn may_have_ended(&self) -> bool {
+        self.boundary > self.answered()
     }
 
     /// How many entries there have been.

@@ -4,6 +4,7 @@ use super::client::first_words;
 use super::encoding;
 use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
+use super::hidden::HiddenError;
 use super::plan::Decision;
 use super::running::Running;
 use super::statements::{Known, NameChange, Undo};
@@ -36,18 +37,18 @@ impl Session {
         self.follow_catalog();
         self.settle_encoding().await?;
         let trusted = self.trust_filter().await;
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let message = parse_msg::read(body)?;
+        let sent = message.name.to_vec();
+        let name = self.statement_name(&sent).into_owned();
         if self.skipping {
-            self.pass_over(total);
+            self.pass_over_parse(total, &name);
             return Ok(());
         }
         if let Err(error) = trusted {
             self.take(total);
             return self.failed_extended(error);
         }
-        let body = &self.io.client.input.bytes()[HEADER..total];
-        let message = parse_msg::read(body)?;
-        let sent = message.name.to_vec();
-        let name = self.statement_name(&sent).into_owned();
         let text = &*encoding::read_lossy(self.settings.charset.as_deref(), message.query);
         if self.shared.moves_search_path(text) {
             self.search_path.disturb();
@@ -64,6 +65,11 @@ impl Session {
             Ok(text) => self.decide(text, &message.types).await,
             Err(failure) => Ok(Decision::Refuse(Box::new(failure.clone()))),
         };
+        if self.skipping && matches!(decision, Ok(_) | Err(HiddenError::Skipped)) {
+            // An error has come meanwhile.
+            self.pass_over_parse(total, &name);
+            return Ok(());
+        }
         if !matches!(decision, Ok(Decision::Pass | Decision::Tied(_))) {
             self.io.client.input.consume(total);
         }
@@ -92,6 +98,16 @@ impl Session {
         }
     }
 
+    /// The server passes it over: the name stands for what it stood for. Where that is nothing, what is bound to it all
+    /// the same was meant for this statement.
+    fn pass_over_parse(&mut self, total: usize, name: &[u8]) {
+        self.pass_over(total);
+        let failure = Failure::no_statement(&String::from_utf8_lossy(name));
+        if let Some(undo) = self.statements.put(name, kept(Prepared::Refused(failure.into()))) {
+            self.statements.undo(undo);
+        }
+    }
+
     fn pass_parse(&mut self, total: usize, name: &[u8], known: Known) -> Result<(), End> {
         if let (Known::Plain, Some(since)) = (&known, &mut self.passed_since) {
             since.insert(name.into());
@@ -117,7 +133,7 @@ impl Session {
 
     /// The name stands for the refusal from now on: a Bind that is already on its way, with values in
     /// clear, must not reach the server.
-    fn refuse_parse(&mut self, name: &[u8], failure: Failure) -> Result<(), End> {
+    pub(super) fn refuse_parse(&mut self, name: &[u8], failure: Failure) -> Result<(), End> {
         let response = failure.response();
         drop(self.statements.put(name, kept(Prepared::Refused(failure.into()))));
         self.refuse_extended(response)
@@ -395,6 +411,13 @@ impl Session {
     async fn execute_control(&mut self, total: usize, control: Control) -> Result<(), End> {
         if matches!(control, Control::Savepoint(_) | Control::RollbackTo(_)) {
             self.units_at_hand().await?;
+            if self.skipping {
+                self.pass_over(total);
+                return Ok(());
+            }
+        }
+        if matches!(control, Control::RollbackTo(_) | Control::Rollback) {
+            self.undoes_ddl();
         }
         match control {
             Control::Savepoint(name) => {

@@ -155,6 +155,15 @@ impl Failure {
         )
     }
 
+    /// A name that stands for nothing, in the server's own words.
+    pub(crate) fn no_statement(name: &str) -> Self {
+        let message = match name {
+            "" => "unnamed prepared statement does not exist".to_owned(),
+            name => format!("prepared statement \"{name}\" does not exist"),
+        };
+        Self { code: "26000", message, hint: None, anchor: "execute" }
+    }
+
     pub(crate) fn format_code() -> Self {
         Self::new("22023", "protocol", "unsupported format code", "format codes are 0 (text) and 1 (binary)")
     }

@@ -231,7 +231,8 @@ impl Session {
             Some(captured) => {
                 let result = captured.finished();
                 self.hidden_left = result.is_err();
-                result
+                // Its answers may have come with a row that can't be shown: then nothing more is executed.
+                if self.skipping && result.is_ok() { Err(HiddenError::Skipped) } else { result }
             }
             None => Err(HiddenError::Skipped),
         }

@@ -151,7 +151,11 @@ impl Session {
                 Verdict::NeedsCatalog => {
                     return Ok(Decision::Refuse(Box::new(Failure::internal("the catalog does not settle"))));
                 }
-                Verdict::Pass | Verdict::Run(_) | Verdict::Call(_) | Verdict::Fails(_) => {}
+                Verdict::Pass
+                | Verdict::Run(_)
+                | Verdict::Call(_)
+                | Verdict::Missing(_)
+                | Verdict::Fails(_) => {}
             }
             match statement.kind {
                 StatementKind::SetByteaOutput(escape) => {
@@ -215,7 +219,22 @@ impl Session {
     /// Whether [`Session::refresh`] has nothing to do.
     fn is_fresh(&self) -> bool {
         let in_transaction = self.status != Status::Idle || self.pipeline;
-        !(in_transaction && self.dirty) && (self.private || self.database.is_current(&self.snapshot))
+        let behind = self.may_have_ended() || (in_transaction && self.dirty);
+        !behind && (self.private || self.database.is_current(&self.snapshot))
+    }
+
+    /// Whether the transaction of which the snapshot is may be over by what is on its way.
+    fn may_have_ended(&self) -> bool {
+        self.private && (self.expects.may_have_ended() || self.expects.answered() < self.order.ends)
+    }
+
+    /// A statement is sent that goes back in the transaction, or ends it and may begin another: what it changed in the
+    /// schema may be undone.
+    pub(super) fn undoes_ddl(&mut self) {
+        if self.private || self.dirty {
+            self.dirty = true;
+            self.near = true;
+        }
     }
 
     /// Whether a prepared statement would be decided today as it was: its catalog may have moved on.
@@ -311,7 +330,7 @@ impl Session {
 
     /// Whether a text that names nothing which the snapshot watches touches nothing protected.
     pub(super) fn trusts_filter(&self) -> bool {
-        !self.near && (self.private || self.database.is_trusted())
+        !self.near && !self.may_have_ended() && (self.private || self.database.is_trusted())
     }
 
     /// Waits until it is so.
@@ -333,6 +352,12 @@ impl Session {
     /// Brings the snapshot up to date: within a transaction that changed the schema, or whose changes
     /// the shared snapshot can't show, by asking on the client's own connection.
     async fn refresh(&mut self, must: bool) -> Result<(), HiddenError> {
+        if self.may_have_ended() {
+            self.all_answered().await?;
+            if self.skipping {
+                return Err(HiddenError::Skipped);
+            }
+        }
         let in_transaction = self.status != Status::Idle || self.pipeline;
         if in_transaction && (must || self.dirty) {
             // The search path is the client's: views are not seen through here.

@@ -63,6 +63,18 @@ pub(super) fn rewrite(
     Ok(())
 }
 
+/// Whether a RowDescription has as many columns as were planned: a change of the schema past the gateway may have got in
+/// between.
+pub(super) fn fits(expect: &Expect, body: &[u8]) -> bool {
+    let Some(plan) = expect.run.as_ref().map(|run| &run.plan).filter(|plan| !plan.swallow_rows) else {
+        return true;
+    };
+    let Some(count) = body.first_chunk().map(|count| usize::from(u16::from_be_bytes(*count))) else {
+        return true;
+    };
+    plan.visible.map_or(count, usize::from) + plan.hidden.len() == count
+}
+
 /// RowDescription, mostly the same as the last time.
 fn described(plan: &Plan, body: &[u8], frame: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
     if let Some(shown) = plan.described.shown(frame) {
@@ -95,11 +107,6 @@ fn parameters(plan: &Plan, declared: &[u32], body: &[u8], out: &mut Vec<u8>) -> 
 fn columns(plan: &Plan, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
     let mut columns = describe::read(body)?;
     let visible = plan.visible.map_or(columns.len(), usize::from);
-    if visible + plan.hidden.len() != columns.len() {
-        return Err(End::Fatal(Box::new(Failure::internal(
-            "the result has other columns than were planned",
-        ))));
-    }
     columns.truncate(visible);
     for output in &plan.outputs {
         if let Some(column) = columns.get_mut(usize::from(output.column)) {

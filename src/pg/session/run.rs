@@ -64,6 +64,9 @@ impl Session {
                 drop(self.statements.put(name, kept(Prepared::Refused(failure.into()))));
                 self.send_failing(&text)
             }
+            [Planned { verdict: Verdict::Missing(called), .. }] => {
+                self.refuse_parse(name, Failure::no_statement(called))
+            }
             _ => {
                 let failure = Failure::new(
                     "42601",
@@ -436,6 +439,7 @@ impl Session {
             match &statement.verdict {
                 Verdict::Run(plan) => self.run_simple(plan).await?,
                 Verdict::Fails(sql) => self.send_failing(sql)?,
+                Verdict::Missing(name) => self.refuse_extended(Failure::no_statement(name).response())?,
                 _ => self.run_plain(&text[statement.range.clone()], &statement.kind).await?,
             }
         }
@@ -462,6 +466,12 @@ impl Session {
         }
         if matches!(kind, StatementKind::Savepoint(_) | StatementKind::RollbackTo(_)) {
             self.units_at_hand().await?;
+            if self.skipping {
+                return Ok(());
+            }
+        }
+        if matches!(kind, StatementKind::RollbackTo(_) | StatementKind::Rollback) {
+            self.undoes_ddl();
         }
         let mut units = super::units::Units::default();
         match kind {

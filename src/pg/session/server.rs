@@ -4,7 +4,7 @@ use super::detail::{self, Detail};
 use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::hidden::Captured;
-use super::rewrite::{error_for, follow, rewrite};
+use super::rewrite::{error_for, fits, follow, rewrite};
 use super::rows::{Opener, RowError};
 use super::{End, Session};
 use crate::pg::wire::frame::{self, HEADER};
@@ -72,6 +72,9 @@ impl Session {
                         && let Some(Expect { what, context: Some(context), .. }) = self.expects.front_mut()
                     {
                         settle(*what, context, &input[at + HEADER..]);
+                    }
+                    if header.tag == b'C' && input[at + HEADER..].starts_with(b"ROLLBACK\0") {
+                        self.undoes_ddl();
                     }
                     self.relayed(header.tag);
                     self.server_rest = header.total();
@@ -184,6 +187,14 @@ impl Session {
         if tag == b'C' {
             let body = &self.io.server.input.bytes()[HEADER..total];
             self.status = after(self.status, self.expects.front(), body);
+            if body.starts_with(b"ROLLBACK\0") {
+                self.undoes_ddl();
+            }
+        }
+        if tag == b'T' && !self.fits_plan(total) {
+            self.poison(&Failure::internal("the result has other columns than were planned"));
+            self.relayed(tag);
+            return Ok(true);
         }
         match tag {
             b'D' => return self.data_row(total),
@@ -245,6 +256,11 @@ impl Session {
             }
         }
         Ok(true)
+    }
+
+    fn fits_plan(&self, total: usize) -> bool {
+        let body = &self.io.server.input.bytes()[HEADER..total];
+        self.expects.front().is_none_or(|front| front.show != Show::Rewrite || fits(front, body))
     }
 
     /// The entry at the front is a planned statement's, and hangs nothing on its end.
@@ -496,9 +512,14 @@ impl Session {
                 }
             }
         }
-        if status == Status::Idle && std::mem::take(&mut self.near_block) {
-            self.near = false;
-            self.database.distrust();
+        if status == Status::Idle {
+            if self.near_block {
+                self.database.distrust();
+            }
+            // What is on its way may be such a change itself: then that stays until it is answered.
+            let over = self.expects.is_empty();
+            self.near &= !over;
+            self.near_block &= !over;
         }
         if status == Status::Idle && self.private {
             // What this transaction changed is now everybody's, or undone.

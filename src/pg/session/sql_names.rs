@@ -4,31 +4,42 @@
 use super::encoding;
 use super::expect::{Context, Show, What};
 use super::failure::Failure;
-use super::hidden::HiddenError;
+use super::hidden::{HiddenError, HiddenParam};
 use super::plan::Decision;
 use super::running::Running;
 use super::statements::NameChange;
 use super::{End, Made, Prepared, Session, Tie};
 use crate::pg::plan::{Plan, Prepares, Verdict};
 use crate::pg::sql::execute::{self, Called};
-use crate::pg::sql::{Planned, StatementKind};
+use crate::pg::sql::{self, Planned, StatementKind};
 use crate::pg::value::Format;
 use crate::pg::wire::frame::HEADER;
 use crate::pg::wire::simple::{self, Target};
 use crate::pg::wire::{WireError, bind, parse_msg};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// The statement by which arguments of EXECUTE are evaluated.
 const HELPER: &str = "_paravent_arguments";
 
+/// The text under a name. The statement that asks for it stands under one as well.
+const UNSEEN: &str = "SELECT statement FROM pg_catalog.pg_prepared_statements \
+                      WHERE name OPERATOR(pg_catalog.=) $1 AND name OPERATOR(pg_catalog.<>) '_paravent'";
+const TEXT: u32 = 25;
+
 /// What the statements of one text do to the names, before they have run.
 #[derive(Default)]
 struct Ahead {
-    names: HashMap<Box<str>, Option<Arc<Prepares>>>,
-    /// Of those that are let through, the ones that hang on the search path.
-    elsewhere: HashSet<Box<str>>,
+    names: HashMap<Box<str>, Stands>,
     all_gone: bool,
+}
+
+/// What a name will stand for.
+enum Stands {
+    Nothing,
+    Planned(Arc<Prepares>),
+    /// A statement that is let through; whether that hangs on the search path.
+    Plain(bool),
 }
 
 /// What EXECUTE of a name is.
@@ -37,6 +48,8 @@ enum Callee {
     Planned(Arc<Plan>, Arc<[u32]>),
     /// Of one under which nothing protected is known; whether that hangs on the search path.
     Plain(bool),
+    /// Of none.
+    Missing,
 }
 
 impl Session {
@@ -51,13 +64,14 @@ impl Session {
         for statement in planned {
             match (&statement.kind, &statement.verdict) {
                 (StatementKind::Prepare(name), Verdict::Run(plan)) => {
-                    ahead.names.insert(name.clone(), plan.prepares.clone());
+                    let made = plan.prepares.clone().map_or(Stands::Nothing, Stands::Planned);
+                    ahead.names.insert(name.clone(), made);
                 }
-                (StatementKind::Prepare(name) | StatementKind::Deallocate(Some(name)), _) => {
-                    ahead.names.insert(name.clone(), None);
-                    if statement.elsewhere {
-                        ahead.elsewhere.insert(name.clone());
-                    }
+                (StatementKind::Prepare(name), _) => {
+                    ahead.names.insert(name.clone(), Stands::Plain(statement.elsewhere));
+                }
+                (StatementKind::Deallocate(Some(name)), _) => {
+                    ahead.names.insert(name.clone(), Stands::Nothing);
                 }
                 (StatementKind::Deallocate(None) | StatementKind::DiscardAll, _) => {
                     ahead = Ahead { all_gone: true, ..Ahead::default() };
@@ -70,6 +84,12 @@ impl Session {
                 Err(failure) => return Ok(Err(failure)),
             };
             statement.verdict = match callee {
+                // The server would say so too, and log the arguments with it.
+                Callee::Missing if !call.args.is_empty() => Verdict::Missing(call.name.clone()),
+                Callee::Missing => {
+                    plain = Some(call.name.clone());
+                    Verdict::Pass
+                }
                 Callee::Plain(elsewhere) => {
                     plain = Some(call.name.clone());
                     statement.elsewhere = elsewhere;
@@ -93,16 +113,20 @@ impl Session {
     /// What a name stands for when an EXECUTE comes to run.
     async fn callee(&mut self, name: &str, ahead: &Ahead) -> Result<Result<Callee, Failure>, HiddenError> {
         match ahead.names.get(name) {
-            Some(Some(made)) => {
+            Some(Stands::Planned(made)) => {
                 return Ok(Ok(Callee::Planned(Arc::clone(&made.plan), Arc::clone(&made.declared))));
             }
-            Some(None) => return Ok(Ok(Callee::Plain(ahead.elsewhere.contains(name)))),
-            None if ahead.all_gone => return Ok(Ok(Callee::Plain(false))),
+            Some(Stands::Plain(elsewhere)) => return Ok(Ok(Callee::Plain(*elsewhere))),
+            Some(Stands::Nothing) => return Ok(Ok(Callee::Missing)),
+            None if ahead.all_gone => return Ok(Ok(Callee::Missing)),
             None => {}
         }
         let Some(prepared) = self.statements.get(name.as_bytes()).cloned() else {
-            let stale = self.is_stale(name.as_bytes());
-            return Ok(if stale { Err(Failure::replan()) } else { Ok(Callee::Plain(false)) });
+            return match self.statements.is_plain(name.as_bytes()) {
+                true if self.is_stale(name.as_bytes()) => Ok(Err(Failure::replan())),
+                true => Ok(Ok(Callee::Plain(false))),
+                false => self.unseen(name).await,
+            };
         };
         let (made, run) = match prepared {
             Prepared::Run { run, made } => (made, Some(run)),
@@ -124,6 +148,24 @@ impl Session {
             Some(run) => Ok(Callee::Planned(Arc::clone(&run.plan), Arc::clone(&made.declared))),
             None => Ok(Callee::Plain(made.elsewhere)),
         })
+    }
+
+    /// What stands under a name that was made out of sight, if anything: a function can run PREPARE. The server tells its
+    /// text.
+    async fn unseen(&mut self, name: &str) -> Result<Result<Callee, Failure>, HiddenError> {
+        let value = match encoding::write(self.charset(), name.as_bytes()) {
+            Ok(value) => Some(value.into_owned()),
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let rows = self.hidden(UNSEEN, &[HiddenParam { oid: TEXT, format: Format::Text, value }]).await?;
+        let Some(text) = rows.into_iter().next().and_then(|mut row| row.pop()) else {
+            return Ok(Ok(Callee::Missing));
+        };
+        let path = Arc::clone(&self.planned_path);
+        let planned = text.map(|text| sql::plan(&text, &[], &self.scope(&path, false)));
+        let plain = |p: &Planned| matches!(p.verdict, Verdict::Pass) && !p.mentions;
+        let harmless = matches!(planned, Some(Ok(all)) if all.iter().all(plain));
+        Ok(if harmless { Ok(Callee::Plain(false)) } else { Err(made_unseen()) })
     }
 
     /// One statement that changes the names and touches nothing protected.
@@ -329,7 +371,7 @@ impl Session {
             match value {
                 Some(super::params::Bound::Text(value)) => {
                     let value = encoding::read_lossy(self.settings.charset.as_deref(), value);
-                    text.push_str(&crate::pg::sql::constant(&value));
+                    text.push_str(&sql::constant(&value));
                 }
                 _ => text.push_str("NULL"),
             }
@@ -341,6 +383,16 @@ impl Session {
 /// Whether a statement changes the names of prepared statements.
 pub(super) fn changes_names(kind: &StatementKind) -> bool {
     matches!(kind, StatementKind::Prepare(_) | StatementKind::Deallocate(_) | StatementKind::DiscardAll)
+}
+
+/// EXECUTE of what a function has prepared.
+fn made_unseen() -> Failure {
+    Failure::new(
+        "0A000",
+        "execute",
+        "paravent: EXECUTE of a statement that was prepared within the database and may touch a protected table",
+        "prepare it by a statement of the client's own",
+    )
 }
 
 /// EXECUTE of what is no query.

@@ -50,6 +50,11 @@ impl Statements {
         self.kept.get(name)
     }
 
+    /// A statement that is let through stands under the name.
+    pub(super) fn is_plain(&self, name: &[u8]) -> bool {
+        self.plain.contains(counts(name))
+    }
+
     pub(super) fn get_mut(&mut self, name: &[u8]) -> Option<&mut Prepared> {
         self.kept.get_mut(name)
     }

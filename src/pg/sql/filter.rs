@@ -1,6 +1,6 @@
 //! The fast test: most statements of most applications touch nothing protected, and aren't parsed at all.
 
-use super::lex::Tokens;
+use super::lex::{Kind, Tokens};
 use crate::pg::catalog::model::Catalog;
 use crate::policy::model::Table;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
@@ -116,15 +116,24 @@ fn contains_do(text: &[u8]) -> bool {
     text.windows(2).any(|w| w.eq_ignore_ascii_case(b"do"))
 }
 
-/// Whether a text that this grammar does not read may do what must not pass unread: run a text, or change
-/// how texts are read.
+/// Whether a text that this grammar does not read may do what must not pass unread: run a text, change how texts
+/// are read, or give values to a prepared statement.
 pub(super) fn may_do_more(sql: &str) -> bool {
     let lower = sql.to_ascii_lowercase();
     let tokens = Tokens::new(&lower);
     let sets_names = |i| tokens.is_word(i, "set") && tokens.is_word(i + 1, "names");
     SETTINGS.iter().any(|s| lower.contains(s))
         || (0..tokens.all().len()).any(sets_names)
+        || gives_values(&tokens)
         || lower.as_bytes().split(|b| *b == b';').any(begins_with_do)
+}
+
+/// Whether constants stand behind an EXECUTE that is no privilege and no trigger's.
+fn gives_values(tokens: &Tokens<'_>) -> bool {
+    let other = |i: usize| ["on", "function", "procedure"].iter().any(|word| tokens.is_word(i, word));
+    let runs = |i: &usize| tokens.is_word(*i, "execute") && !other(i + 1);
+    let Some(at) = (0..tokens.all().len()).find(runs) else { return false };
+    tokens.all().iter().skip(at).any(|t| matches!(t.kind, Kind::Str | Kind::Number))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub fn refusal(anchor: &'static str, message: impl Into<String>, hint: impl Into
 pub fn syntax() -> Refusal {
     Refusal {
         sqlstate: "42601",
-        message: "syntax error in a text that names a protected table; it was not forwarded".into(),
+        message: "syntax error in a text that names a protected table or executes a prepared statement; it was not forwarded".into(),
         hint: "Correct the statement; its text is not repeated here because it may hold protected values."
             .into(),
         anchor: "syntax",
