@@ -34,11 +34,13 @@ test-clients: deps deps-clients
 	$(CARGO) test --locked --test clients --test applications
 	@printf '\n| client | version | what was exercised | result |\n|---|---|---|---|\n'; cat target/tmp/clients/*
 
-# Debian's Postgres is what `make test` runs, and what is new in 18; these are others (on 13 and 14 some of the tests' own statements are unknown). One alone: make test-versions VERSIONS=18.4.0-beta.17
+# Debian's Postgres is what `make test` runs, and what is new in 18; these are others (on 13 and 14 some of the tests' own statements are unknown;
+# these packages have no pg_dump, and Debian's takes no newer server: the test of dumps is left out). One alone: make test-versions VERSIONS=18.4.0-beta.17
 VERSIONS ?= 16.14.0-beta.17 17.10.0-beta.17 18.4.0-beta.17
 test-versions: deps
 	@for version in $(VERSIONS); do printf '\n== Postgres %s\n' "$$version"; \
-		PARAVENT_TEST_POSTGRES="$$(scripts/postgres "$$version")" $(CARGO) test --locked --test pg || exit 1; done
+		PARAVENT_TEST_POSTGRES="$$(scripts/postgres "$$version")" $(CARGO) test --locked --test pg -- \
+			--skip a_dump_restores || exit 1; done
 
 # Two hundred clients of the Postgres gateway, compared with a direct connection, while the database crashes now and then.
 # Shorter: make soak PARAVENT_SOAK_SECONDS=60. As CI does it: make soak SOAK_PROFILE=dev

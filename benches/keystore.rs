@@ -8,7 +8,7 @@ use paravent::ids::{Generation, KeyId, Subject};
 use paravent::keystore::Keystore;
 use paravent::keystore::embedded::Embedded;
 use paravent::keystore::model::{
-    Found, GenerationRow, GenerationState, Hold, LookupPair, NewSecret, TokenFound, UnitId, Write,
+    DomainRow, Found, GenerationRow, GenerationState, Hold, LookupPair, NewSecret, TokenFound, UnitId, Write,
 };
 use std::hint::black_box;
 
@@ -60,6 +60,8 @@ fn keystore(c: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let first = GenerationRow { number: Generation(1), wrapped: vec![0; 69], state: GenerationState::Active };
     runtime.block_on(store.add_generation(first)).unwrap();
+    let domain = DomainRow { domain: "email".into(), generation: Generation(1), wrapped: vec![0; 69] };
+    runtime.block_on(store.add_domain(domain)).unwrap();
     for from in (0..FILLED).step_by(1_000) {
         let writes = (from..from + 1_000).map(|number| store.write(holding(number)));
         runtime.block_on(try_join_all(writes)).unwrap();

@@ -99,7 +99,7 @@ fn tool(name: &str, port: u16, database: &str, args: &[&str], input: &str) -> St
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("input.sql");
     std::fs::write(&file, input).unwrap();
-    let out = Command::new(postgres::bin().join(name))
+    let out = Command::new(postgres::program(name))
         .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "app", "-d", database])
         .args(args)
         .stdin(std::fs::File::open(&file).unwrap())
