@@ -53,6 +53,8 @@ mod refusals;
 mod session;
 #[path = "pg/stored_bytes.rs"]
 mod stored_bytes;
+#[path = "pg/subqueries.rs"]
+mod subqueries;
 #[path = "pg/triggers.rs"]
 mod triggers;
 #[path = "pg/views.rs"]

@@ -28,7 +28,7 @@ const MOVES: [&str; 6] = [
 ];
 
 /// `{t}`, `{c}`, `{s}`, `{i}`: table, column, subject's column, and the subject whose row is read.
-const SHAPES: [&str; 20] = [
+const SHAPES: [&str; 29] = [
     "SELECT {c} FROM {t} WHERE {s} = {i}",
     "SELECT *, {c} FROM {t} WHERE {s} = {i}",
     "SELECT x.{c} FROM {t} x JOIN depts d ON d.id = 1 WHERE x.{s} = {i}",
@@ -49,6 +49,15 @@ const SHAPES: [&str; 20] = [
     "SELECT {s} FROM {t} WHERE {s} = {i} AND {c} LIKE '%e%'",
     "SELECT {s} FROM {t} WHERE {s} = {i} ORDER BY {c}, {s}",
     "SELECT {c} FROM {t}_view WHERE {s} = {i}",
+    "SELECT x.v FROM (SELECT {c} AS v, 1 AS one FROM {t} WHERE {s} = {i}) x",
+    "WITH w AS (SELECT {c} FROM {t} WHERE {s} = {i}) SELECT {c} FROM w",
+    "WITH w(v) AS (SELECT {c} FROM {t} WHERE {s} = {i}), z AS (SELECT v FROM w) SELECT z.v, w.v FROM z, w",
+    "SELECT z.v FROM (SELECT x.v FROM (SELECT {c} AS v FROM {t} WHERE {s} = {i} LIMIT 1) x) z",
+    "SELECT l.{c} FROM depts d, LATERAL (SELECT y.{c} FROM {t} y WHERE y.{s} = {i} AND d.id = 1) l WHERE d.id = 1",
+    "SELECT d.id, x.v FROM depts d LEFT JOIN (SELECT {c} AS v, 1 AS id FROM {t} WHERE {s} = {i}) x USING (id) WHERE d.id = 1",
+    "UPDATE depts d SET name = d.name FROM (SELECT {c} FROM {t} WHERE {s} = {i}) x WHERE d.id = 1 RETURNING x.{c}",
+    "COPY (SELECT v FROM (SELECT {c} AS v FROM {t} WHERE {s} = {i}) x) TO STDOUT",
+    "SELECT {c} FROM {t}_{c}",
 ];
 
 struct Moved {
@@ -80,8 +89,9 @@ fn world() -> Moved {
             client.rows(&sql);
         }
     }
-    for (table, ..) in PLACES {
+    for (table, column, _) in PLACES {
         client.query(&format!("CREATE VIEW {table}_view AS SELECT * FROM {table}"));
+        client.rows(&format!("CREATE VIEW {table}_{column} AS SELECT {column} FROM {table}"));
     }
     moved
 }
@@ -226,15 +236,38 @@ fn a_value_in_a_row_that_is_nobodys_is_an_error_where_rows_are_bound() {
 }
 
 #[test]
+fn a_star_over_a_subquery_shows_no_value_that_was_moved_and_no_column_that_was_added() {
+    let moved = world();
+    let mut client = moved.through();
+    let sql = "WITH w AS (SELECT nick, 1 AS one FROM people ORDER BY id) SELECT * FROM w a JOIN (SELECT body FROM comments) c ON true LIMIT 1";
+    assert_eq!(client.rows(sql), [crate::support::row(["Surnome1", "1", "Texte 1"])]);
+    moved.direct().rows("UPDATE people p SET nick = q.nick FROM people q WHERE p.id = 1 AND q.id = 8");
+    assert_eq!(client.fails(sql).sqlstate(), "XX001");
+}
+
+#[test]
 fn without_it_a_value_that_has_left_its_row_speaks_for_itself() {
     let world = crate::support::World::new();
     world.people(&["Ana", "Bea"]);
     let mut client = world.through();
-    let sql = "SELECT s.last_name FROM (SELECT last_name FROM people WHERE id = 2) s";
-    assert_eq!(client.rows(sql), [crate::support::row(["Last-Bea"])]);
-    world
-        .direct()
-        .rows("UPDATE people SET last_name = (SELECT last_name FROM people WHERE id = 1) WHERE id = 2");
-    assert_eq!(client.rows(sql), [crate::support::row(["Last-Ana"])], "as docs/threat-model.md says");
-    assert_eq!(client.fails("SELECT last_name FROM people WHERE id = 2").sqlstate(), "XX001");
+    client.rows("CREATE VIEW bare AS SELECT last_name, title FROM people");
+    let left =
+        ["SELECT (SELECT last_name FROM people WHERE id = 2)", "SELECT last_name FROM bare LIMIT 1 OFFSET 1"];
+    for sql in left {
+        assert_eq!(client.rows(sql), [crate::support::row(["Last-Bea"])], "{sql}");
+    }
+    world.direct().rows("UPDATE people SET last_name = (SELECT last_name FROM people WHERE id = 1)");
+    for sql in left {
+        assert_eq!(
+            client.rows(sql),
+            [crate::support::row(["Last-Ana"])],
+            "as docs/threat-model.md says: {sql}"
+        );
+    }
+    for sql in [
+        "SELECT last_name FROM people WHERE id = 2",
+        "SELECT s.last_name FROM (SELECT last_name FROM people WHERE id = 2) s",
+    ] {
+        assert_eq!(client.fails(sql).sqlstate(), "XX001", "{sql}");
+    }
 }

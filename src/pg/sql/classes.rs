@@ -151,6 +151,7 @@ fn alone(field: &FieldFlow) -> FieldFlow {
     let mut field = field.clone();
     field.at = None;
     field.subject = None;
+    field.beneath = None;
     field.when = field.when.map(|_| None);
     field.not_null = false;
     let oid = if field.shown.oid == types::VARCHAR { types::TEXT } else { field.shown.oid };

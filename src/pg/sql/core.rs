@@ -6,6 +6,7 @@ use super::evaluate::Evaluating;
 use super::lex::{Kind, Tokens};
 use super::mention::Mentions;
 use super::names::{Rel, RelId};
+use super::outward;
 use super::refuse;
 use super::types;
 use super::value::{Value, What};
@@ -118,6 +119,8 @@ pub(super) struct Planner<'s> {
     pub(super) plain: BTreeSet<u16>,
     pub(super) uses: Vec<Use>,
     pub(super) rels: Vec<Rel<'s>>,
+    /// Queries in FROM and WITH that may pass columns on.
+    pub(super) sources: Vec<outward::Source>,
     /// A protected table was met.
     pub(super) touched: bool,
     /// Relations that the catalog does not know.
@@ -174,6 +177,7 @@ impl<'s> Planner<'s> {
             plain: BTreeSet::new(),
             uses: Vec::new(),
             rels: Vec::new(),
+            sources: Vec::new(),
             touched: false,
             unknown: Vec::new(),
             sorts_by_token: false,

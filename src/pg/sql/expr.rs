@@ -267,6 +267,7 @@ impl<'s> Planner<'s> {
         Ok(match chosen(flows, &format!("function {name}"))? {
             Flow::Field(mut field) => {
                 field.subject = None;
+                field.beneath = None;
                 field.when = field.when.map(|_| None);
                 field.shown.typmod = -1;
                 Flow::Field(field)
@@ -334,6 +335,7 @@ impl<'s> Planner<'s> {
                 Some(Flow::Field(mut f)) => {
                     f.at = None;
                     f.subject = None;
+                    f.beneath = None;
                     f.when = f.when.map(|_| None);
                     f.not_null = false;
                     Ok(Flow::Field(f))
@@ -380,7 +382,7 @@ fn picks_a_row(f: &nodes::FuncCall) -> bool {
 /// field of one relation instance, stored alike, or NULL.
 fn chosen(flows: Vec<Flow>, what: &str) -> Step<Flow> {
     let mut field: Option<Box<FieldFlow>> = None;
-    let (mut other, mut null, mut bound) = (false, false, false);
+    let (mut other, mut null, mut bound, mut beneath) = (false, false, false, true);
     for flow in flows {
         match flow {
             Flow::Null => null = true,
@@ -393,7 +395,10 @@ fn chosen(flows: Vec<Flow>, what: &str) -> Step<Flow> {
                 {
                     return Err(operator(&format!("{what} among several fields"), f.token, &f.label).into());
                 }
-                Some(_) => bound |= f.bound,
+                Some(first) => {
+                    bound |= f.bound;
+                    beneath &= first.beneath == f.beneath;
+                }
                 None => field = Some(f),
             },
         }
@@ -404,6 +409,8 @@ fn chosen(flows: Vec<Flow>, what: &str) -> Step<Flow> {
             f.at = None;
             f.not_null = false;
             f.bound |= bound;
+            // Of several rows no one is the value's.
+            f.beneath = f.beneath.filter(|_| beneath);
             if null {
                 // A NULL has no length or precision, and so has not what is chosen from it and others.
                 f.shown.typmod = -1;

@@ -2,7 +2,9 @@
 
 use super::core::{Planner, Step};
 use super::expr::kind_name;
+use super::label::column_name;
 use super::names::{Env, Flow, Namespace, RelCol};
+use super::outward::names_fit;
 use super::refuse::{self, operator};
 use pg_raw_parse::raw::JoinType;
 use pg_raw_parse::{Node, nodes};
@@ -16,6 +18,7 @@ impl Side {
         self.0.rels.extend(other.rels);
         self.0.cols.extend(other.cols);
         self.0.open |= other.open;
+        self.0.merged |= other.merged;
         self.0
     }
 }
@@ -55,7 +58,10 @@ impl<'s> Planner<'s> {
         if selected.open && selected.cols.iter().any(|c| matches!(c.flow, Flow::Field(_))) {
             return Err(refuse::unknown("a subquery with * of unknown columns beside protected ones").into());
         }
+        let fits = names_fit(sub.alias(), selected.cols.len());
+        let source = if fits { self.source(query, &selected) } else { None };
         let rel = self.derived(alias, if selected.open { None } else { Some(selected.cols) });
+        self.draws_on(rel, source);
         self.rename(rel, sub.alias())?;
         Ok(self.namespace(rel))
     }
@@ -72,9 +78,9 @@ impl<'s> Planner<'s> {
             let Node::NodeList(pair) = item else { return Err(refuse::unknown("a function in FROM").into()) };
             let Some(call) = pair.first() else { continue };
             self.plain(call, &env, "a function in FROM")?;
-            if let Node::FuncCall(c) = call {
-                name =
-                    c.funcname().iter().filter_map(|n| n.as_str()).next_back().unwrap_or_default().to_owned();
+            // Of several functions the first gives its name.
+            if name.is_empty() {
+                name = column_name(call, self.scope.server_version);
             }
         }
         let alias = f.alias().and_then(|a| a.aliasname()).unwrap_or(&name);
@@ -102,6 +108,9 @@ impl<'s> Planner<'s> {
             if l.open || r.open {
                 return Err(refuse::unknown("NATURAL JOIN with unknown columns").into());
             }
+            // They would have in common what is added to both.
+            self.close(&l.rels)?;
+            self.close(&r.rels)?;
             let common = l.cols.iter().filter(|c| r.cols.iter().any(|d| d.name == c.name));
             common.map(|c| c.name.clone()).collect()
         } else {
@@ -112,6 +121,8 @@ impl<'s> Planner<'s> {
         self.condition_on(join.quals(), &inner, "a join condition")?;
         match join.alias() {
             Some(alias) => {
+                // It shows all columns of what stands in it.
+                self.close(&ns.rels)?;
                 let cols = if ns.open { None } else { Some(ns.cols) };
                 let rel = self.derived(alias.aliasname().unwrap_or_default(), cols);
                 self.rename(rel, Some(alias))?;
@@ -151,10 +162,11 @@ impl<'s> Planner<'s> {
                 _ => left,
             });
         }
+        let merged_any = l.merged || r.merged || !using.is_empty();
         let rest = |c: &RelCol| !using.contains(&c.name);
         merged.extend(l.cols.into_iter().filter(rest));
         merged.extend(r.cols.into_iter().filter(rest));
         let rels = l.rels.into_iter().chain(r.rels).collect();
-        Ok(Namespace { rels, cols: merged, open: l.open || r.open })
+        Ok(Namespace { rels, cols: merged, open: l.open || r.open, merged: merged_any })
     }
 }

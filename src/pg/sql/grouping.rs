@@ -44,7 +44,7 @@ impl Planner<'_> {
         self.evaluating.off = off;
         ordered?;
         let grouped = !s.group_clause().is_empty() || !matches!(s.having_clause(), Node::None);
-        Ok(Selected { cols, open, hideable: !alike && !grouped })
+        Ok(Selected { cols, open, hideable: !alike && !grouped, rels: env.ns.rels.clone() })
     }
 
     /// GROUP BY.

@@ -348,6 +348,9 @@ impl<'s> Planner<'s> {
             Some(clause) => {
                 // It shows rows as they are written: nothing can be looked at before.
                 self.evaluating.off = true;
+                if clause.exprs().iter().any(is_star) {
+                    self.close(&env.ns.rels)?;
+                }
                 let targets = clause.exprs().iter().filter_map(|n| match n {
                     Node::ResTarget(t) => Some(t),
                     _ => None,
@@ -392,6 +395,12 @@ impl<'s> Planner<'s> {
         }
         Ok(())
     }
+}
+
+/// Whether an item of RETURNING is `*`, of all or of one relation.
+fn is_star(item: Node<'_>) -> bool {
+    matches!(item, Node::ResTarget(t) if matches!(t.val(), Node::ColumnRef(c)
+        if c.fields().iter().any(|n| matches!(n, Node::A_Star(_)))))
 }
 
 /// Whether an item of FROM is a list of VALUES.

@@ -2,6 +2,7 @@
 
 use super::core::{Planner, Step, Stop};
 use super::edit::quote;
+use super::outward::{SourceId, names_fit};
 use super::{refuse, types};
 use crate::ids::FieldId;
 use crate::pg::catalog::model::{Relation, RelationKind};
@@ -40,6 +41,8 @@ pub(super) struct FieldFlow {
     /// Column of the row's subject, when the same relation instance shows it.
     pub(super) subject: Option<At>,
     pub(super) subject_oid: u32,
+    /// The subject, as the query that the instance shows may pass it on: the instance, and which offer.
+    pub(super) beneath: Option<At>,
     pub(super) class: Arc<str>,
     /// The table's subject has a `when`; its tested column, when the instance shows it.
     pub(super) when: Option<Option<At>>,
@@ -61,6 +64,7 @@ pub(super) struct FieldFlow {
 /// A column of a relation instance.
 #[derive(Debug, Clone)]
 pub(super) struct RelCol {
+    /// Empty where only the server knows it.
     pub(super) name: String,
     pub(super) flow: Flow,
     /// Type OID where known, else 0.
@@ -81,13 +85,18 @@ pub(super) struct Rel<'s> {
     pub(super) nullable: bool,
     pub(super) table: Option<&'s Table>,
     pub(super) relation: Option<Arc<Relation>>,
+    /// The query whose rows it shows, if that may pass columns on.
+    pub(super) source: Option<SourceId>,
 }
 
 impl Rel<'_> {
     /// The column, as SQL, qualified.
     pub(super) fn column_sql(&self, col: usize) -> Option<String> {
         let column = self.cols.get(col)?;
-        if self.alias.is_empty() || self.cols.iter().filter(|c| c.name == column.name).count() > 1 {
+        if self.alias.is_empty()
+            || column.name.is_empty()
+            || self.cols.iter().filter(|c| c.name == column.name).count() > 1
+        {
             return None;
         }
         let name = quote(&column.name);
@@ -103,8 +112,17 @@ impl Rel<'_> {
 pub(super) struct Env<'e> {
     pub(super) parent: Option<&'e Env<'e>>,
     pub(super) ns: Namespace,
-    /// Common table expressions; `None`: columns unknown.
-    pub(super) ctes: Vec<(String, Option<Vec<RelCol>>)>,
+    /// Common table expressions.
+    pub(super) ctes: Vec<Cte>,
+}
+
+/// A query of WITH.
+#[derive(Debug, Clone)]
+pub(super) struct Cte {
+    pub(super) name: String,
+    /// `None`: not known.
+    pub(super) cols: Option<Vec<RelCol>>,
+    pub(super) source: Option<SourceId>,
 }
 
 /// What a FROM clause brings into view.
@@ -114,6 +132,8 @@ pub(super) struct Namespace {
     /// Columns that `*` gives, in order, and that need no qualifier.
     pub(super) cols: Vec<RelCol>,
     pub(super) open: bool,
+    /// Some of them are two that USING has merged.
+    pub(super) merged: bool,
 }
 
 struct Key<'a>(&'a str, &'a str);
@@ -186,9 +206,14 @@ impl<'s> Planner<'s> {
         let name = var.relname().unwrap_or_default();
         let alias = var.alias().and_then(|a| a.aliasname());
         if var.schemaname().is_none()
-            && let Some(cols) = cte(env, name)
+            && let Some(Cte { cols, source, .. }) = cte(env, name)
         {
-            let rel = self.derived(alias.unwrap_or(name), cols);
+            let fits = names_fit(var.alias(), cols.as_ref().map_or(0, Vec::len));
+            let rel = self.derived(alias.unwrap_or(name), cols.clone());
+            self.draws_on(rel, *source);
+            if !fits {
+                self.close(&[rel])?;
+            }
             return self.rename(rel, var.alias());
         }
         let found = self.find(var.schemaname(), name);
@@ -246,6 +271,7 @@ impl<'s> Planner<'s> {
                         at: Some((id, i)),
                         subject: subject.map(|(at, _)| (id, at)),
                         subject_oid: subject.map_or(0, |(_, c)| c.type_oid),
+                        beneath: None,
                         class: Arc::clone(&table.subject.class),
                         when: self.when_column(table, &relation).map(|at| at.map(|at| (id, at))),
                         table: (Arc::clone(&table.schema), Arc::clone(&table.name)),
@@ -270,6 +296,7 @@ impl<'s> Planner<'s> {
             nullable: false,
             table,
             relation: Some(relation),
+            source: None,
         });
         Ok(id)
     }
@@ -293,6 +320,7 @@ impl<'s> Planner<'s> {
                         let mut f = f.clone();
                         f.at = Some((id, i));
                         f.subject = same(f.subject);
+                        f.beneath = None;
                         f.when = f.when.map(same);
                         Flow::Field(f)
                     }
@@ -309,6 +337,7 @@ impl<'s> Planner<'s> {
             nullable: false,
             table: None,
             relation: None,
+            source: None,
         });
         id
     }
@@ -328,7 +357,7 @@ impl<'s> Planner<'s> {
     /// The namespace of one instance.
     pub(super) fn namespace(&self, rel: RelId) -> Namespace {
         let r = &self.rels[rel];
-        Namespace { rels: vec![rel], cols: r.cols.clone(), open: r.open }
+        Namespace { rels: vec![rel], cols: r.cols.clone(), open: r.open, merged: false }
     }
 
     /// What a column reference gives; `*` is not for here.
@@ -448,11 +477,11 @@ impl<'s> Planner<'s> {
     }
 }
 
-fn cte(env: &Env<'_>, name: &str) -> Option<Option<Vec<RelCol>>> {
+fn cte<'e>(env: &'e Env<'_>, name: &str) -> Option<&'e Cte> {
     let mut level = Some(env);
     while let Some(e) = level {
-        if let Some((_, cols)) = e.ctes.iter().rev().find(|(n, _)| n == name) {
-            return Some(cols.clone());
+        if let Some(cte) = e.ctes.iter().rev().find(|cte| cte.name == name) {
+            return Some(cte);
         }
         level = e.parent;
     }

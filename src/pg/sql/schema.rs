@@ -176,6 +176,7 @@ impl<'s> Planner<'s> {
                     token: field.protect != Protect::Encrypt,
                     at: None,
                     subject: None,
+                    beneath: None,
                     subject_oid: 0,
                     class: Arc::clone(&table.subject.class),
                     when: None,

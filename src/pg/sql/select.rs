@@ -4,7 +4,8 @@ use super::core::{Planner, Step};
 use super::edit::Piece;
 use super::from::Side;
 use super::grouping::plain_at;
-use super::names::{At, Env, FieldFlow, Flow, Namespace, RelCol};
+use super::label::column_name;
+use super::names::{At, Cte, Env, FieldFlow, Flow, Namespace, RelCol, RelId};
 use super::refuse::{self, operator};
 use super::{types, when};
 use crate::pg::plan::{Output, Shown};
@@ -20,6 +21,8 @@ pub(super) struct Selected {
     pub(super) open: bool,
     /// A column may be added to it without changing its rows.
     pub(super) hideable: bool,
+    /// The instances in its FROM, where it may.
+    pub(super) rels: Vec<RelId>,
 }
 
 impl<'s> Planner<'s> {
@@ -64,10 +67,13 @@ impl<'s> Planner<'s> {
                 )
                 .into());
             }
-            let subject = match f.subject {
+            let mut subject = match f.subject {
                 Some(at) => self.shown_column(cols, at, hideable, &mut hidden)?,
                 None => None,
             };
+            if let (None, Some(beneath), true) = (subject, f.beneath, hideable) {
+                subject = self.passed(beneath, f.subject_oid, &mut hidden)?;
+            }
             if f.bound && subject.is_none() {
                 return Err(refuse::row_binding(&f.label).into());
             }
@@ -168,7 +174,8 @@ impl<'s> Planner<'s> {
                     );
                 }
                 let cols = self.writing_cte(cte, &env)?;
-                env.ctes.push((cte.ctename().unwrap_or_default().to_owned(), cols));
+                let name = cte.ctename().unwrap_or_default().to_owned();
+                env.ctes.push(Cte { name, cols, source: None });
                 continue;
             };
             if cte.search_clause().is_some() || cte.cycle_clause().is_some() {
@@ -191,13 +198,16 @@ impl<'s> Planner<'s> {
                 drop(inner);
                 self.uses.truncate(uses);
                 self.edits.truncate(edits);
-                env.ctes.push((name.clone(), renamed(first)));
+                env.ctes.push(Cte { name: name.clone(), cols: renamed(first), source: None });
                 let whole = self.select(query, &env)?;
                 env.ctes.pop();
-                env.ctes.push((name, renamed(whole)));
+                env.ctes.push(Cte { name, cols: renamed(whole), source: None });
             } else {
                 let selected = self.select(query, &env)?;
-                env.ctes.push((name, renamed(selected)));
+                // A recursive WITH may name a query before it stands there.
+                let passes = !with.recursive && cte.aliascolnames().len() <= selected.cols.len();
+                let source = if passes { self.source(query, &selected) } else { None };
+                env.ctes.push(Cte { name, cols: renamed(selected), source });
             }
         }
         Ok(env)
@@ -259,6 +269,7 @@ impl<'s> Planner<'s> {
                 Flow::Field(mut f) => {
                     f.at = None;
                     f.subject = subject.and_then(|i| subjects[i].0);
+                    f.beneath = None;
                     f.when = f.when.map(|_| None);
                     f.not_null = false;
                     Flow::Field(f)
@@ -270,7 +281,7 @@ impl<'s> Planner<'s> {
         for i in shown {
             cols[i].flow = Flow::Plain(subjects[i].0);
         }
-        let selected = Selected { cols, open, hideable: false };
+        let selected = Selected { cols, open, ..Selected::default() };
         self.order_by(s, &selected.cols, env)?;
         Ok(selected)
     }
@@ -283,7 +294,7 @@ impl<'s> Planner<'s> {
             self.plain_list(row, env, "VALUES")?;
         }
         let col = |i: usize| RelCol { name: format!("column{}", i + 1), flow: Flow::Plain(None), oid: 0 };
-        let selected = Selected { cols: (0..width).map(col).collect(), open: false, hideable: false };
+        let selected = Selected { cols: (0..width).map(col).collect(), ..Selected::default() };
         self.order_by(s, &selected.cols, env)?;
         Ok(selected)
     }
@@ -321,7 +332,7 @@ impl<'s> Planner<'s> {
                 continue;
             }
             if let Node::ColumnRef(c) = target.val()
-                && let Some(star) = self.star(c.fields(), env)?
+                && let Some(star) = self.star(c, env)?
             {
                 open |= star.open;
                 cols.extend(star.cols);
@@ -337,7 +348,9 @@ impl<'s> Planner<'s> {
             let edits = self.edits.len();
             let flow = self.expr(target.val(), env)?;
             let flow = self.shown_class(target, flow);
-            let name = target.name().map_or_else(|| column_name(target.val()), str::to_owned);
+            let name = target
+                .name()
+                .map_or_else(|| column_name(target.val(), self.scope.server_version), str::to_owned);
             if target.name().is_none() {
                 self.keep_name(target.val(), &name, edits);
             }
@@ -356,17 +369,24 @@ impl<'s> Planner<'s> {
     }
 
     /// The columns of `*` or `t.*`.
-    fn star(&mut self, fields: &NodeList, env: &Env<'_>) -> Step<Option<Namespace>> {
+    fn star(&mut self, star: &nodes::ColumnRef, env: &Env<'_>) -> Step<Option<Namespace>> {
+        let fields = star.fields();
         if !fields.iter().any(|n| matches!(n, Node::A_Star(_))) {
             return Ok(None);
         }
         let names: Vec<&str> = fields.iter().filter_map(|n| n.as_str()).collect();
         let rel = match names.as_slice() {
-            [] => return Ok(Some(env.ns.clone())),
+            [] => {
+                self.starred(star, &env.ns, env)?;
+                return Ok(Some(env.ns.clone()));
+            }
             [rel] => self.rel_named(None, rel, env),
             [.., schema, rel] => self.rel_named(Some(schema), rel, env),
         };
-        rel.map(|r| Some(self.namespace(r))).ok_or_else(|| refuse::unknown("* of an unknown relation").into())
+        let rel = rel.ok_or_else(|| refuse::unknown("* of an unknown relation"))?;
+        let shown = self.namespace(rel);
+        self.starred(star, &shown, env)?;
+        Ok(Some(shown))
     }
 
     /// The columns that a FROM clause brings into view.
@@ -411,48 +431,5 @@ impl Hidden {
             self.sql.len() - 1
         });
         position(self.first + at)
-    }
-}
-
-/// The name that Postgres gives an output column (`FigureColname`).
-fn column_name(node: Node<'_>) -> String {
-    match node {
-        Node::ColumnRef(c) => {
-            c.fields().iter().filter_map(|n| n.as_str()).next_back().unwrap_or("?column?").into()
-        }
-        Node::TypeCast(t) => match column_name(t.arg()) {
-            name if name != "?column?" => name,
-            name => t
-                .type_name()
-                .and_then(|t| t.names().iter().filter_map(|s| s.sval()).next_back())
-                .map_or(name, str::to_owned),
-        },
-        Node::FuncCall(f) => {
-            f.funcname().iter().filter_map(|n| n.as_str()).next_back().unwrap_or_default().into()
-        }
-        Node::CollateClause(c) => column_name(c.arg()),
-        Node::A_Indirection(i) => i
-            .indirection()
-            .iter()
-            .filter_map(|n| n.as_str())
-            .next_back()
-            .map_or_else(|| column_name(i.arg()), str::to_owned),
-        Node::CaseExpr(c) => match column_name(c.defresult()) {
-            name if name == "?column?" => "case".into(),
-            name => name,
-        },
-        Node::CoalesceExpr(_) => "coalesce".into(),
-        Node::A_ArrayExpr(_) => "array".into(),
-        Node::RowExpr(_) => "row".into(),
-        Node::SubLink(l) => match (l.sub_link_type, l.subselect()) {
-            (0, _) => "exists".into(),
-            (6, _) => "array".into(),
-            (4, Node::SelectStmt(s)) => match s.target_list().first() {
-                Some(t) => t.name().map_or_else(|| column_name(t.val()), str::to_owned),
-                None => "?column?".into(),
-            },
-            _ => "?column?".into(),
-        },
-        _ => "?column?".into(),
     }
 }

@@ -8,6 +8,7 @@ mod insert;
 mod insert_select;
 mod leaks;
 mod merge;
+mod outward;
 mod prepare;
 mod select;
 mod update;
