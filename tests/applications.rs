@@ -14,9 +14,5 @@ mod directus;
 mod drivers;
 #[path = "services/gateway.rs"]
 mod gateway;
-#[path = "services/node.rs"]
-mod node;
 #[path = "applications/orms.rs"]
 mod orms;
-#[path = "clients/story.rs"]
-mod story;

@@ -15,15 +15,9 @@ mod dump;
 mod introspection;
 #[path = "clients/libpq.rs"]
 mod libpq;
-#[path = "services/node.rs"]
-#[allow(dead_code)]
-mod node;
 #[path = "clients/psql.rs"]
 mod psql;
 #[path = "clients/rust.rs"]
 mod rust;
 #[path = "clients/sqlalchemy.rs"]
 mod sqlalchemy;
-#[path = "clients/story.rs"]
-#[allow(dead_code)]
-mod story;

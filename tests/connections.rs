@@ -7,9 +7,6 @@ mod support;
 
 #[path = "connections/hosts.rs"]
 mod hosts;
-#[path = "services/node.rs"]
-#[allow(dead_code)]
-mod node;
 #[path = "connections/scram.rs"]
 mod scram;
 #[path = "connections/tls.rs"]

@@ -17,5 +17,3 @@ mod gateway;
 mod json_server;
 #[path = "services/lost.rs"]
 mod lost;
-#[path = "services/node.rs"]
-mod node;

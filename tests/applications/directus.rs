@@ -2,8 +2,8 @@
 
 use crate::ask::Client;
 use crate::gateway::Gateway;
-use crate::node::{Node, dependencies, free_port, install};
 use crate::support::canary::assert_absent;
+use crate::support::node::{Node, dependencies, free_port, install};
 use crate::support::postgres::PASSWORD;
 use crate::support::{Postgres, Raw, eventually};
 use serde_json::{Value, json};

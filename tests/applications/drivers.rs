@@ -1,7 +1,7 @@
 //! The story (`tests/clients/story`) on drivers that need another compiler or interpreter: `scripts/deps clients`
 //! installs them from Debian.
 
-use crate::story::{output, path, tell};
+use crate::support::story::{output, path, tell};
 use std::path::Path;
 use std::process::Command;
 

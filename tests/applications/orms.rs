@@ -1,8 +1,8 @@
 //! ORMs with their own terms for one story: rows made one by one and many at once, found, changed, upserted, deleted,
 //! transactions within transactions, errors.
 
-use crate::node::{dependencies, install};
-use crate::story::{output, path, tell_own};
+use crate::support::node::{dependencies, install};
+use crate::support::story::{output, path, tell_own};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! The story on drivers that install in a moment.
 
-use crate::story::{path, tell};
 use crate::support::python::python;
+use crate::support::story::{path, tell};
 use std::path::Path;
 use std::process::Command;
 
@@ -46,7 +46,7 @@ fn on_node(program: &str) -> Command {
         ("pg-copy-streams", "7.0.0"),
         ("postgres", "3.4.9"),
     ];
-    let modules = crate::node::modules("story-node", &packages);
+    let modules = crate::support::node::modules("story-node", &packages);
     let mut command = Command::new("node");
     command.args(["--no-deprecation"]).arg(path("node").join(program));
     command.env("NODE_PATH", modules.join("node_modules"));

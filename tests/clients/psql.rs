@@ -1,9 +1,9 @@
 //! `psql` as people use it, on a clear copy and through the gateway: what it shows must be the same.
 
-use crate::story::{output, record};
 use crate::support::World;
 use crate::support::canary::assert_absent;
 use crate::support::postgres::{Options, program};
+use crate::support::story::{output, record};
 use std::io::Write as _;
 use std::process::Command;
 

@@ -1,6 +1,6 @@
 //! The story on tokio-postgres, in this process.
 
-use crate::story::{path, tell_with};
+use crate::support::story::{path, tell_with};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, TryStreamExt as _};
 use serde_json::{Value, json};

@@ -1,11 +1,10 @@
 //! Versions of the protocol and of the server: Debian's, and Postgres 18 as npm has it.
 
-use crate::node;
 use crate::support::canary::assert_absent;
 use crate::support::gateway::Setup;
 use crate::support::postgres::{Options, bin};
 use crate::support::world::make_tables;
-use crate::support::{Gateway, Message, Postgres, Raw, World, eventually, raw, row};
+use crate::support::{Gateway, Message, Postgres, Raw, World, eventually, node, raw, row};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;

@@ -2,8 +2,8 @@
 
 use crate::ask::Client;
 use crate::cable::Cable;
-use crate::node::free_port;
 use crate::support::gateway::Setup;
+use crate::support::node::free_port;
 use crate::support::world::make_tables;
 use crate::support::{Gateway, Postgres, Raw, row};
 use serde_json::{Value, json};

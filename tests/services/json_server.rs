@@ -2,9 +2,9 @@
 
 use crate::ask::Client;
 use crate::gateway::Gateway;
-use crate::node::{Node, free_port, modules};
 use crate::support::canary::assert_absent;
 use crate::support::eventually;
+use crate::support::node::{Node, free_port, modules};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::TcpStream;

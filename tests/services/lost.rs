@@ -214,7 +214,7 @@ fn a_kill_while_one_is_found_loses_nobody_and_brings_nobody_back() {
 
 #[test]
 fn a_request_that_never_reached_the_service_leaves_nothing() {
-    let port = crate::node::free_port();
+    let port = crate::support::node::free_port();
     let gateway = Gateway::start(&format!("http://127.0.0.1:{port}"), POLICY, ROUTES);
     let answer = gateway.client().send("POST", "/people", &person(1));
     assert!(matches!(answer.status, 502 | 503), "{}", answer.head);

@@ -16,11 +16,13 @@ pub mod clients;
 pub mod finder;
 pub mod gateway;
 pub mod message;
+pub mod node;
 pub mod postgres;
 pub mod psql;
 pub mod python;
 pub mod raw;
 pub mod schema;
+pub mod story;
 pub mod tls;
 pub mod world;
 

@@ -1,9 +1,9 @@
 //! One story for all drivers (`story/steps.txt`): a small program for each tells it to a clear copy, directly, and to
 //! the protected tables through the gateway. What it prints must be the same, line by line.
 
-use crate::support::World;
-use crate::support::canary::assert_absent;
-use crate::support::postgres::Options;
+use super::World;
+use super::canary::assert_absent;
+use super::postgres::Options;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
