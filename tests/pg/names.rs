@@ -344,6 +344,22 @@ fn bursts() -> Vec<Burst> {
             3,
         ),
         (
+            "skipped twice",
+            vec![
+                insert("s"),
+                raw::sync(),
+                bad(),
+                plain("s"),
+                raw::sync(),
+                bad(),
+                raw::close(b'S', "s"),
+                plain("s"),
+                raw::sync(),
+                run("s", name),
+            ],
+            4,
+        ),
+        (
             "a skipped unnamed one",
             vec![
                 insert(""),
@@ -453,7 +469,7 @@ fn what_is_bound_before_the_answers_came_is_bound_to_what_the_server_has() {
     }
     let mut client = world.through();
     let written = client.rows("SELECT count(*) FROM people WHERE last_name IS NOT NULL");
-    assert_eq!(written, [row(["9"])], "every one that writes ran");
+    assert_eq!(written, [row(["10"])], "every one that writes ran");
 }
 
 /// A Parse that the server skipped stood for nothing, whatever was made in its place meanwhile: what comes after the Sync
@@ -497,4 +513,29 @@ fn what_was_skipped_does_not_undo_what_came_after_it() {
         assert_eq!(row, Some(vec![Some("plain".to_owned())]), "{name:?}");
         assert_eq!(format!("{:?}", answers[0]), format!("{:?}", answers[1]), "{name:?}");
     }
+}
+
+/// A ReadyForQuery ends the transaction before it, and nothing that was bound after its Sync.
+#[test]
+fn what_is_bound_before_the_last_transaction_s_end_has_come_is_still_opened() {
+    let world = world();
+    world.through().rows(INSERT);
+    let find = "SELECT last_name, email FROM people WHERE id = $1";
+    let bound = |sql: &str, values: &[Option<&str>]| {
+        [raw::parse("", sql, &[]), raw::bind_text("", "", values, &[])].concat()
+    };
+    let run = [raw::describe(b'P', ""), raw::execute("", 0)].concat();
+    let mut client = world.through();
+    client.send(&[raw::parse("slow", "SELECT pg_sleep(0.3)", &[]), raw::sync()].concat());
+    client.until_ready();
+    client.send(&[&*bound(find, &[Some("1")]), &run, &raw::flush()].concat());
+    while client.read().unwrap().tag != b'C' {}
+    client.send(&[&*raw::bind_text("", "slow", &[], &[]), &run, &raw::sync()].concat());
+    client.send(&bound(find, &[Some("1")]));
+    client.until_ready();
+    client.send(&[&*run, &raw::sync()].concat());
+    let answers = client.until_ready();
+    let row = answers.iter().find(|m| m.tag == b'D').map(|m| m.texts());
+    let clear = ["Canari-Nom", "canari@people.example"].map(|text| Some(text.to_owned()));
+    assert_eq!(row, Some(clear.to_vec()));
 }

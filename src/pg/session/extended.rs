@@ -162,7 +162,8 @@ impl Session {
         }
         let expect = Expect::of(run, What::Complete, Show::Relay);
         let prepared = Prepared::Run { run: Arc::clone(run), made: Arc::clone(made) };
-        self.portals.insert(names.portal, Portal { prepared, made: None, kept: None });
+        let since = self.expects.sent();
+        self.portals.insert(names.portal, Portal { prepared, made: None, kept: None, since });
         self.pipeline = true;
         self.expects.add(expect);
         self.relay_client(total);
@@ -233,7 +234,8 @@ impl Session {
                 self.refuse_extended(failure.response())
             }
             Prepared::Control(_) | Prepared::Ddl { .. } | Prepared::Tied { .. } => {
-                self.portals.insert(&portal, Portal { prepared, made: None, kept: None });
+                let since = self.expects.sent();
+                self.portals.insert(&portal, Portal { prepared, made: None, kept: None, since });
                 self.forward(total, What::Complete);
                 Ok(())
             }
@@ -292,8 +294,8 @@ impl Session {
             }
         }
         let made = self.made.take();
-        self.portals
-            .insert(&portal, Portal { prepared: Prepared::Run { run, made: decided }, made, kept: None });
+        let (prepared, since) = (Prepared::Run { run, made: decided }, self.expects.sent());
+        self.portals.insert(&portal, Portal { prepared, made, kept: None, since });
         Ok(())
     }
 

@@ -158,6 +158,8 @@ struct Portal {
     made: Option<(u64, Mark)>,
     /// Rows that a bound INSERT gave and the client has not fetched, and the tag that follows.
     kept: Option<run::Kept>,
+    /// How many messages had been sent when it was bound.
+    since: u64,
 }
 
 /// A session after its start-up.

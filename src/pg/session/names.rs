@@ -59,9 +59,11 @@ impl<T> Names<T> {
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.unnamed = None;
-        self.named.clear();
+    pub(super) fn retain(&mut self, stays: impl Fn(&T) -> bool) {
+        self.unnamed = self.unnamed.take().filter(&stays);
+        if !self.named.is_empty() {
+            self.named.retain(|_, thing| stays(thing));
+        }
     }
 
     pub(super) fn clear_named(&mut self) {
@@ -94,7 +96,10 @@ mod tests {
         assert_eq!((names.remove(b""), names.remove(b""), names.remove(b"a")), (Some(3), None, Some(2)));
         assert!(names.is_empty());
         names.insert(b"", 1);
-        names.clear();
+        names.insert(b"a", 2);
+        names.retain(|n| *n > 1);
+        assert_eq!((names.get(b""), names.get(b"a")), (None, Some(&2)));
+        names.retain(|_| false);
         assert!(names.is_empty());
     }
 }

@@ -482,7 +482,9 @@ impl Session {
         let before = self.status;
         self.status = status;
         if status == Status::Idle {
-            self.portals.clear();
+            // Those that were bound since belong to the next transaction.
+            let boundary = self.expects.answered();
+            self.portals.retain(|portal| portal.since >= boundary);
             self.close_cursors();
             // What the gateway asks by itself, before a statement that moves the path, is not that statement's end.
             if front.as_ref().is_none_or(|e| e.show != Show::Hide) {
