@@ -330,3 +330,50 @@ fn every_character_is_the_one_that_the_server_has() {
         }
     }
 }
+
+/// How dates are written is a setting that the server reports only at the end of a pipeline.
+#[test]
+fn a_date_is_read_in_the_style_that_was_set_in_the_same_pipeline() {
+    let world = World::new();
+    let run = |sql: &str, values: &[Option<&str>]| {
+        let bound = raw::bind_text("", "", values, &[]);
+        [raw::parse("", sql, &[]), bound, raw::describe(b'P', ""), raw::execute("", 0)].concat()
+    };
+    let write = |id: &'static str| {
+        let sql = format!(
+            "INSERT INTO people (id, email, birth_date) VALUES ($1, 'p{id}@x.example', $2) RETURNING birth_date"
+        );
+        run(&sql, &[Some(id), Some("01/02/1977")])
+    };
+    let find = || raw::query("SELECT id, birth_date FROM people ORDER BY id");
+    let mut seen = Vec::new();
+    for mut client in [world.through(), world.clear()] {
+        let pipelines: [&[Vec<u8>]; 6] = [
+            &[run("SET datestyle = 'SQL, DMY'", &[]), write("1"), raw::sync()],
+            &[find()],
+            // What is undone is no longer the style of what follows.
+            &[
+                run("SELECT set_config('DateStyle', 'ISO, MDY', false)", &[]),
+                write("2"),
+                run("SELECT 1/0", &[]),
+                raw::sync(),
+            ],
+            &[find()],
+            &[run("SET LOCAL datestyle = 'German'", &[]), write("3"), raw::sync(), write("4"), raw::sync()],
+            &[raw::query("SET TIME ZONE 'UTC'"), find()],
+        ];
+        let mut answers = Vec::new();
+        for pipeline in pipelines {
+            client.send(&pipeline.concat());
+            let ends = |m: &Vec<u8>| usize::from(matches!(m.first(), Some(b'Q' | b'S')));
+            for _ in 0..pipeline.iter().map(ends).sum::<usize>() {
+                answers.extend(client.until_ready());
+            }
+        }
+        seen.push(bytes(&answers).into_iter().filter(|(tag, _)| *tag != 'T').collect::<Vec<_>>());
+    }
+    assert_eq!(seen[0], seen[1]);
+    let mut client = world.through();
+    let script = client.query("SET datestyle = 'SQL, DMY'; SELECT birth_date FROM people");
+    assert_eq!(script[0].sqlstate(), "0A000");
+}

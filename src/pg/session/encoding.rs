@@ -15,6 +15,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
+const STYLE: &str = "SELECT pg_catalog.current_setting('DateStyle'), pg_catalog.current_setting('TimeZone')";
+
 const ENCODING: &str = "SELECT pg_catalog.current_setting('client_encoding')";
 
 /// Bytes in UTF-8: as they were sent, or converted.
@@ -107,7 +109,7 @@ impl Session {
 
     /// The client's texts are UTF-8 for certain.
     pub(super) fn reads_at_once(&self) -> bool {
-        self.settings.charset.is_none() && !self.encoding_moves
+        self.settings.charset.is_none() && !self.encoding_moves && !self.style_moves
     }
 
     /// A text of the client, in UTF-8; `room` holds it where it was converted.
@@ -120,22 +122,55 @@ impl Session {
         std::str::from_utf8(room.insert(words)).map_err(|_| Failure::not_utf8())
     }
 
+    /// How dates are written, before values are read or shown: asked where a statement of the same pipeline may have
+    /// changed it. The server reports a change only with ReadyForQuery.
+    async fn settle_style(&mut self) -> Result<(), End> {
+        self.all_answered().await?;
+        if !self.pipeline {
+            self.style_moves = false;
+            return Ok(());
+        }
+        if self.skipping || self.status == Status::Failed {
+            return Ok(());
+        }
+        match self.hidden(STYLE, &[]).await {
+            Ok(rows) => {
+                let mut row = rows.into_iter().next().unwrap_or_default().into_iter().flatten();
+                if let (Some(date_style), Some(time_zone)) = (row.next(), row.next()) {
+                    let before = (
+                        std::mem::replace(&mut self.settings.date_style, date_style),
+                        std::mem::replace(&mut self.settings.time_zone, time_zone),
+                    );
+                    self.reported_style.get_or_insert(before);
+                }
+                Ok(())
+            }
+            Err(HiddenError::End(end)) => Err(end),
+            // The pipeline has failed: nothing more of it is executed.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// What was asked in the middle of a pipeline holds until the server reports what it came to.
+    pub(super) fn restore_style(&mut self) {
+        if let Some((date_style, time_zone)) = self.reported_style.take() {
+            (self.settings.date_style, self.settings.time_zone) = (date_style, time_zone);
+        }
+    }
+
     /// Before a message is read in the client's encoding: waits until it is known which that is. The server
     /// reports a change only with ReadyForQuery.
     pub(super) async fn settle_encoding(&mut self) -> Result<(), End> {
+        if self.style_moves {
+            self.settle_style().await?;
+        }
         let foreign = self.settings.charset.is_some();
         let unknown = self.encoding_moves || (foreign && self.pipeline && !self.order.pure);
         let due = foreign && !self.expects.is_empty();
         if !unknown && !due {
             return Ok(());
         }
-        if !self.expects.is_empty() {
-            if self.pipeline {
-                self.io.server.output.append_with(crate::pg::wire::simple::flush);
-            }
-            let sent = self.expects.sent();
-            self.wait_until(|s| s.expects.answered() >= sent).await?;
-        }
+        self.all_answered().await?;
         if !self.pipeline {
             self.encoding_moves = false;
             return Ok(());

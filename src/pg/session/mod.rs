@@ -188,6 +188,10 @@ pub(crate) struct Session {
     settings: Settings,
     /// A statement may have changed the client's encoding since it was last known.
     encoding_moves: bool,
+    /// How dates are written may have changed likewise.
+    style_moves: bool,
+    /// DateStyle and TimeZone as the server last reported them, where it was asked since.
+    reported_style: Option<(String, String)>,
     search_path: SearchPath,
     /// The one that the last text was planned with.
     planned_path: Path,
@@ -318,6 +322,8 @@ impl Session {
             portals: Names::default(),
             settings,
             encoding_moves: false,
+            style_moves: false,
+            reported_style: None,
             search_path: SearchPath::default(),
             planned_path: Arc::from([]),
             elsewhere: false,

@@ -10,6 +10,7 @@ use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
 use crate::pg::sql::{self, Planned, Scope, StatementKind};
 use crate::pg::wire::simple::Status;
+use crate::policy::model::Declared;
 use std::sync::Arc;
 
 /// Schemas in the order in which unqualified names are searched, with the session's temporary one.
@@ -110,6 +111,22 @@ impl Session {
                     "encoding",
                     "paravent: client_encoding is changed in one Query with statements on a protected table",
                     "send the statement that changes client_encoding by itself",
+                ))));
+            }
+        }
+        if moves_style(text, &planned) {
+            self.style_moves = true;
+            if planned.len() > 1
+                && planned.iter().any(|p| matches!(p.verdict, Verdict::Run(_)))
+                && self.has_dates()
+            {
+                // Its dates were read in the style before it, and would be shown in that.
+                self.shared.metrics.refused("date-style");
+                return Ok(Decision::Refuse(Box::new(Failure::new(
+                    "0A000",
+                    "date-style",
+                    "paravent: DateStyle or TimeZone is changed in one Query with statements on a protected table",
+                    "send the statement that changes it by itself",
                 ))));
             }
         }
@@ -307,6 +324,12 @@ impl Session {
         Ok(())
     }
 
+    /// Some protected field is a date or a time.
+    fn has_dates(&self) -> bool {
+        let fields = &self.shared.door.policy().fields;
+        fields.iter().any(|field| matches!(field.ty, Declared::Date | Declared::Timestamptz(_)))
+    }
+
     fn plan(&self, key: &PlanKey, refreshed: bool) -> Result<Vec<Planned>, Refusal> {
         sql::plan(&key.text, &key.declared, &self.scope(&key.search_path, refreshed))
     }
@@ -413,4 +436,13 @@ fn unavailable(error: &dyn std::fmt::Display) -> HiddenError {
         "the gateway's own login must reach the database; see its log",
     );
     HiddenError::Server(failure.response())
+}
+
+/// Whether a text changes how dates are written.
+fn moves_style(text: &str, planned: &[Planned]) -> bool {
+    let by_function = || {
+        (text.contains("set_config") || text.contains("SET_CONFIG"))
+            && ["datestyle", "timezone"].iter().any(|name| text.to_ascii_lowercase().contains(name))
+    };
+    planned.iter().any(|p| matches!(p.kind, StatementKind::SetDateStyle)) || by_function()
 }

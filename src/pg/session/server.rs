@@ -271,6 +271,7 @@ impl Session {
     fn parameter_status(&mut self, total: usize) -> Result<(), End> {
         let frame = self.io.server.input.bytes()[..total].to_vec();
         let (name, value) = simple::read_parameter_status(&frame[HEADER..])?;
+        self.restore_style();
         follow(&mut self.settings, name, value).map_err(|f| End::Fatal(Box::new(f)))?;
         self.io.client.output.push(&frame);
         Ok(())
@@ -481,6 +482,8 @@ impl Session {
         let front = self.expects.pop();
         let before = self.status;
         self.status = status;
+        self.restore_style();
+        self.style_moves &= !self.expects.is_empty();
         if status == Status::Idle {
             // Those that were bound since belong to the next transaction.
             let boundary = self.expects.answered();

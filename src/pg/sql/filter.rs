@@ -7,12 +7,14 @@ use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 
 /// Words by which a statement could hide a name or change how texts are read (`SET NAMES` is
 /// `SET client_encoding`), or is about prepared statements, which have names of their own.
-const WATCHED: [&str; 10] = [
+const WATCHED: [&str; 12] = [
     "u&",
     "\\",
     "standard_conforming_strings",
     "client_encoding",
     "bytea_output",
+    "datestyle",
+    "zone",
     "names",
     "prepare",
     "execute",

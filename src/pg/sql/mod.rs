@@ -127,6 +127,8 @@ pub enum StatementKind {
     SetByteaOutput(Option<bool>),
     /// Sets `client_encoding`.
     SetEncoding,
+    /// Sets `DateStyle` or `TimeZone`.
+    SetDateStyle,
     /// PREPARE of that name.
     Prepare(Box<str>),
     /// Runs a statement that was prepared.

@@ -371,6 +371,9 @@ fn setting(v: &nodes::VariableSetStmt) -> StatementKind {
     if v.name().is_some_and(|n| n.eq_ignore_ascii_case("client_encoding")) {
         return StatementKind::SetEncoding;
     }
+    if v.name().is_some_and(|n| ["datestyle", "timezone"].iter().any(|style| n.eq_ignore_ascii_case(style))) {
+        return StatementKind::SetDateStyle;
+    }
     if !v.name().is_some_and(|n| n.eq_ignore_ascii_case("bytea_output")) {
         return StatementKind::Other;
     }
