@@ -18,17 +18,31 @@ struct Moto {
 impl Moto {
     fn start() -> Self {
         let python = python("moto", "moto[server,kms]>=5,<6\n");
-        // Free a moment ago; moto takes no port 0.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Command::new(python.parent().unwrap().join("moto_server"))
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let moto = Self { server, port };
-        eventually("moto accepts", || TcpStream::connect(("127.0.0.1", port)).ok());
-        moto
+        // moto takes no port 0, and one that was free a moment ago may be taken: by a connection on its way, too.
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let server = Command::new(python.parent().unwrap().join("moto_server"))
+                .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut moto = Self { server, port };
+            if eventually("moto accepts, or ends", || moto.accepts()) {
+                return moto;
+            }
+        }
+        panic!("moto found no port");
+    }
+
+    /// Whether it came up or ended; `None` while neither is known.
+    fn accepts(&mut self) -> Option<bool> {
+        if self.server.try_wait().unwrap().is_some() {
+            return Some(false);
+        }
+        let to = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        // Where nobody listens, a connection may be given that very port, and so reach itself.
+        (to.local_addr().ok()? != to.peer_addr().ok()?).then_some(true)
     }
 
     fn options(&self, prefix: &str) -> KmsOptions {
