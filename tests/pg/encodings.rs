@@ -353,7 +353,7 @@ fn a_date_is_read_in_the_style_that_was_set_in_the_same_pipeline() {
             &[find()],
             // What is undone is no longer the style of what follows.
             &[
-                run("SELECT set_config('DateStyle', 'ISO, MDY', false)", &[]),
+                run("SELECT Set_Config('DateStyle', 'ISO, MDY', false)", &[]),
                 write("2"),
                 run("SELECT 1/0", &[]),
                 raw::sync(),

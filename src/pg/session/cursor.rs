@@ -80,7 +80,7 @@ impl Session {
     }
 }
 
-/// Whether a text holds a word that statements about cursors begin with.
-fn has_word(text: &[u8], words: &[&[u8]]) -> bool {
+/// Whether a text holds one of these words, in any case.
+pub(super) fn has_word(text: &[u8], words: &[&[u8]]) -> bool {
     words.iter().any(|word| text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word)))
 }

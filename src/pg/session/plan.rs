@@ -1,5 +1,6 @@
 //! From a text to what is done with it: the snapshot brought up to date, the plan looked up or made.
 
+use super::cursor::has_word;
 use super::failure::Failure;
 use super::hidden::HiddenError;
 use super::sql_names::changes_names;
@@ -53,8 +54,7 @@ impl Session {
             if self.charset().is_some()
                 && let Err(failure) = self.check_plan(&plan)
             {
-                self.shared.metrics.refused(failure.anchor);
-                return Ok(Decision::Refuse(Box::new(failure)));
+                return Ok(self.refuses(failure));
             }
             return Ok(Decision::Run(plan));
         }
@@ -91,27 +91,24 @@ impl Session {
             && self.shared.moves_search_path(text.as_bytes())
         {
             // The later statements would be planned with the path that the earlier ones leave behind.
-            self.shared.metrics.refused("search-path");
-            return Ok(Decision::Refuse(Box::new(path_in_script())));
+            return Ok(self.refuses(path_in_script()));
         }
         let calls = match Box::pin(self.plan_calls(text, &mut planned)).await? {
             Ok(calls) => calls,
             Err(failure) => {
-                self.shared.metrics.refused(failure.anchor);
-                return Ok(Decision::Refuse(Box::new(failure)));
+                return Ok(self.refuses(failure));
             }
         };
         if planned.iter().any(|p| matches!(p.kind, StatementKind::SetEncoding)) {
             self.encoding_moves = true;
             if planned.len() > 1 && planned.iter().any(|p| !matches!(p.verdict, Verdict::Pass)) {
                 // What follows it was read in the encoding before it, and would be answered in the new one.
-                self.shared.metrics.refused("encoding");
-                return Ok(Decision::Refuse(Box::new(Failure::new(
+                return Ok(self.refuses(Failure::new(
                     "0A000",
                     "encoding",
                     "paravent: client_encoding is changed in one Query with statements on a protected table",
                     "send the statement that changes client_encoding by itself",
-                ))));
+                )));
             }
         }
         if moves_style(text, &planned) {
@@ -121,46 +118,41 @@ impl Session {
                 && self.has_dates()
             {
                 // Its dates were read in the style before it, and would be shown in that.
-                self.shared.metrics.refused("date-style");
-                return Ok(Decision::Refuse(Box::new(Failure::new(
+                return Ok(self.refuses(Failure::new(
                     "0A000",
                     "date-style",
                     "paravent: DateStyle or TimeZone is changed in one Query with statements on a protected table",
                     "send the statement that changes it by itself",
-                ))));
+                )));
             }
         }
         let begins = |p: &Planned| matches!(p.kind, StatementKind::Begin);
         if planned.iter().skip_while(|p| begins(p)).skip(1).any(|p| p.elsewhere) {
             // What stands before it may move the path.
-            self.shared.metrics.refused("search-path");
-            return Ok(Decision::Refuse(Box::new(path_in_script())));
+            return Ok(self.refuses(path_in_script()));
         }
         if let Err(failure) = self.check_encoding(&planned) {
-            self.shared.metrics.refused(failure.anchor);
-            return Ok(Decision::Refuse(Box::new(failure)));
+            return Ok(self.refuses(failure));
         }
         let copies = |p: &Planned| matches!(&p.verdict, Verdict::Run(plan) if plan.copy.is_some());
         if planned.len() > 1 && planned.iter().any(copies) {
-            self.shared.metrics.refused("copy");
-            return Ok(Decision::Refuse(Box::new(Failure::new(
+            return Ok(self.refuses(Failure::new(
                 "0A000",
                 "copy",
                 "paravent: COPY of a protected table in one Query with other statements",
                 "send the COPY by itself",
-            ))));
+            )));
         }
         let mut after_ddl = false;
         for statement in &planned {
             if after_ddl && matches!(statement.verdict, Verdict::Run(_)) {
                 // It was planned with the schema that the DDL before it changes.
-                self.shared.metrics.refused("script-ddl");
-                return Ok(Decision::Refuse(Box::new(Failure::new(
+                return Ok(self.refuses(Failure::new(
                     "0A000",
                     "script-ddl",
                     "paravent: a statement on a protected table follows a change of the schema in one Query",
                     "send the statements that change the schema by themselves",
-                ))));
+                )));
             }
             after_ddl |= matches!(statement.kind, StatementKind::Ddl);
             match &statement.verdict {
@@ -324,6 +316,12 @@ impl Session {
         Ok(())
     }
 
+    /// A refusal, counted.
+    fn refuses(&self, failure: Failure) -> Decision {
+        self.shared.metrics.refused(failure.anchor);
+        Decision::Refuse(Box::new(failure))
+    }
+
     /// Some protected field is a date or a time.
     fn has_dates(&self) -> bool {
         let fields = &self.shared.door.policy().fields;
@@ -441,8 +439,7 @@ fn unavailable(error: &dyn std::fmt::Display) -> HiddenError {
 /// Whether a text changes how dates are written.
 fn moves_style(text: &str, planned: &[Planned]) -> bool {
     let by_function = || {
-        (text.contains("set_config") || text.contains("SET_CONFIG"))
-            && ["datestyle", "timezone"].iter().any(|name| text.to_ascii_lowercase().contains(name))
+        has_word(text.as_bytes(), &[b"set_config"]) && has_word(text.as_bytes(), &[b"datestyle", b"timezone"])
     };
     planned.iter().any(|p| matches!(p.kind, StatementKind::SetDateStyle)) || by_function()
 }
