@@ -5,6 +5,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "pg/broken_messages.rs"]
+mod broken_messages;
 #[path = "pg/copy.rs"]
 mod copy;
 #[path = "pg/corpus_canary.rs"]

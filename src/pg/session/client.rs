@@ -73,6 +73,12 @@ impl Session {
         {
             return Ok(next);
         }
+        if !matches!(
+            tag,
+            b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'F' | b'H' | b'S' | b'X' | b'd' | b'c' | b'f'
+        ) {
+            return Err(End::Fatal(Box::new(Failure::message_type(tag))));
+        }
         if self.skipping && !matches!(tag, b'S' | b'X' | b'd' | b'c' | b'f') {
             // The server would pass these over too; values in them must not reach it.
             self.pass_over(total);
@@ -151,20 +157,13 @@ impl Session {
             b'C' if needs_whole => self.close(total)?,
             b'C' => self.forward(total, What::Complete),
             b'F' => self.function_call(total)?,
+            // It fails as any other.
+            b'H' if total > HEADER => self.forward(total, What::Complete),
             b'H' => {
                 self.pipeline = true;
                 self.relay_client(total);
             }
-            b'X' | b'd' | b'c' | b'f' => self.relay_client(total),
-            _ => {
-                let failure = Failure::new(
-                    "08P01",
-                    "protocol",
-                    format!("paravent: unexpected message type 0x{tag:02x}"),
-                    "the client broke the Postgres protocol",
-                );
-                return Err(End::Fatal(Box::new(failure)));
-            }
+            _ => self.relay_client(total),
         }
         Ok(())
     }
@@ -281,7 +280,7 @@ impl Session {
             return Ok(true);
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let text = simple::read_query(body)?;
+        let Ok(text) = simple::read_query(body) else { return Ok(false) };
         if self.shared.moves_search_path(text) {
             return Ok(false);
         }
@@ -304,8 +303,8 @@ impl Session {
             return Ok(false);
         }
         let Some(path) = &self.search_path.known else { return Ok(false) };
-        let text = simple::read_query(&self.io.client.input.bytes()[HEADER..total])?;
-        let Ok(text) = std::str::from_utf8(text) else { return Ok(false) };
+        let text = simple::read_query(&self.io.client.input.bytes()[HEADER..total]).ok();
+        let Some(text) = text.and_then(|text| std::str::from_utf8(text).ok()) else { return Ok(false) };
         if !self.shape.read(text) {
             return Ok(false);
         }
@@ -349,6 +348,9 @@ impl Session {
 
     /// A simple Query.
     async fn query(&mut self, total: usize) -> Result<(), End> {
+        if simple::read_query(&self.io.client.input.bytes()[HEADER..total]).is_err() {
+            return self.broken_query(total).await;
+        }
         self.forget_unnamed();
         self.in_order(false).await?;
         self.settle_names().await?;

@@ -1,5 +1,6 @@
 //! The extended protocol's messages: Parse, Bind, Describe, Execute, Close.
 
+use super::broken::{other_columns, other_count};
 use super::client::first_words;
 use super::encoding;
 use super::expect::{Context, Expect, Show, What};
@@ -19,7 +20,8 @@ impl Session {
     /// Parse of what touches nothing protected; false for any other.
     pub(super) fn parse_now(&mut self, total: usize) -> Result<bool, End> {
         self.follow_catalog();
-        let message = parse_msg::read(&self.io.client.input.bytes()[HEADER..total])?;
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        let Ok(message) = parse_msg::read(body) else { return Ok(false) };
         let text = message.query;
         let trusted = self.trusts_filter();
         if !trusted || self.shared.moves_search_path(text) || self.may_touch(text) {
@@ -38,7 +40,10 @@ impl Session {
         self.settle_encoding().await?;
         let trusted = self.trust_filter().await;
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let message = parse_msg::read(body)?;
+        let message = match parse_msg::read(body) {
+            Ok(message) => message,
+            Err(error) => return self.broken_parse(total, error),
+        };
         let sent = message.name.to_vec();
         let name = self.statement_name(&sent).into_owned();
         if self.skipping {
@@ -145,7 +150,7 @@ impl Session {
             return Ok(false);
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let names = bind::names(body)?;
+        let Ok(names) = bind::names(body) else { return Ok(false) };
         let (run, made) = match self.statements.get(names.statement) {
             Some(Prepared::Run { run, made }) if run.plan.calls.is_none() && self.holds_now(made) => {
                 (run, made)
@@ -157,7 +162,8 @@ impl Session {
                 return Ok(true);
             }
         };
-        if !run.binds_as_sent || !run.serves(bind::read_results(body)?) {
+        let Ok(results) = bind::read_results(body) else { return Ok(false) };
+        if !run.binds_as_sent || !run.serves(results) {
             return Ok(false);
         }
         let expect = Expect::of(run, What::Complete, Show::Relay);
@@ -184,7 +190,7 @@ impl Session {
             return self.failed_extended(error);
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let names = bind::names(body)?;
+        let Ok(names) = bind::names(body) else { return self.broken_bind(total, None) };
         let portal = names.portal.to_vec();
         self.portals.remove(&portal);
         let statement = self.statement_name(names.statement);
@@ -261,15 +267,24 @@ impl Session {
         decided: Arc<Made>,
     ) -> Result<(), End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let results = bind::read_results(body)?;
+        let Ok(results) = bind::read_results(body) else { return self.broken_bind(total, Some(&run)) };
+        if let Some(failure) = other_count(&run.plan, body) {
+            self.take(total);
+            return self.refuse_message(&failure);
+        }
+        if let Some(failure) = other_columns(&run.plan, results) {
+            self.take(total);
+            return self.refuse_extended(failure.response());
+        }
         let (run, another) = if run.serves(results) {
             (run, None)
         } else {
             match Running::new(&run.plan, &decided.declared, results) {
                 Some(run) => (Arc::clone(&run), Some(run)),
                 None => {
+                    let failure = Failure::format_code(results);
                     self.take(total);
-                    return self.refuse_extended(Failure::format_code().response());
+                    return self.refuse_extended(failure.response());
                 }
             }
         };
@@ -287,7 +302,7 @@ impl Session {
             let body = self.take(total);
             let message = bind::read(&body)?;
             if (0..message.values.len()).any(|i| message.formats.at(i).is_err()) {
-                return self.refuse_extended(Failure::format_code().response());
+                return self.refuse_extended(Failure::format_code(message.formats).response());
             }
             if !self.bind_plan(&run, &message, false).await? {
                 return Ok(());
@@ -301,7 +316,11 @@ impl Session {
 
     pub(super) fn describe(&mut self, total: usize) -> Result<(), End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
-        if let Target::Portal(name) = simple::read_target(body)?
+        let Ok(target) = simple::read_target(body) else {
+            self.forward(total, What::Describe);
+            return Ok(());
+        };
+        if let Target::Portal(name) = target
             && let Some(run) = self.cursor_portal(name)
         {
             self.expects.add(Expect::of(&run, What::Describe, Show::Rewrite));
@@ -309,7 +328,7 @@ impl Session {
             self.relay_client(total);
             return Ok(());
         }
-        let prepared = match simple::read_target(body)? {
+        let prepared = match target {
             Target::Statement(name) => self.statements.get(&self.statement_name(name)),
             Target::Portal(name) => self.portals.get(name).map(|portal| &portal.prepared),
         };
@@ -326,7 +345,7 @@ impl Session {
     /// Execute of a planned statement that is sent at once; false for any other.
     pub(super) fn execute_now(&mut self, total: usize) -> Result<bool, End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let (name, _) = simple::read_execute(body)?;
+        let Ok((name, _)) = simple::read_execute(body) else { return Ok(false) };
         if let Some(run) = self.cursor_portal(name) {
             if !self.is_in_order(true) {
                 return Ok(false);
@@ -357,7 +376,10 @@ impl Session {
             }
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let (name, rows) = simple::read_execute(body)?;
+        let Ok((name, rows)) = simple::read_execute(body) else {
+            self.forward(total, What::Execute);
+            return Ok(());
+        };
         let name = name.to_vec();
         if let Some(run) = self.cursor_portal(&name) {
             self.in_order(true).await?;
@@ -452,15 +474,16 @@ impl Session {
 
     pub(super) fn close(&mut self, total: usize) -> Result<(), End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
-        let undo = match simple::read_target(body)? {
-            Target::Statement(name) => {
+        let undo = match simple::read_target(body) {
+            Ok(Target::Statement(name)) => {
                 let name = self.statement_name(name).into_owned();
                 self.statements.put(&name, Known::Nothing)
             }
-            Target::Portal(name) => {
+            Ok(Target::Portal(name)) => {
                 self.portals.remove(name);
                 None
             }
+            Err(_) => None,
         };
         self.forward_with(total, undo);
         Ok(())

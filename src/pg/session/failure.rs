@@ -5,6 +5,7 @@ use crate::fault::{Fault as _, sqlstate};
 use crate::pg::refusal::Refusal;
 use crate::pg::value::ValueError;
 use crate::pg::wire::WireError;
+use crate::pg::wire::bind::Formats;
 use crate::pg::wire::error::{Report, write};
 use crate::protect::{OpenFault, ProtectError};
 
@@ -137,6 +138,12 @@ impl Failure {
         Self::new("08P01", "protocol", format!("paravent: {error}"), "the client broke the Postgres protocol")
     }
 
+    /// A message of no known type, in the server's own words.
+    pub(crate) fn message_type(tag: u8) -> Self {
+        let message = format!("invalid frontend message type {tag}");
+        Self { code: "08P01", message, hint: None, anchor: "protocol" }
+    }
+
     pub(crate) fn too_large(limit: u32) -> Self {
         Self::new(
             "54000",
@@ -164,8 +171,26 @@ impl Failure {
         Self { code: "26000", message, hint: None, anchor: "execute" }
     }
 
-    pub(crate) fn format_code() -> Self {
-        Self::new("22023", "protocol", "unsupported format code", "format codes are 0 (text) and 1 (binary)")
+    /// A Bind with another number of values than its statement has parameters, in the server's own words.
+    pub(crate) fn parameters(sent: usize, statement: &str, needed: usize) -> Self {
+        let message = format!(
+            "bind message supplies {sent} parameters, but prepared statement \"{statement}\" requires {needed}"
+        );
+        Self { code: "08P01", message, hint: None, anchor: "protocol" }
+    }
+
+    /// The same, of the formats of results.
+    pub(crate) fn result_formats(asked: usize, columns: usize) -> Self {
+        let message = format!("bind message has {asked} result formats but query has {columns} columns");
+        Self { code: "08P01", message, hint: None, anchor: "protocol" }
+    }
+
+    /// The first of these codes that is none.
+    pub(crate) fn format_code(codes: Formats<'_>) -> Self {
+        let code = codes.raw().chunks_exact(2).map(|c| i16::from_be_bytes([c[0], c[1]]));
+        let code = code.into_iter().find(|code| !matches!(code, 0 | 1)).unwrap_or_default();
+        let message = format!("unsupported format code: {code}");
+        Self { code: "22023", message, hint: None, anchor: "protocol" }
     }
 
     pub(crate) fn replan() -> Self {

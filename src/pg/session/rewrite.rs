@@ -139,7 +139,11 @@ pub(super) fn error_for(
     let code = error::code(body)?;
     if let Some(refusal) = expect.context.as_ref().and_then(|c| c.refusal.as_ref()) {
         let copies = expect.run.as_ref().is_some_and(|run| run.plan.copy.is_some());
-        let ours = code == Some(if copies { b"57014" } else { b"42703" });
+        let ours = match code {
+            Some(b"57014") => copies,
+            Some(b"42703" | b"08P01") => !copies,
+            _ => false,
+        };
         out.extend_from_slice(if ours { refusal } else { frame });
         return Ok(());
     }

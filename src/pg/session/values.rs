@@ -63,16 +63,8 @@ impl Session {
         // Of EXECUTE, the client's values are the arguments that were evaluated.
         let needed = plan.calls.as_ref().map_or(plan.client_params.len(), |c| c.expressions.len());
         if message.values.len() != needed {
-            let sent = message.values.len();
-            return Err(Failure::new(
-                "08P01",
-                "protocol",
-                format!(
-                    "bind message supplies {sent} parameters, but the prepared statement requires {needed}"
-                ),
-                "send one value for each parameter",
-            )
-            .into());
+            let name = String::from_utf8_lossy(message.statement);
+            return Err(Failure::parameters(message.values.len(), &name, needed).into());
         }
         let client = Client { declared, message, charset: self.settings.charset.clone() };
         let mut bound = Vec::with_capacity(plan.params.len());

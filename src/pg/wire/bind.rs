@@ -129,6 +129,57 @@ pub fn read(body: &[u8]) -> Result<Bind<'_>, WireError> {
     Ok(Bind { body, portal, statement, formats, values, results })
 }
 
+/// How many values a Bind body says that it holds; `None` where that can't be read, or a number of formats is before it
+/// that does not fit.
+pub fn count(body: &[u8]) -> Option<usize> {
+    let mut r = Reader::new(body, WHAT);
+    r.cstr().and_then(|_| r.cstr()).ok()?;
+    let formats = Formats::read(&mut r).ok()?;
+    let count = usize::from(r.u16().ok()?);
+    (formats.len() <= 1 || formats.len() == count).then_some(count)
+}
+
+/// Appends a Bind that fails on a server where one whose `body` doesn't read would, and holds no value. `params`: how
+/// many the statement has there.
+pub fn failing(out: &mut Vec<u8>, body: &[u8], params: usize) -> Result<(), WireError> {
+    let begun = frame::begin(out, b'B');
+    let mut r = Reader::new(body, WHAT);
+    if let (Ok(portal), Ok(statement)) = (r.cstr(), r.cstr()) {
+        frame::cstr(out, portal);
+        frame::cstr(out, statement);
+        if let Ok(formats) = Formats::read(&mut r) {
+            failing_values(out, formats, r.u16().ok(), params, read(body) == Err(WireError::Trailing(WHAT)));
+        }
+    }
+    frame::finish(out, begun)
+}
+
+fn failing_values(
+    out: &mut Vec<u8>,
+    formats: Formats<'_>,
+    count: Option<u16>,
+    params: usize,
+    trailing: bool,
+) {
+    let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes();
+    match count {
+        Some(count) if formats.len() > 1 && formats.len() != usize::from(count) => {
+            out.extend_from_slice(&number(formats.len()));
+            out.resize(out.len() + formats.len() * 2, 0);
+            out.extend_from_slice(&count.to_be_bytes());
+        }
+        Some(_) => {
+            out.extend_from_slice(&[0; 2]);
+            out.extend_from_slice(&number(params));
+            if trailing {
+                out.resize(out.len() + params * 4, 0xff);
+                out.extend_from_slice(&[0; 3]);
+            }
+        }
+        None => out.extend_from_slice(&[0; 2]),
+    }
+}
+
 /// Writes a Bind message value by value: formats first, then the values, then the result formats.
 #[derive(Debug)]
 #[must_use]

@@ -25,6 +25,9 @@ pub enum WireError {
     /// The body ends before a part that its format requires.
     #[error("{0} message ends too early")]
     Truncated(&'static str),
+    /// A string within the body has no end.
+    #[error("{0} message has a string without end")]
+    Unterminated(&'static str),
     /// The body goes on after its format's end.
     #[error("{0} message has bytes after its end")]
     Trailing(&'static str),

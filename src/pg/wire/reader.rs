@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
     /// A String: bytes up to a zero byte, which is taken and not returned.
     pub fn cstr(&mut self) -> Result<&'a [u8], WireError> {
         let rest = self.body.get(self.at..).unwrap_or_default();
-        let end = memchr::memchr(0, rest).ok_or(WireError::Truncated(self.what))?;
+        let end = memchr::memchr(0, rest).ok_or(WireError::Unterminated(self.what))?;
         self.at += end + 1;
         Ok(&rest[..end])
     }
