@@ -5,6 +5,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "connections/early.rs"]
+mod early;
 #[path = "connections/hosts.rs"]
 mod hosts;
 #[path = "connections/scram.rs"]

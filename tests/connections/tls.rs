@@ -22,7 +22,7 @@ fn identity(home: &Home, name: &str, identity: &Identity) {
 }
 
 /// In front of a server without TLS, with a certificate and these words in `tls`.
-fn secured(pg: &Postgres, authority: &Authority, more: &str) -> Gateway {
+pub fn secured(pg: &Postgres, authority: &Authority, more: &str) -> Gateway {
     let mut home = Home::new(Setup::new(pg));
     home.setup.postgres = format!("tls = {{ cert = \"gw.crt\", key = \"gw.key\"{more} }}\n");
     home.setup.tables.clear();

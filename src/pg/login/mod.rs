@@ -11,11 +11,11 @@ use super::net::duplex::{Duplex, Leg, Read, Side};
 use super::session::{Failure, follow};
 use super::startup::{Entrance, Ready, Refused, refuse};
 use super::value::Settings;
+use super::wire::error;
 use super::wire::frame::{self, HEADER};
 use super::wire::simple::{read_backend_key, read_parameter_status};
-use super::wire::{WireError, error};
 use kind::Kind;
-use offer::without_plus;
+use offer::{Asks, asks, without_plus};
 
 /// Messages during authentication are short.
 const AUTH_LIMIT: usize = 256 * 1024;
@@ -27,6 +27,29 @@ pub(super) struct Who {
     pub application: String,
 }
 
+/// What is due from the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// Nothing yet: the server speaks next.
+    Nothing,
+    /// An answer of this kind.
+    Answer(&'static str),
+    /// Nothing any more: the user is in.
+    Over,
+}
+
+impl Due {
+    fn after(request: &[u8]) -> Self {
+        match asks(request) {
+            Some(Asks::Nothing) => Self::Over,
+            Some(Asks::Final(_)) => Self::Nothing,
+            Some(Asks::Sasl(_) | Asks::Continue(_)) => Self::Answer("SASL"),
+            Some(Asks::Other("gss")) => Self::Answer("GSS"),
+            Some(Asks::Other(_)) | None => Self::Answer("password"),
+        }
+    }
+}
+
 /// Until the server is ready: its users are let in by the server itself, to which everything is passed on, or by what is
 /// known of them here.
 pub(super) async fn authenticate(
@@ -36,6 +59,7 @@ pub(super) async fn authenticate(
     entrance: &Entrance,
 ) -> Result<Ready, Refused> {
     let mut asked = false;
+    let mut due = Due::Nothing;
     let mut kind = Kind::default();
     let mut backend = None;
     let mut settings = Settings {
@@ -49,9 +73,13 @@ pub(super) async fn authenticate(
         while let Some((tag, frame)) = next_frame(&mut io.server) {
             match (tag, frame) {
                 (_, Err(failure)) => return Err(refuse(io.client, failure)),
-                (b'R', Ok(frame)) if asked => io.client.output.push(&frame),
+                (b'R', Ok(frame)) if asked => {
+                    due = Due::after(&frame);
+                    io.client.output.push(&frame);
+                }
                 (b'R', Ok(frame)) => {
                     asked = true;
+                    due = if entrance.roles.is_some() { Due::Over } else { Due::after(&frame) };
                     io = first(io, frame, &who, entrance).await?;
                 }
                 (b'S', Ok(frame)) => {
@@ -86,28 +114,39 @@ pub(super) async fn authenticate(
                 (_, Ok(frame)) => io.client.output.push(&frame),
             }
         }
-        while let Some((tag, frame)) = next_frame(&mut io.client) {
-            match (tag, frame) {
-                // Passwords and SASL answers; nothing else may come before ReadyForQuery.
-                (b'p', Ok(frame)) => io.server.output.push(&frame),
-                (b'X', Ok(_)) => return Err(Refused::Over),
-                (_, Err(failure)) => return Err(refuse(io.client, failure)),
-                (_, Ok(_)) => {
-                    let failure = Failure::malformed(&WireError::Malformed(
-                        "start-up",
-                        "a message before authentication",
-                    ));
-                    return Err(refuse(io.client, failure));
+        let held = loop {
+            match (io.client.input.bytes().first().copied(), due) {
+                // Passwords and SASL answers.
+                (Some(b'p' | b'X'), Due::Nothing | Due::Answer(_)) => {}
+                (Some(tag), Due::Answer(what)) => {
+                    return Err(refuse(io.client, unexpected(what, tag)));
                 }
+                // What doesn't wait for ReadyForQuery stays until then.
+                (first, _) => break first.is_some() || due == Due::Over,
             }
-        }
-        if let Err(ended) = io.turn(Read::Both).await {
+            match next_frame(&mut io.client) {
+                Some((b'p', Ok(frame))) => {
+                    due = Due::Nothing;
+                    io.server.output.push(&frame);
+                }
+                Some((_, Ok(_))) => return Err(Refused::Over),
+                Some((_, Err(failure))) => return Err(refuse(io.client, failure)),
+                None => break false,
+            }
+        };
+        if let Err(ended) = io.turn(if held { Read::Server } else { Read::Both }).await {
             if ended.side == Side::Server {
                 return Err(refuse(io.client, Failure::backend_lost()));
             }
             return Err(Refused::Over);
         }
     }
+}
+
+/// As Postgres says it.
+fn unexpected(what: &str, tag: u8) -> Failure {
+    let message = format!("expected {what} response, got message type {tag}");
+    Failure { code: "08P01", message, hint: None, anchor: "protocol" }
 }
 
 /// What the server asks for first decides who answers it.
