@@ -49,7 +49,8 @@ fn a_statement_that_comes_early_may_be_long() {
     let world = World::new();
     let long = "x".repeat(300_000);
     let mut client = Raw::dial(world.gateway.port());
-    let statement = raw::query(&format!("INSERT INTO people (email, first_name) VALUES ('a@x.example', '{long}')"));
+    let statement =
+        raw::query(&format!("INSERT INTO people (email, first_name) VALUES ('a@x.example', '{long}')"));
     client.send(&[raw::startup(196_608, &[USER[0], ("database", "app")]), statement].concat());
     (0..2).for_each(|_| drop(client.until_ready()));
     assert_eq!(client.rows("SELECT first_name FROM people"), [[Some(long)]]);
