@@ -102,8 +102,10 @@ pub struct Prepares {
     pub text: Box<str>,
     /// The parameter types that are declared (0: left open).
     pub declared: Arc<[u32]>,
-    /// How it runs.
-    pub plan: Arc<Plan>,
+    /// How it runs; none where EXECUTE of it is let through. Then the text is that of the PREPARE.
+    pub plan: Option<Arc<Plan>>,
+    /// A name or string in it is that of something protected.
+    pub mentions: bool,
 }
 
 /// EXECUTE of a planned statement: that one is bound, with the arguments as its values.
@@ -301,6 +303,11 @@ impl Plan {
             && self.evaluations.is_empty()
             && (!self.modifies || self.outputs.is_empty())
             && !self.sql.trim_end().trim_end_matches(';').contains(';')
+    }
+
+    /// PREPARE of a statement that touches nothing protected.
+    pub fn lets_through(&self) -> bool {
+        self.prepares.as_ref().is_some_and(|prepares| prepares.plan.is_none())
     }
 
     /// The plan of another text that gives the same rows.

@@ -377,3 +377,46 @@ fn a_date_is_read_in_the_style_that_was_set_in_the_same_pipeline() {
     let script = client.query("SET datestyle = 'SQL, DMY'; SELECT birth_date FROM people");
     assert_eq!(script[0].sqlstate(), "0A000");
 }
+
+/// The statement that changes the style may have been prepared long before.
+#[test]
+fn a_date_is_read_in_the_style_that_a_prepared_statement_set_in_the_same_pipeline() {
+    let world = World::new();
+    let prepared = |name: &str| [raw::bind_text("", name, &[], &[]), raw::execute("", 0)].concat();
+    let run = |sql: &str| [&*raw::parse("", sql, &[]), &prepared("")].concat();
+    let mut seen = Vec::new();
+    for mut client in [world.through(), world.clear()] {
+        client.rows("SET datestyle = 'ISO, MDY'");
+        for (name, sql) in [
+            ("a", "SET datestyle = 'SQL, DMY'"),
+            ("b", "SELECT set_config('datestyle', 'SQL, MDY', false)"),
+            ("c", "SELECT set_config('datestyle', 'SQL, DMY', false) FROM pg_attribute LIMIT 1"),
+        ] {
+            client.send(&[raw::parse(name, sql, &[]), raw::sync()].concat());
+            client.until_ready();
+        }
+        client
+            .rows("PREPARE d AS SELECT set_config('datestyle', 'SQL, MDY', false) FROM pg_attribute LIMIT 1");
+        client.rows("PREPARE e AS SELECT set_config('datestyle', 'SQL, DMY', false)");
+        client.rows("SELECT 1");
+        for (id, moves) in [
+            (1, prepared("a")),
+            (2, prepared("b")),
+            (3, prepared("c")),
+            (4, run("EXECUTE d")),
+            (5, run("EXECUTE e")),
+            (6, run("SELECT set_config('datestyle', 'SQL, MDY', false) FROM pg_attribute LIMIT 1")),
+            (7, prepared("c")),
+            (8, run("SELECT set_config('datestyle', 'SQL, MDY', false) FROM pg_attribute LIMIT 1")),
+        ] {
+            let write = format!(
+                "INSERT INTO people (id, email, birth_date) VALUES ({id}, 'p{id}@x.example', '01/02/1977')"
+            );
+            client.send(&[moves, run(&write), raw::sync()].concat());
+            client.until_ready();
+        }
+        client.rows("SET datestyle = 'ISO'");
+        seen.push(client.rows("SELECT id, birth_date FROM people ORDER BY id"));
+    }
+    assert_eq!(seen[0], seen[1]);
+}

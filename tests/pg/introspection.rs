@@ -3,7 +3,7 @@
 
 use super::guard::guarded;
 use crate::support::canary::assert_absent;
-use crate::support::{Raw, World, postgres, row};
+use crate::support::{Raw, World, postgres, raw, row};
 use std::process::Command;
 
 const QUERIES: &[&str] = &[
@@ -79,6 +79,103 @@ fn the_catalog_shows_the_declared_types() {
 #[test]
 fn the_catalog_shows_the_declared_types_of_guarded_columns_and_no_guard() {
     compare(&guarded(World::new()));
+}
+
+/// Ways to ask, other than a query by itself: what is sent in turn, with the query in place of `{q}`.
+const WAYS: [&[&str]; 5] = [
+    &["BEGIN", "DECLARE c CURSOR FOR {q}", "FETCH 3 FROM c", "FETCH ALL FROM c", "COMMIT"],
+    &["PREPARE p AS {q}", "EXECUTE p", "EXECUTE p", "DEALLOCATE p"],
+    &["COPY ({q}) TO STDOUT", "COPY ({q}) TO STDOUT (FORMAT csv, HEADER)"],
+    &["SELECT 1; {q}; SELECT 2", "SET application_name = 'x'; {q}"],
+    &["BEGIN; {q}; COMMIT"],
+];
+
+/// All that is answered, and by Parse and Execute too where that may be.
+fn asked(client: &mut Raw, way: &[&str], query: &str, extended: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    for step in way {
+        let sql = step.replace("{q}", query);
+        let answers = if extended {
+            client.send(
+                &[
+                    raw::parse("", &sql, &[]),
+                    raw::bind("", "", &[], &[], &[]),
+                    raw::execute("", 0),
+                    raw::sync(),
+                ]
+                .concat(),
+            );
+            client.until_ready()
+        } else {
+            client.query(&sql)
+        };
+        let kept = |m: &&crate::support::Message| matches!(m.tag, b'D' | b'd' | b'C' | b'E');
+        lines.extend(answers.iter().filter(kept).map(|m| m.line().replace("\"clear\"", "\"app\"")));
+    }
+    lines
+}
+
+#[test]
+fn cursors_prepared_statements_copies_and_scripts_show_the_declared_types_too() {
+    for world in [World::new(), guarded(World::new())] {
+        let (mut clear, mut through) = (world.clear(), world.through());
+        for query in [
+            "SELECT column_name, data_type, character_maximum_length FROM information_schema.columns WHERE table_name = 'people' ORDER BY ordinal_position",
+            "SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a WHERE a.attrelid = 'people'::regclass AND a.attnum > 0 ORDER BY a.attnum",
+            "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' ORDER BY 1",
+        ] {
+            for way in WAYS {
+                for extended in [false, true] {
+                    if extended && way.iter().any(|step| step.contains("; ")) {
+                        continue;
+                    }
+                    let expected = asked(&mut clear, way, query, extended);
+                    assert!(expected.len() > way.len(), "{way:?}: {query}");
+                    assert_eq!(asked(&mut through, way, query, extended), expected, "{way:?}: {query}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cursor_on_the_catalog_takes_the_place_of_one_on_a_protected_table() {
+    let world = World::new();
+    world.people(&["Ana"]);
+    let mut client = world.through();
+    client.rows("BEGIN");
+    client.rows("DECLARE c CURSOR FOR SELECT last_name FROM people");
+    assert_eq!(client.rows("FETCH c"), [row(["Last-Ana"])]);
+    client.rows("CLOSE c");
+    for name in ["birth_date", "salary"] {
+        client.rows(&format!(
+            "DECLARE c CURSOR FOR SELECT attname, attnum FROM pg_attribute WHERE attrelid = 'people'::regclass AND attname = '{name}'"
+        ));
+        assert_eq!(client.rows("FETCH c")[0][0].as_deref(), Some(name));
+        client.rows("CLOSE c");
+    }
+    client.rows("COMMIT");
+}
+
+#[test]
+fn a_prepared_query_of_the_catalog_keeps_its_parameters_types() {
+    let world = World::new();
+    let mut client = world.through();
+    let prepare = "PREPARE p(regclass, name) AS SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = $1 AND attname = $2";
+    client.rows(prepare);
+    assert_eq!(client.rows("EXECUTE p('peo' || 'ple', 'birth_date')"), [row(["date"])]);
+    client.rows("DEALLOCATE p");
+    assert_eq!(client.fails("EXECUTE p('people', 'birth_date')").sqlstate(), "26000");
+}
+
+#[test]
+fn an_error_in_a_script_tells_its_place_in_the_clients_text() {
+    let world = World::new();
+    let (mut clear, mut through) = (world.clear(), world.through());
+    let sql = "SELECT 1 FROM pg_attribute; SELECT 'é', nonsense FROM pg_attribute";
+    let place = |client: &mut Raw| client.fails(sql).fields().get(&'P').cloned();
+    assert!(place(&mut clear).is_some());
+    assert_eq!(place(&mut through), place(&mut clear));
 }
 
 #[test]

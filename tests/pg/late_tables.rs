@@ -168,6 +168,47 @@ fn a_change_of_the_schema_that_is_undone_is_forgotten() {
         &["BEGIN", "SAVEPOINT s", dropped, seen, "ROLLBACK TO SAVEPOINT s", "VIEW", "COMMIT"],
         &["BEGIN", dropped, seen, "ROLLBACK", "VIEW"],
         &["BEGIN", dropped, seen, "ROLLBACK AND CHAIN", "VIEW", "COMMIT"],
+        // By scripts, and with queries of the catalog, which are sent in other texts.
+        &["BEGIN", made, seen, "SELECT 1 FROM pg_namespace LIMIT 1; ROLLBACK", "INSERT"],
+        &["BEGIN", made, seen, "ROLLBACK; SELECT 1 FROM pg_namespace LIMIT 1", "INSERT"],
+        &["BEGIN", made, seen, "ROLLBACK; SELECT 1 FROM pg_namespace LIMIT 1; BEGIN", "INSERT", "COMMIT"],
+        &["BEGIN", made, seen, "SELECT 1 / 0", "ROLLBACK; SELECT 1 FROM pg_namespace LIMIT 1", "INSERT"],
+        &[
+            "BEGIN",
+            "SAVEPOINT s",
+            dropped,
+            seen,
+            "ROLLBACK TO s; SELECT 1 FROM pg_namespace",
+            "VIEW",
+            "COMMIT",
+        ],
+        &[
+            "BEGIN",
+            "SAVEPOINT s",
+            dropped,
+            "SELECT 1 / 0",
+            "ROLLBACK TO s; SELECT 1 FROM people",
+            "VIEW",
+            "COMMIT",
+        ],
+        &[
+            "BEGIN",
+            dropped,
+            "DECLARE c CURSOR FOR SELECT attname FROM pg_attribute",
+            "FETCH c",
+            "ROLLBACK",
+            "VIEW",
+        ],
+        &[
+            "BEGIN",
+            made,
+            "PREPARE p AS SELECT 1 FROM pg_attribute",
+            "EXECUTE p",
+            "DEALLOCATE p",
+            "ROLLBACK",
+            "INSERT",
+        ],
+        &["BEGIN", made, "COPY (SELECT attname FROM pg_attribute LIMIT 1) TO STDOUT", "ROLLBACK", "INSERT"],
     ];
     let mut told = Vec::new();
     for (n, steps) in simple.iter().enumerate() {
@@ -276,4 +317,35 @@ fn no_table_made_in_the_temporary_schema_stands_before_a_protected_one() {
     client.rows("CREATE TABLE notes (id integer)");
     client.rows("SET search_path = public, pg_temp");
     assert_eq!(client.rows("SELECT first_name FROM people"), [row(["Ana"])]);
+}
+
+#[test]
+fn a_view_that_a_script_on_the_catalog_makes_is_protected_at_once() {
+    let world = World::with(&Options { log_all: true, ..Options::default() });
+    let mut client = world.through();
+    let mut sent = Vec::new();
+    for (n, at_once) in [(1, false), (2, true)] {
+        let steps = [
+            format!("SELECT count(*) FROM pg_namespace; CREATE VIEW later{n} AS SELECT * FROM people"),
+            format!(
+                "INSERT INTO later{n} (email, first_name) VALUES ('canari-{n}@people.example', 'Canari-{n}')"
+            ),
+            format!("SELECT count(*) FROM pg_namespace; DROP VIEW later{n}; ROLLBACK"),
+        ];
+        let messages = steps.iter().map(|step| raw::query(step));
+        if at_once {
+            client.send(&messages.collect::<Vec<_>>().concat());
+            steps.iter().for_each(|_| sent.extend(client.until_ready()));
+        } else {
+            messages.for_each(|message| {
+                client.send(&message);
+                sent.extend(client.until_ready());
+            });
+        }
+    }
+    let errors: Vec<String> = sent.iter().filter(|m| m.tag == b'E').map(|m| m.sqlstate()).collect();
+    assert_eq!(errors, ["0A000", "0A000"], "{sent:?}");
+    let stored = world.direct().rows("SELECT email, first_name FROM people");
+    assert_absent("the table", format!("{stored:?}").as_bytes(), &[b"anari-"]);
+    assert_absent("the log", world.pg.log().as_bytes(), &[b"anari-"]);
 }

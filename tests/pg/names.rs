@@ -539,3 +539,94 @@ fn what_is_bound_before_the_last_transaction_s_end_has_come_is_still_opened() {
     let clear = ["Canari-Nom", "canari@people.example"].map(|text| Some(text.to_owned()));
     assert_eq!(row, Some(clear.to_vec()));
 }
+
+/// The end of a failed block may be the first of a script: what follows it is executed.
+#[test]
+fn what_follows_the_end_of_a_failed_block_in_its_query_is_no_part_of_it() {
+    let world = world();
+    let mut client = world.through();
+    client.rows("CREATE TABLE notes (note text)");
+    for (n, end) in
+        ["ROLLBACK", "COMMIT", "/* x */ END", "abort work", "ROLLBACK TO s", "PREPARE TRANSACTION 'x'"]
+            .iter()
+            .enumerate()
+    {
+        for begin in ["BEGIN", "BEGIN; SAVEPOINT s"] {
+            client.query(begin);
+            client.fails("SELECT 1 / 0");
+            client.query(&format!("{end}; {INSERT}"));
+            client.query("ROLLBACK");
+            // What touches nothing protected goes on.
+            client.query(begin);
+            client.fails("SELECT 1 / 0");
+            client.query(&format!("{end}; INSERT INTO notes VALUES ('{n} people')"));
+            client.query("COMMIT");
+            assert_eq!(client.query("SELECT 1").last().unwrap().body, b"I");
+        }
+    }
+    assert_closed(&world, "after the end of a failed block");
+    // A view that another session has made meanwhile.
+    client.rows("BEGIN");
+    client.fails("SELECT 1 / 0");
+    world.through().rows("CREATE VIEW staff AS SELECT * FROM people");
+    client.query(&format!("ROLLBACK; {}", INSERT.replace("people (", "staff (")));
+    client.query("ROLLBACK");
+    assert_closed(&world, "after a view came");
+    let notes = client.rows("SELECT count(*) FROM notes");
+    assert_eq!(notes, [row(["9"])]);
+}
+
+/// What PREPARE in a script keeps for a table that is found elsewhere is judged by the path of its EXECUTE.
+#[test]
+fn a_statement_that_a_script_prepares_follows_the_search_path() {
+    let world = world();
+    let mut client = world.through();
+    client.rows("SET search_path = other");
+    for prepare in [
+        "PREPARE p(text, text) AS INSERT INTO people (email, last_name) VALUES ($1, $2)",
+        "PREPARE p(text, text) AS INSERT INTO people (email, last_name) VALUES ($1, $2); SELECT 1",
+        "BEGIN; PREPARE p(text, text) AS INSERT INTO people (email, last_name) VALUES ($1, $2); COMMIT",
+        "PREPARE p(text, text) AS SELECT 1 FROM people, pg_namespace WHERE email = $1 AND last_name = $2",
+        "PREPARE p(text, text) AS SELECT 1 FROM people, pg_namespace WHERE email = $1 AND last_name = $2; SELECT 1",
+    ] {
+        client.rows("SET search_path = other");
+        client.query(prepare);
+        client.rows("EXECUTE p('a', 'b')");
+        client.rows("SET search_path = public");
+        let error = client.fails("EXECUTE p('canari@people.example', 'Canari-Nom')");
+        assert_eq!(error.sqlstate(), "0A000", "{prepare}");
+        client.query("DEALLOCATE p");
+    }
+    assert_closed(&world, "by another path");
+}
+
+/// A name that stands for a statement on a protected table goes on to, where PREPARE of another under it fails.
+#[test]
+fn a_query_of_the_catalog_is_not_prepared_under_a_name_that_is_taken() {
+    let world = world();
+    let mut client = world.through();
+    client.rows("PREPARE q(text, text) AS INSERT INTO people (email, last_name) VALUES ($1, $2)");
+    let taken = "PREPARE q(text, text) AS SELECT attname FROM pg_attribute WHERE attname IN ($1, $2)";
+    let write = |n: u8| format!("EXECUTE q('canari@people{n}.example', 'Canari-Nom')");
+    assert_eq!(client.fails(taken).sqlstate(), "42P05");
+    client.rows(&write(1));
+    client.send(&[raw::query(taken), raw::query(&write(2))].concat());
+    assert_eq!((tags(&client.until_ready()).as_str(), tags(&client.until_ready()).as_str()), ("EZ", "CZ"));
+    let run = |sql: &str| {
+        let bound = raw::bind_text("", "", &[], &[]);
+        [raw::parse("", sql, &[]), bound, raw::execute("", 0), raw::sync()].concat()
+    };
+    client.send(&[run(taken), run(&write(3))].concat());
+    assert_eq!(
+        (tags(&client.until_ready()).as_str(), tags(&client.until_ready()).as_str()),
+        ("12EZ", "12CZ")
+    );
+    // One that is undone is no transaction's: it stays.
+    client.rows("DEALLOCATE q");
+    client.rows("BEGIN");
+    client.rows(taken);
+    client.rows("ROLLBACK");
+    assert_eq!(client.fails("PREPARE q AS SELECT 1").sqlstate(), "42P05");
+    assert_eq!(client.rows("EXECUTE q('attname', 'x')")[0], row(["attname"]));
+    assert_closed(&world, "under a name that is taken");
+}

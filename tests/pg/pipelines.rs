@@ -186,3 +186,35 @@ fn a_statement_after_a_row_that_cannot_be_shown_is_skipped_as_the_server_skips_i
         assert_eq!(tags(&through.until_ready()), "2DCZ");
     }
 }
+
+/// A Query is skipped as well, where it comes before the Sync.
+#[test]
+fn a_query_in_a_pipeline_that_fails_while_it_is_decided_on_is_skipped() {
+    let world = World::new();
+    let mut through = world.through();
+    let style = "SET datestyle = 'ISO, MDY'";
+    let path = "SET search_path = public";
+    for query in [
+        "INSERT INTO people (first_name) VALUES ('P')",
+        "SELECT 1; INSERT INTO people (first_name) VALUES ('P')",
+        "SELECT 1; SELECT attname FROM pg_attribute LIMIT 1",
+        "SELECT attname FROM pg_attribute LIMIT 1",
+        "ALTER TABLE people SET (fillfactor = 90)",
+        "PREPARE p AS SELECT attname FROM pg_attribute LIMIT 1",
+        "PREPARE p AS SELECT 1",
+        "SAVEPOINT a",
+        "SELECT 1",
+    ] {
+        for settle in [style, path, "CREATE TABLE IF NOT EXISTS people_more (LIKE people)", "SELECT 1"] {
+            through.rows(query.strip_prefix("SAVEPOINT").map_or(query, |_| "SELECT 1"));
+            through.query("DEALLOCATE ALL");
+            through.send(&[run(settle), run("SELECT 1 / 0"), raw::query(query), raw::sync()].concat());
+            let answers = through.until_ready();
+            assert_eq!(answers[answers.len() - 2].sqlstate(), "22012", "{settle}: {query}");
+            assert_eq!(through.rows("SELECT 2"), [row(["2"])], "{settle}: {query}");
+            assert_eq!(through.fails("EXECUTE p").sqlstate(), "26000", "{settle}: {query}");
+        }
+    }
+    // As often as it was sent by itself.
+    assert_eq!(through.rows("SELECT count(*) FROM people WHERE first_name = 'P'"), [row(["8"])]);
+}

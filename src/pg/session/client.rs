@@ -360,7 +360,12 @@ impl Session {
         }
         self.follow_catalog();
         self.settle_encoding().await?;
-        if let Err(error) = self.trust_filter().await {
+        let trusted = self.trust_filter().await;
+        if self.skipping && trusted.is_ok() {
+            self.pass_over(total);
+            return Ok(());
+        }
+        if let Err(error) = trusted {
             self.io.client.input.consume(total);
             return self.failed_query(error);
         }
@@ -369,7 +374,8 @@ impl Session {
         if self.shared.moves_search_path(text) {
             self.search_path.disturb();
         }
-        if !self.may_touch(text) {
+        // In a block that has failed nothing could be asked to trust it: a script may end that, and go on.
+        if !self.may_touch(text) && self.trusts_filter() {
             let (control, ddl) = first_words(text);
             return self.pass_query(total, control, ddl).await;
         }
@@ -381,7 +387,12 @@ impl Session {
             Ok(text) => self.decide(text, &[]).await,
             Err(failure) => Ok(Decision::Refuse(Box::new(failure.clone()))),
         };
-        if !matches!(decision, Ok(Decision::Pass | Decision::Tied(_))) {
+        if self.skipping && matches!(decision, Ok(_) | Err(HiddenError::Skipped)) {
+            // An error has come meanwhile.
+            self.pass_over(total);
+            return Ok(());
+        }
+        if !matches!(decision, Ok(Decision::Pass | Decision::Tied(_) | Decision::Ends(..))) {
             self.io.client.input.consume(total);
         }
         let text = text.unwrap_or_default();
@@ -391,6 +402,8 @@ impl Session {
                 self.pass_query(total, control, is_ddl(text)).await
             }
             Ok(Decision::Tied(tie)) => self.pass_tied_query(total, tie).await,
+            Ok(Decision::Ends(kind, end)) => self.end_failed(total, text, &kind, end).await,
+            Ok(Decision::Text(script)) => self.pass_script(&script),
             Ok(Decision::Refuse(failure)) => self.refuse_query(&failure),
             Ok(Decision::Run(plan)) => self.run_query(&plan).await,
             Ok(Decision::Script(script)) => self.run_script(text, script).await,
@@ -401,6 +414,12 @@ impl Session {
     /// What a failed decision means for a simple Query.
     fn failed_query(&mut self, error: HiddenError) -> Result<(), End> {
         match error {
+            HiddenError::Server(response) if self.skipping => {
+                // It came in the pipeline that the Query is to end.
+                let response = encoding::spoken(self.charset(), response);
+                self.io.client.output.push(&response);
+                self.end_simple_now()
+            }
             HiddenError::Server(response) => self.refuse_query_with(response),
             // So is the Query.
             HiddenError::Skipped if self.skipping => Ok(()),

@@ -20,7 +20,7 @@ impl Session {
     pub(super) fn plan_fetches(&mut self, text: &str, planned: &mut [Planned]) {
         for statement in planned {
             match (&statement.kind, &statement.verdict) {
-                (StatementKind::Declare(_), Verdict::Run(plan)) => {
+                (StatementKind::Declare(_), Verdict::Run(plan)) if plan.cursor.is_some() => {
                     let plan = Arc::clone(plan);
                     self.declares(&plan);
                 }

@@ -127,7 +127,7 @@ impl Session {
     async fn settle_style(&mut self) -> Result<(), End> {
         self.all_answered().await?;
         if !self.pipeline {
-            self.style_moves = false;
+            self.style_moves &= self.status != Status::Idle;
             return Ok(());
         }
         if self.skipping || self.status == Status::Failed {

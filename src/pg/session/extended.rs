@@ -75,12 +75,12 @@ impl Session {
             self.pass_over_parse(total, &name);
             return Ok(());
         }
-        if !matches!(decision, Ok(Decision::Pass | Decision::Tied(_))) {
+        if !matches!(decision, Ok(Decision::Pass | Decision::Tied(_) | Decision::Text(_))) {
             self.io.client.input.consume(total);
         }
         let text = text.unwrap_or_default();
         match decision {
-            Ok(Decision::Pass) => {
+            Ok(Decision::Pass | Decision::Text(_)) => {
                 let known = match passed(Control::of(text), is_ddl(text).then_some(true)) {
                     Known::Kept(kept) => Known::Kept(kept),
                     _ => kept(Prepared::Passed { made: self.made(text, &message.types).into() }),
@@ -93,6 +93,8 @@ impl Session {
             }
             Ok(Decision::Refuse(failure)) => self.refuse_parse(&name, *failure),
             Ok(Decision::Run(plan)) => self.parse_plan(&sent, &plan, self.made(text, &message.types).into()),
+            // The server reads several statements as none.
+            Ok(Decision::Ends(..)) => self.parse_script(&name, &[]),
             Ok(Decision::Script(script)) => self.parse_script(&name, &script),
             Err(error) => {
                 // Nothing was sent. What is bound to the name all the same was meant for this statement.
@@ -152,7 +154,9 @@ impl Session {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let Ok(names) = bind::names(body) else { return Ok(false) };
         let (run, made) = match self.statements.get(names.statement) {
-            Some(Prepared::Run { run, made }) if run.plan.calls.is_none() && self.holds_now(made) => {
+            Some(Prepared::Run { run, made })
+                if run.plan.calls.is_none() && !made.moves.any() && self.holds_now(made) =>
+            {
                 (run, made)
             }
             Some(_) => return Ok(false),
@@ -233,6 +237,7 @@ impl Session {
                     return self.failed_extended(error);
                 }
             }
+            self.moved(made.moves);
         }
         match prepared {
             Prepared::Refused(failure) => {

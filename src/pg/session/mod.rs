@@ -150,6 +150,26 @@ struct Made {
     version: u64,
     /// See [`sql::Planned::elsewhere`](super::sql::Planned).
     elsewhere: bool,
+    /// Whenever it runs.
+    moves: Moves,
+}
+
+/// Which settings a statement may change of those by which values are read.
+#[derive(Clone, Copy, Default)]
+struct Moves {
+    encoding: bool,
+    /// DateStyle and TimeZone.
+    style: bool,
+}
+
+impl Moves {
+    fn any(self) -> bool {
+        self.encoding || self.style
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { encoding: self.encoding || other.encoding, style: self.style || other.style }
+    }
 }
 
 /// A portal that was bound from one of them.
@@ -189,7 +209,7 @@ pub(crate) struct Session {
     settings: Settings,
     /// A statement may have changed the client's encoding since it was last known.
     encoding_moves: bool,
-    /// How dates are written may have changed likewise.
+    /// How dates are written may have changed likewise; in a block until its end, which may change it back.
     style_moves: bool,
     /// DateStyle and TimeZone as the server last reported them, where it was asked since.
     reported_style: Option<(String, String)>,
@@ -198,6 +218,8 @@ pub(crate) struct Session {
     planned_path: Path,
     /// The last text means what it does by that path alone.
     elsewhere: bool,
+    /// What it moves.
+    moves: Moves,
     status: Status,
     /// Extended messages were sent since the last Sync.
     pipeline: bool,
@@ -328,6 +350,7 @@ impl Session {
             search_path: SearchPath::default(),
             planned_path: Arc::from([]),
             elsewhere: false,
+            moves: Moves::default(),
             status: Status::Idle,
             pipeline: false,
             order: Order::default(),

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::hidden::HiddenError;
 use super::sql_names::changes_names;
 use super::statements::NameChange;
-use super::{End, Made, Path, Session, Tie};
+use super::{End, Made, Moves, Path, Session, Tie};
 use crate::pg::catalog::{PlanKey, queries};
 use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
@@ -23,6 +23,11 @@ pub(super) enum Decision {
     Pass,
     /// The same, of one statement that is tied to prepared statements.
     Tied(Tie),
+    /// The same, of a script: relayed in a text of ours.
+    Text(Script),
+    /// The first statement of a script ends a block that has failed, or goes back in it; where that ends in the text. What
+    /// follows is decided on once it has run.
+    Ends(StatementKind, usize),
     /// Refused, or failed before it was sent.
     Refuse(Box<Failure>),
     /// One statement, planned.
@@ -31,14 +36,24 @@ pub(super) enum Decision {
     Script(Vec<Planned>),
 }
 
+/// A script that touches nothing protected, in a text of ours.
+pub(super) struct Script {
+    pub(super) plan: Arc<Plan>,
+    /// It changes the schema.
+    pub(super) ddl: bool,
+    /// It undoes what was changed before.
+    pub(super) undoes: bool,
+}
+
 impl Session {
     /// Decides what is done with a text that may touch something protected.
     pub(super) async fn decide(&mut self, text: &str, declared: &[u32]) -> Result<Decision, HiddenError> {
         if self.has_failed().await? {
             // The server answers 25P02 to all but the end of the transaction, and plans need a catalog.
-            return Ok(match super::units::Control::of(text) {
-                Some(_) => Decision::Pass,
-                None => Decision::Refuse(Box::new(Failure::internal("the transaction has failed"))),
+            return Ok(match sql::first_of(text) {
+                Some((kind, None)) if ends_failed(&kind) => Decision::Pass,
+                Some((kind, Some(end))) if ends_failed(&kind) => Decision::Ends(kind, end),
+                _ => Decision::Refuse(Box::new(Failure::internal("the transaction has failed"))),
             });
         }
         if sql::is_discard_all(text) {
@@ -49,6 +64,7 @@ impl Session {
         let search_path = self.search_path().await?;
         self.planned_path = search_path.clone();
         self.elsewhere = false;
+        self.moves = Moves::default();
         let mut key = PlanKey { text: text.into(), declared: declared.into(), search_path };
         if let Some(plan) = self.snapshot.plans.of_key(&key) {
             if self.charset().is_some()
@@ -100,7 +116,7 @@ impl Session {
             }
         };
         if planned.iter().any(|p| matches!(p.kind, StatementKind::SetEncoding)) {
-            self.encoding_moves = true;
+            self.moves.encoding = true;
             if planned.len() > 1 && planned.iter().any(|p| !matches!(p.verdict, Verdict::Pass)) {
                 // What follows it was read in the encoding before it, and would be answered in the new one.
                 return Ok(self.refuses(Failure::new(
@@ -112,7 +128,7 @@ impl Session {
             }
         }
         if moves_style(text, &planned) {
-            self.style_moves = true;
+            self.moves.style = true;
             if planned.len() > 1
                 && planned.iter().any(|p| matches!(p.verdict, Verdict::Run(_)))
                 && self.has_dates()
@@ -126,6 +142,7 @@ impl Session {
                 )));
             }
         }
+        self.moved(self.moves);
         let begins = |p: &Planned| matches!(p.kind, StatementKind::Begin);
         if planned.iter().skip_while(|p| begins(p)).skip(1).any(|p| p.elsewhere) {
             // What stands before it may move the path.
@@ -191,6 +208,7 @@ impl Session {
                     planned.retain(|p| !p.range.is_empty());
                     Decision::Script(planned)
                 }
+                (all, _) if all.len() > 1 => self.masked(text, all).map_or(Decision::Pass, Decision::Text),
                 _ => Decision::Pass,
             });
         }
@@ -198,13 +216,28 @@ impl Session {
             && let Some(Planned { verdict: Verdict::Run(plan), .. }) = planned.first()
         {
             let plan = Arc::clone(plan);
-            if plan.cacheable {
+            // What moves a setting does so each time.
+            if plan.cacheable && !self.moves.any() {
                 self.snapshot.plans.keep(key, &plan);
             }
             return Ok(Decision::Run(plan));
         }
         planned.retain(|p| !p.range.is_empty());
         Ok(Decision::Script(planned))
+    }
+
+    /// A script with the declared types in its queries of the catalog, where there are any, and the client's encoding has
+    /// words for them.
+    fn masked(&self, text: &str, script: &[Planned]) -> Option<Script> {
+        let path = Arc::clone(&self.planned_path);
+        let plan = sql::masked_script(text, script, &self.scope(&path, false))?;
+        self.check_plan(&plan).ok()?;
+        let any = |of: fn(&StatementKind) -> bool| script.iter().any(|p| of(&p.kind));
+        Some(Script {
+            plan: Arc::new(plan),
+            ddl: any(|kind| matches!(kind, StatementKind::Ddl)),
+            undoes: any(|kind| matches!(kind, StatementKind::Rollback)),
+        })
     }
 
     /// Whether a text that was decided before is decided so now, with nothing to be asked for first.
@@ -257,7 +290,8 @@ impl Session {
             return Ok(true);
         }
         Ok(match (self.decide(&made.text, &made.declared).await?, plan) {
-            (Decision::Pass | Decision::Tied(_), None) => true,
+            (Decision::Pass | Decision::Tied(_) | Decision::Text(_), None) => true,
+            (Decision::Run(today), None) => today.lets_through(),
             (Decision::Run(today), Some(plan)) => today.runs_like(plan),
             _ => false,
         })
@@ -271,7 +305,14 @@ impl Session {
             path: self.planned_path.clone(),
             version: self.snapshot.catalog.version,
             elsewhere: self.elsewhere,
+            moves: self.moves,
         }
+    }
+
+    /// A statement is about to run that may move these settings.
+    pub(super) fn moved(&mut self, moves: Moves) {
+        self.encoding_moves |= moves.encoding;
+        self.style_moves |= moves.style;
     }
 
     /// Whether a statement that was planned under `path` still means the same relations: Postgres
@@ -434,6 +475,17 @@ fn unavailable(error: &dyn std::fmt::Display) -> HiddenError {
         "the gateway's own login must reach the database; see its log",
     );
     HiddenError::Server(failure.response())
+}
+
+/// What a block that has failed may end with.
+fn ends_failed(kind: &StatementKind) -> bool {
+    matches!(
+        kind,
+        StatementKind::Commit
+            | StatementKind::Rollback
+            | StatementKind::RollbackTo(_)
+            | StatementKind::PrepareTransaction
+    )
 }
 
 /// Whether a text changes how dates are written.

@@ -2,7 +2,7 @@
 
 use super::End;
 use super::detail::Detail;
-use super::expect::Expect;
+use super::expect::{Expect, Show, What};
 use super::failure::Failure;
 use crate::pg::plan::{ClientParam, Plan};
 use crate::pg::value::Settings;
@@ -151,6 +151,8 @@ pub(super) fn error_for(
         out.extend_from_slice(frame);
         return Ok(());
     };
+    // Of a script that touches nothing protected only its text is ours.
+    let ours = !(expect.what == What::Query && expect.show == Show::Relay);
     let too_narrow = code == Some(b"22001") && (plan.write.is_some() || plan.copy.is_some());
     error::rewrite(out, b'E', body, |kind, value| match kind {
         field::POSITION => match std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()) {
@@ -162,7 +164,7 @@ pub(super) fn error_for(
             Detail::Drop => Change::Drop,
             Detail::Replace(shown) => Change::Replace(shown.clone()),
         },
-        field::WHERE | field::INTERNAL_QUERY | field::INTERNAL_POSITION => Change::Drop,
+        field::WHERE | field::INTERNAL_QUERY | field::INTERNAL_POSITION if ours => Change::Drop,
         _ => Change::Keep,
     })?;
     if too_narrow {

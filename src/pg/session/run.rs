@@ -6,6 +6,7 @@ use super::expect::{Context, Expect, Show, What};
 use super::extended::kept;
 use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
+use super::plan::Script;
 use super::rows::{Opener, RowError};
 use super::running::Running;
 use super::statements::{Known, Undo};
@@ -415,6 +416,10 @@ impl Session {
         if !self.order.pure {
             self.in_order(false).await?;
         }
+        self.end_simple_now()
+    }
+
+    pub(super) fn end_simple_now(&mut self) -> Result<(), End> {
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
             simple::close(out, Target::Statement(b""))?;
             simple::sync(out);
@@ -430,6 +435,58 @@ impl Session {
         Ok(())
     }
 
+    /// Relays a script in a text of ours.
+    pub(super) fn pass_script(&mut self, script: &Script) -> Result<(), End> {
+        if script.undoes {
+            self.undoes_ddl();
+        }
+        let sql = encoding::write(self.settings.charset.as_deref(), script.plan.sql.as_bytes());
+        let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
+        self.shared.metrics.passed.increment(1);
+        self.io.server.output.append_with(|out| simple::query(out, &sql))?;
+        let run = Running::text(&script.plan, &Arc::default());
+        let context = Context { units: self.units.take(), ddl: script.ddl, ..Context::default() };
+        self.expects.add(Expect::of(&run, What::Query, Show::Relay).with(context));
+        self.order.ends = self.expects.sent();
+        self.pipeline = false;
+        Ok(())
+    }
+
+    /// A script whose first statement ends a failed block, or goes back in it: that is run, and what follows it is left in
+    /// the client's buffer, to be decided on as a Query of its own.
+    pub(super) async fn end_failed(
+        &mut self,
+        total: usize,
+        text: &str,
+        kind: &StatementKind,
+        end: usize,
+    ) -> Result<(), End> {
+        let (first, ascii) = (&text[..end], text[..end].is_ascii());
+        if self.settings.charset.is_some() && !ascii {
+            // Where it ends in the client's encoding is not known.
+            self.io.client.input.consume(total);
+            return self.refuse_query(&Failure::internal("the transaction has failed"));
+        }
+        let kind = match kind {
+            StatementKind::PrepareTransaction => &StatementKind::Rollback,
+            other => other,
+        };
+        self.run_plain(first, &Planned::passed(0..end, kind.clone())).await?;
+        self.wait_for_all().await?;
+        if self.skipping {
+            self.io.client.input.consume(total);
+            return self.end_simple().await;
+        }
+        self.io.server.output.append_with(simple::sync);
+        self.expects.push(What::Sync, Show::Hide);
+        self.after_sync();
+        self.all_answered().await?;
+        if let Some(first) = self.io.client.input.bytes_mut().get_mut(HEADER..=HEADER + end) {
+            first.fill(b' ');
+        }
+        Ok(())
+    }
+
     /// A simple Query of several statements, all of them decided: one pipeline, one transaction.
     pub(super) async fn run_script(&mut self, text: &str, script: Vec<Planned>) -> Result<(), End> {
         for statement in script {
@@ -440,14 +497,15 @@ impl Session {
                 Verdict::Run(plan) => self.run_simple(plan).await?,
                 Verdict::Fails(sql) => self.send_failing(sql)?,
                 Verdict::Missing(name) => self.refuse_extended(Failure::no_statement(name).response())?,
-                _ => self.run_plain(&text[statement.range.clone()], &statement.kind).await?,
+                _ => self.run_plain(text, &statement).await?,
             }
         }
         self.end_simple().await
     }
 
     /// A statement of a script that touches nothing protected.
-    async fn run_plain(&mut self, text: &str, kind: &StatementKind) -> Result<(), End> {
+    async fn run_plain(&mut self, script: &str, statement: &Planned) -> Result<(), End> {
+        let (text, kind) = (&script[statement.range.clone()], &statement.kind);
         self.begin_pipeline();
         self.in_order(false).await?;
         if self.skipping {
@@ -493,7 +551,7 @@ impl Session {
         self.expects.add(quiet(What::Complete));
         self.expects.add(quiet(What::Describe));
         let ddl = matches!(kind, StatementKind::Ddl);
-        let change = self.change_of(kind, None);
+        let change = self.change_of(script, &[], statement);
         let changes = change.is_some();
         self.expects.add(quiet(What::Execute).with(Context { units, ddl, change, ..Context::default() }));
         self.pipeline = true;

@@ -483,7 +483,7 @@ impl Session {
         let before = self.status;
         self.status = status;
         self.restore_style();
-        self.style_moves &= !self.expects.is_empty();
+        self.style_moves &= status != Status::Idle || !self.expects.is_empty();
         if status == Status::Idle {
             // Those that were bound since belong to the next transaction.
             let boundary = self.expects.answered();

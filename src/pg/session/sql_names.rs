@@ -114,7 +114,10 @@ impl Session {
     async fn callee(&mut self, name: &str, ahead: &Ahead) -> Result<Result<Callee, Failure>, HiddenError> {
         match ahead.names.get(name) {
             Some(Stands::Planned(made)) => {
-                return Ok(Ok(Callee::Planned(Arc::clone(&made.plan), Arc::clone(&made.declared))));
+                return Ok(Ok(match &made.plan {
+                    Some(plan) => Callee::Planned(Arc::clone(plan), Arc::clone(&made.declared)),
+                    None => Callee::Plain(false),
+                }));
             }
             Some(Stands::Plain(elsewhere)) => return Ok(Ok(Callee::Plain(*elsewhere))),
             Some(Stands::Nothing) => return Ok(Ok(Callee::Missing)),
@@ -139,10 +142,12 @@ impl Session {
         if run.as_ref().is_some_and(|r| r.plan.calls.is_some() || r.plan.prepares.is_some()) {
             return Ok(Err(indirect()));
         }
+        let moves = self.moves;
         let holds =
             self.same_path(&made).await? && self.still_holds(&made, run.as_ref().map(|r| &*r.plan)).await?;
         // Deciding on that one was about the path of the same moment.
         self.planned_path = self.search_path().await?;
+        self.moves = moves.and(made.moves);
         Ok(match run {
             _ if !holds => Err(Failure::replan()),
             Some(run) => Ok(Callee::Planned(Arc::clone(&run.plan), Arc::clone(&made.declared))),
@@ -163,30 +168,38 @@ impl Session {
         };
         let path = Arc::clone(&self.planned_path);
         let planned = text.map(|text| sql::plan(&text, &[], &self.scope(&path, false)));
-        let plain = |p: &Planned| matches!(p.verdict, Verdict::Pass) && !p.mentions;
+        let passes = |verdict: &Verdict| match verdict {
+            Verdict::Pass => true,
+            Verdict::Run(plan) => plan.lets_through(),
+            _ => false,
+        };
+        let plain = |p: &Planned| passes(&p.verdict) && !p.mentions;
         let harmless = matches!(planned, Some(Ok(all)) if all.iter().all(plain));
         Ok(if harmless { Ok(Callee::Plain(false)) } else { Err(made_unseen()) })
     }
 
     /// One statement that changes the names and touches nothing protected.
     pub(super) fn tied(&self, text: &str, declared: &[u32], statement: &Planned) -> Decision {
-        let mentioned = statement.mentions.then(|| self.prepared_text(text, declared, statement)).flatten();
-        match self.change_of(&statement.kind, mentioned) {
+        match self.change_of(text, declared, statement) {
             Some(change) => Decision::Tied(Tie::Changes(change)),
             None => Decision::Pass,
         }
     }
 
-    /// What is kept of a PREPARE that names something protected elsewhere: with another search path it may touch it.
+    /// What is kept of a PREPARE that names something protected elsewhere: with another search path it may touch it. And of
+    /// one that moves a setting when it runs.
     fn prepared_text(&self, text: &str, declared: &[u32], statement: &Planned) -> Option<Box<Prepared>> {
-        let text = text.get(statement.range.clone())?;
-        Some(Box::new(Prepared::Passed { made: self.made(text, declared).into() }))
+        let text = text.get(statement.range.clone()).filter(|_| statement.mentions || self.moves.any())?;
+        let made = Made { elsewhere: statement.elsewhere || self.elsewhere, ..self.made(text, declared) };
+        Some(Box::new(Prepared::Passed { made: made.into() }))
     }
 
     /// What a statement that touches nothing protected does to the names.
-    pub(super) fn change_of(&self, kind: &StatementKind, kept: Option<Box<Prepared>>) -> Option<NameChange> {
-        Some(match kind {
-            StatementKind::Prepare(name) => NameChange::Made(name.clone(), kept),
+    pub(super) fn change_of(&self, text: &str, declared: &[u32], statement: &Planned) -> Option<NameChange> {
+        Some(match &statement.kind {
+            StatementKind::Prepare(name) => {
+                NameChange::Made(name.clone(), self.prepared_text(text, declared, statement))
+            }
             StatementKind::Deallocate(Some(name)) => NameChange::Gone(name.clone()),
             StatementKind::Deallocate(None) | StatementKind::DiscardAll => NameChange::AllGone,
             _ => return None,
@@ -264,15 +277,19 @@ impl Session {
         prepares: &Arc<Prepares>,
         simple: bool,
     ) -> Result<(), End> {
-        let (path, version) = match self.portals.get(portal).map(|p| &p.prepared) {
-            Some(Prepared::Run { made, .. }) => (Arc::clone(&made.path), made.version),
-            _ => (Arc::clone(&self.planned_path), self.snapshot.catalog.version),
+        let (path, version, moves) = match self.portals.get(portal).map(|p| &p.prepared) {
+            Some(Prepared::Run { made, .. }) => (Arc::clone(&made.path), made.version, made.moves),
+            _ => (Arc::clone(&self.planned_path), self.snapshot.catalog.version, self.moves),
         };
         let (text, declared) = (prepares.text.clone(), Arc::clone(&prepares.declared));
-        let made = Made { text, declared, path, version, elsewhere: false };
-        let prepared =
-            Prepared::Run { run: Running::text(&prepares.plan, &prepares.declared), made: Arc::new(made) };
-        let change = Some(NameChange::Made(prepares.name.clone(), Some(Box::new(prepared))));
+        let made = Arc::new(Made { text, declared, path, version, elsewhere: false, moves });
+        let kept = match &prepares.plan {
+            Some(plan) => Some(Prepared::Run { run: Running::text(plan, &prepares.declared), made }),
+            None => (prepares.mentions || moves.any()).then_some(Prepared::Passed { made }),
+        };
+        let kept = kept.map(Box::new);
+        let change = Some(NameChange::Made(prepares.name.clone(), kept));
+        self.note_passed(change.as_ref());
         self.io.server.output.append_with(|out| simple::execute(out, portal, 0))?;
         let expect = self.counted_run(run, None, simple);
         self.expects.add(expect.with(Context { change, ..Context::default() }));

@@ -2,12 +2,13 @@
 //! none of the guard's objects. A relation of the catalog in FROM becomes a subquery that says so; the rest of the statement stays
 //! as it is. Nothing is protected by this: what can't be written anew goes to the server as it came.
 
-use super::Scope;
 use super::core::Planner;
-use super::edit::{Edit, Piece};
+use super::edit::{self, Edit, Piece};
 use super::lex::{Kind, Tokens};
 use super::masked::{BY_SCHEMA, subquery};
 use super::mention::relation_position;
+use super::{Scope, StatementKind};
+use crate::pg::plan::Plan;
 use pg_raw_parse::Node;
 use std::ops::Range;
 use std::sync::Arc;
@@ -45,14 +46,53 @@ const FOLLOW: [&str; 23] = [
 impl Planner<'_> {
     /// Writes a query of the catalog anew; whether it is one.
     pub(super) fn mask(&mut self, stmt: Node<'_>) -> bool {
-        let reads = matches!(stmt, Node::SelectStmt(s) if s.into_clause().is_none());
-        if !reads || self.scope.catalog.mask.watched().is_empty() {
+        if !queries(stmt) || self.scope.catalog.mask.watched().is_empty() {
             return false;
         }
+        // What a cursor or a COPY was before under that name is looked at each time.
+        self.literals |= !matches!(stmt, Node::SelectStmt(_));
         let edits = edits(self.tokens, &self.span, self.scope);
         self.edits.extend(edits);
         !self.edits.is_empty()
     }
+}
+
+/// Whether a statement gives rows of a query to the client, now or when it is asked for them.
+fn queries(stmt: Node<'_>) -> bool {
+    let query = match stmt {
+        Node::DeclareCursorStmt(d) => d.query(),
+        Node::PrepareStmt(p) => p.query(),
+        Node::CopyStmt(c) if !c.is_from => c.query(),
+        other => other,
+    };
+    matches!(query, Node::SelectStmt(s) if s.into_clause().is_none())
+}
+
+/// A script that touches nothing protected, with its queries of the catalog written anew, up to where it changes the
+/// schema; `None` where it has none.
+pub(super) fn script(text: &str, kinds: &[&StatementKind], scope: &Scope<'_>) -> Option<Plan> {
+    let steps = |k: &&StatementKind| matches!(k, StatementKind::Savepoint(_) | StatementKind::RollbackTo(_));
+    if scope.catalog.mask.watched().is_empty() || kinds.iter().any(steps) {
+        return None;
+    }
+    let parsed = pg_raw_parse::parse(text).ok()?;
+    let tokens = Tokens::new(text);
+    let mut all = Vec::new();
+    for (raw, kind) in parsed.iter().zip(kinds) {
+        if matches!(kind, StatementKind::Ddl) {
+            break;
+        }
+        let start = usize::try_from(raw.stmt_location).ok()?;
+        let end = match usize::try_from(raw.stmt_len).ok()? {
+            0 => text.len(),
+            length => start + length,
+        };
+        if queries(raw.stmt()) {
+            all.extend(edits(&tokens, &(start..end), scope));
+        }
+    }
+    let (sql, splices) = edit::apply(text, &(0..text.len()), &all, |_| 0).filter(|_| !all.is_empty())?;
+    Some(Plan { sql, splices, ..Plan::default() })
 }
 
 /// A reference to a relation of the catalog.
@@ -227,6 +267,15 @@ mod tests {
             ),
             ("SELECT * FROM information_schema.columns WHERE table_name = 'people'", "'date'::text"),
             ("SELECT * FROM information_schema.schemata", "IS DISTINCT FROM 'paravent'"),
+            ("COPY (SELECT attname FROM pg_attribute) TO STDOUT", ") AS pg_attribute) TO STDOUT"),
+            (
+                "DECLARE c SCROLL CURSOR FOR SELECT * FROM pg_attribute a",
+                "DECLARE c SCROLL CURSOR FOR SELECT * FROM (SELECT",
+            ),
+            (
+                "PREPARE p(regclass) AS SELECT attname FROM pg_attribute WHERE attrelid = $1",
+                ") AS pg_attribute WHERE attrelid = $1",
+            ),
         ] {
             let sent = sent(&world, sql);
             assert!(sent.contains(part), "{sql}: {sent}");
@@ -248,8 +297,8 @@ mod tests {
             "SELECT a.attname FROM pg_attribute a GROUP BY a.attrelid, a.attnum",
             "SELECT * FROM information_schema.tables",
             "SELECT 1; SELECT * FROM pg_attribute",
-            "COPY (SELECT attname FROM pg_attribute) TO STDOUT",
-            "DECLARE c CURSOR FOR SELECT * FROM pg_attribute",
+            "PREPARE p AS INSERT INTO articles SELECT attname FROM pg_attribute",
+            "COPY pg_attribute TO STDOUT",
             "EXPLAIN SELECT * FROM pg_attribute",
             "LOCK TABLE pg_attribute",
         ] {
@@ -278,6 +327,27 @@ mod tests {
         assert!(sent(&world, "SELECT * FROM public.pg_attribute") == "as it came");
         world.catalog.relations.insert(("pg_temp_3".into(), "pg_attribute".into()), relation);
         assert!(!masked(&world));
+    }
+
+    #[test]
+    fn scripts_are_written_anew_up_to_where_they_change_the_schema() {
+        let world = guarded();
+        let masked = |sql: &str| {
+            let planned = world.script(sql, &[]).unwrap();
+            crate::pg::sql::masked_script(sql, &planned, &world.scope()).map(|plan| plan.sql)
+        };
+        let sent = masked(
+            "SELECT 1; SELECT attname FROM pg_attribute; CREATE TABLE t (); SELECT 2 FROM pg_attribute; ",
+        );
+        let sent = sent.unwrap();
+        assert!(sent.starts_with("SELECT 1; SELECT attname FROM (SELECT a.attrelid"), "{sent}");
+        assert!(
+            sent.ends_with(") AS pg_attribute; CREATE TABLE t (); SELECT 2 FROM pg_attribute; "),
+            "{sent}"
+        );
+        for sql in ["SELECT 1; SELECT 2", "SAVEPOINT a; SELECT 1 FROM pg_attribute"] {
+            assert!(masked(sql).is_none(), "{sql}");
+        }
     }
 
     #[test]

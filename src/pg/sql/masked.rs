@@ -84,6 +84,29 @@ fn masked<'s>(scope: &Scope<'s>) -> Vec<Masked<'s>> {
     all
 }
 
+/// What clients are shown of some rows of a relation.
+struct Told {
+    alias: &'static str,
+    /// The columns by which a row is found.
+    keys: &'static str,
+    /// How.
+    on: String,
+    /// Those, and what is told, of each.
+    rows: Vec<String>,
+}
+
+/// A relation with what is told of its rows (`names`), as FROM has it; and the aliases of which there is something.
+fn joined(relation: &str, names: &str, told: [Told; 2]) -> Option<(String, Vec<&'static str>)> {
+    let mut from = relation.to_owned();
+    let mut aliases = Vec::new();
+    for Told { alias, keys, on, rows } in told.into_iter().filter(|told| !told.rows.is_empty()) {
+        let rows = rows.join(", ");
+        let _ = write!(from, " LEFT JOIN (VALUES {rows}) AS {alias} ({keys}, {names}) ON {on}");
+        aliases.push(alias);
+    }
+    (!aliases.is_empty()).then_some((from, aliases))
+}
+
 /// `pg_attribute` with the types that clients see.
 fn attribute(scope: &Scope<'_>, system: &str) -> Option<String> {
     let mask = &scope.catalog.mask;
@@ -101,28 +124,28 @@ fn attribute(scope: &Scope<'_>, system: &str) -> Option<String> {
         .collect();
     let domains: Vec<String> =
         mask.domains.iter().map(|(oid, _, ty)| format!("({oid}::oid, {})", cells(*ty))).collect();
-    if (columns.is_empty() && domains.is_empty()) || mask.attribute.is_empty() {
+    if mask.attribute.is_empty() {
         return None;
     }
-    let names = "ty, mod, len, byval, align, storage, textual";
-    let mut from = "pg_catalog.pg_attribute AS a".to_owned();
-    let mut sources = Vec::new();
-    if !columns.is_empty() {
-        sources.push("p");
-        let _ = write!(
-            from,
-            " LEFT JOIN (VALUES {}) AS p (rel, num, {names}) ON p.rel OPERATOR(pg_catalog.=) a.attrelid AND p.num OPERATOR(pg_catalog.=) a.attnum",
-            columns.join(", ")
-        );
-    }
-    if !domains.is_empty() {
-        sources.push("d");
-        let _ = write!(
-            from,
-            " LEFT JOIN (VALUES {}) AS d (domain, {names}) ON d.domain OPERATOR(pg_catalog.=) a.atttypid",
-            domains.join(", ")
-        );
-    }
+    let (from, sources) = joined(
+        "pg_catalog.pg_attribute AS a",
+        "ty, mod, len, byval, align, storage, textual",
+        [
+            Told {
+                alias: "p",
+                keys: "rel, num",
+                on: "p.rel OPERATOR(pg_catalog.=) a.attrelid AND p.num OPERATOR(pg_catalog.=) a.attnum"
+                    .into(),
+                rows: columns,
+            },
+            Told {
+                alias: "d",
+                keys: "domain",
+                on: "d.domain OPERATOR(pg_catalog.=) a.atttypid".into(),
+                rows: domains,
+            },
+        ],
+    )?;
     let pick = |what: &str| sources.iter().map(|s| format!("{s}.{what}, ")).collect::<String>();
     let list: Vec<String> = mask
         .attribute
@@ -193,30 +216,31 @@ fn columns(scope: &Scope<'_>) -> Option<String> {
         .iter()
         .map(|(_, name, ty)| format!("({}::name, {})", quote_text(name), told(*ty)))
         .collect();
-    if (list.is_empty() && domains.is_empty()) || mask.columns.is_empty() {
+    if mask.columns.is_empty() {
         return None;
     }
-    let names = TOLD.join(", ");
-    let mut from = "information_schema.columns AS c".to_owned();
-    let mut sources = Vec::new();
-    if !list.is_empty() {
-        sources.push("p");
-        let _ = write!(
-            from,
-            " LEFT JOIN (VALUES {}) AS p (s, t, c, {names}) ON p.s OPERATOR(pg_catalog.=) c.table_schema \
-             AND p.t OPERATOR(pg_catalog.=) c.table_name AND p.c OPERATOR(pg_catalog.=) c.column_name",
-            list.join(", ")
-        );
-    }
-    if !domains.is_empty() {
-        sources.push("d");
-        let _ = write!(
-            from,
-            " LEFT JOIN (VALUES {}) AS d (domain, {names}) ON c.domain_schema OPERATOR(pg_catalog.=) '{SCHEMA}' \
-             AND d.domain OPERATOR(pg_catalog.=) c.domain_name",
-            domains.join(", ")
-        );
-    }
+    let (from, sources) = joined(
+        "information_schema.columns AS c",
+        &TOLD.join(", "),
+        [
+            Told {
+                alias: "p",
+                keys: "s, t, c",
+                on: "p.s OPERATOR(pg_catalog.=) c.table_schema AND p.t OPERATOR(pg_catalog.=) c.table_name \
+                     AND p.c OPERATOR(pg_catalog.=) c.column_name"
+                    .into(),
+                rows: list,
+            },
+            Told {
+                alias: "d",
+                keys: "domain",
+                on: format!(
+                    "c.domain_schema OPERATOR(pg_catalog.=) '{SCHEMA}' AND d.domain OPERATOR(pg_catalog.=) c.domain_name"
+                ),
+                rows: domains,
+            },
+        ],
+    )?;
     let shown: Vec<String> = mask
         .columns
         .iter()

@@ -5,7 +5,7 @@
 //! that isn't on it is refused by name. Texts are rewritten by splicing, never by printing the tree.
 
 use super::catalog::model::Catalog;
-use super::plan::Verdict;
+use super::plan::{Plan, Verdict};
 use super::refusal::Refusal;
 use crate::policy::model::{Policy, Table};
 use std::ops::Range;
@@ -69,6 +69,7 @@ pub use mention::names_one_of;
 pub use path::moves as moves_search_path;
 pub use prepare::is_discard_all;
 pub use shape::Shape;
+pub use statement::first_of;
 pub use within::SETTING;
 
 /// What a text is planned against.
@@ -102,6 +103,13 @@ pub struct Planned {
     /// It names a relation as something protected is named, without a schema, and means another one: that hangs
     /// on the search path of the moment.
     pub elsewhere: bool,
+}
+
+impl Planned {
+    /// A statement that names nothing protected.
+    pub fn passed(range: Range<usize>, kind: StatementKind) -> Self {
+        Self { range, verdict: Verdict::Pass, mentions: false, kind, elsewhere: false }
+    }
 }
 
 /// What a statement does to transactions, relations and settings.
@@ -148,6 +156,13 @@ pub enum StatementKind {
 /// A string constant for a statement that can't have parameters. Its bytes are ours: tokens and arrays of them.
 pub fn constant(value: &[u8]) -> String {
     edit::quote_text(&String::from_utf8_lossy(value))
+}
+
+/// A script of several statements that all pass, with the declared types in its queries of the catalog; `None` where it has
+/// none of them.
+pub fn masked_script(text: &str, script: &[Planned], scope: &Scope<'_>) -> Option<Plan> {
+    let kinds: Vec<&StatementKind> = script.iter().map(|planned| &planned.kind).collect();
+    mask::script(text, &kinds, scope)
 }
 
 /// Plans a text, which may hold several statements.

@@ -1,7 +1,8 @@
 //! PREPARE, EXECUTE and DEALLOCATE. What PREPARE keeps is planned as a statement of its own; what EXECUTE gives
 //! it is made into constants of that plan, so that values in protected places never leave in clear.
 
-use super::edit::quote;
+use super::core::Planner;
+use super::edit::{self, quote};
 use super::lex::Tokens;
 use super::value::{Value, What, type_of};
 use super::{Scope, StatementKind, refuse, types};
@@ -84,9 +85,26 @@ fn prepared(
         sql: format!("{header}{}", plan.sql),
         cacheable: plan.cacheable,
         splices,
-        prepares: Some(Arc::new(Prepares { name, text: text.into(), declared: declared.into(), plan })),
+        prepares: Some(Arc::new(Prepares {
+            name,
+            text: text.into(),
+            declared: declared.into(),
+            plan: Some(plan),
+            mentions: true,
+        })),
         ..Plan::default()
     })))
+}
+
+/// PREPARE of a query that touches nothing protected, in a text of ours.
+pub(super) fn let_through(p: &nodes::PrepareStmt, planner: &Planner<'_>, mentions: bool) -> Verdict {
+    let Some((sql, splices)) = edit::apply(planner.text, &planner.span, &planner.edits, |_| 0) else {
+        return Verdict::Pass;
+    };
+    let name = p.name().unwrap_or_default().into();
+    let text = planner.text.get(planner.span.clone()).unwrap_or_default().into();
+    let prepares = Prepares { name, text, declared: Arc::default(), plan: None, mentions };
+    Verdict::Run(Arc::new(Plan { sql, splices, prepares: Some(Arc::new(prepares)), ..Plan::default() }))
 }
 
 /// A type as it was written.

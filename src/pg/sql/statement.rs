@@ -29,13 +29,7 @@ pub(super) fn plan_as(
         return if names.in_code(sql) || filter::may_do_more(sql) {
             Err(refuse::syntax())
         } else {
-            Ok(vec![Planned {
-                range: 0..sql.len(),
-                verdict: Verdict::Pass,
-                mentions: false,
-                kind: StatementKind::Other,
-                elsewhere: false,
-            }])
+            Ok(vec![Planned::passed(0..sql.len(), StatementKind::Other)])
         };
     };
     let tokens = Tokens::new(sql);
@@ -69,13 +63,24 @@ pub(super) fn plan_as(
             && mentions
             && reads_or_writes(raw.stmt())
             && names.may_be_unqualified(&tokens, &range);
-        // In a script, what is planned anew could not follow a change of the schema.
+        // A script stays one text: see [`super::masked_script`].
         if matches!(verdict, Verdict::Pass) && !elsewhere && !kept && parsed.len() == 1 {
             verdict = masked(raw.stmt(), &whole, &range, declared, scope);
         }
         planned.push(Planned { range, verdict, mentions: anywhere, kind, elsewhere });
     }
     Ok(planned)
+}
+
+/// The first statement of a text, and where it ends if others follow; `None` for a text that this grammar does not read.
+pub fn first_of(sql: &str) -> Option<(StatementKind, Option<usize>)> {
+    let parsed = pg_raw_parse::parse(sql).ok()?;
+    let first = parsed.iter().next()?;
+    let end = match parsed.len() {
+        1 => None,
+        _ => Some(usize::try_from(first.stmt_location.checked_add(first.stmt_len)?).ok()?),
+    };
+    Some((kind(first.stmt()), end))
 }
 
 /// A text, and what of it is protected's in the statement at hand.
@@ -143,6 +148,9 @@ fn masked(
         return Verdict::Pass;
     }
     planner.touched = true;
+    if let Node::PrepareStmt(p) = stmt {
+        return prepare::let_through(p, &planner, text.anywhere);
+    }
     match planner.finish(Ok(())) {
         Verdict::Run(plan) => Verdict::Run(plan),
         _ => Verdict::Pass,

@@ -216,15 +216,18 @@ pub(in crate::pg) fn world() -> World {
 impl World {
     /// Plans a text.
     pub(in crate::pg) fn script(&self, sql: &str, declared: &[u32]) -> Result<Vec<Planned>, Refusal> {
-        let scope = Scope {
+        plan(sql, declared, &self.scope())
+    }
+
+    pub(in crate::pg) fn scope(&self) -> Scope<'_> {
+        Scope {
             policy: &self.policy,
             tables: &self.tables,
             catalog: &self.catalog,
             search_path: &self.search_path,
             refreshed: self.refreshed,
             server_version: self.catalog.server_version,
-        };
-        plan(sql, declared, &scope)
+        }
     }
 
     /// The verdict on a single statement.
