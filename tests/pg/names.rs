@@ -573,7 +573,7 @@ fn what_follows_the_end_of_a_failed_block_in_its_query_is_no_part_of_it() {
     client.query("ROLLBACK");
     assert_closed(&world, "after a view came");
     let notes = client.rows("SELECT count(*) FROM notes");
-    assert_eq!(notes, [row(["9"])]);
+    assert_eq!(notes, [row(["11"])]);
 }
 
 /// What PREPARE in a script keeps for a table that is found elsewhere is judged by the path of its EXECUTE.

@@ -4,6 +4,8 @@
 //! One scanner reads requests and answers alike. It is strict (RFC 8259), keeps its place between chunks, and holds
 //! back only what is not decided yet: a protected value, and what follows it until the person it is about is known.
 
+mod member;
+mod number;
 pub(super) mod raw;
 pub(super) mod scan;
 mod skip;

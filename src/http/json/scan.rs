@@ -1,8 +1,10 @@
 //! The scanner: strict JSON, chunk by chunk, telling where declared places lie.
 
+use super::member::{declared, is_cut};
+use super::number::Number;
 use super::skip::{self, plain};
 use super::text;
-use super::tree::{self, Leaf, NONE, Node, NodeId, Tree};
+use super::tree::{Leaf, NONE, NodeId, Tree};
 use std::sync::Arc;
 
 /// Why a body is not taken.
@@ -59,55 +61,6 @@ enum State {
     InNumber(Number),
     /// Inside `true`, `false` or `null`: what is left of it.
     InWord(&'static [u8]),
-}
-
-/// How far a number has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Number {
-    Minus,
-    Zero,
-    Whole,
-    Point,
-    Fraction,
-    E,
-    Sign,
-    Exponent,
-}
-
-impl Number {
-    fn next(self, byte: u8) -> Option<Self> {
-        use Number::*;
-        Some(match (self, byte) {
-            (Minus, b'0') => Zero,
-            (Minus, b'1'..=b'9') | (Whole, b'0'..=b'9') => Whole,
-            (Zero | Whole, b'.') => Point,
-            (Point | Fraction, b'0'..=b'9') => Fraction,
-            (Zero | Whole | Fraction, b'e' | b'E') => E,
-            (E, b'+' | b'-') => Sign,
-            (E | Sign | Exponent, b'0'..=b'9') => Exponent,
-            _ => return None,
-        })
-    }
-
-    /// Moves over what belongs to the number.
-    fn run(mut self, buf: &[u8], mut at: usize) -> (Self, usize) {
-        while let Some(&byte) = buf.get(at) {
-            if matches!(self, Self::Whole | Self::Fraction | Self::Exponent) && byte.is_ascii_digit() {
-                at += 1;
-                continue;
-            }
-            match self.next(byte) {
-                Some(next) => self = next,
-                None => break,
-            }
-            at += 1;
-        }
-        (self, at)
-    }
-
-    fn complete(self) -> bool {
-        matches!(self, Self::Zero | Self::Whole | Self::Fraction | Self::Exponent)
-    }
 }
 
 /// An open array or object.
@@ -572,48 +525,4 @@ impl Scanner {
         self.node = declared(node, name, &mut frame.seen, self.settings.exact)?;
         Ok(())
     }
-}
-
-/// Where the member of that name leads; `seen` holds those that came before it in their object.
-fn declared(node: &Node, name: &[u8], seen: &mut u64, exact: bool) -> Result<NodeId, Wrong> {
-    if exact && name == INHERITED && !node.keys.is_empty() {
-        return Err(Wrong::Spelling);
-    }
-    if exact && !name.is_ascii() && node.keys.iter().any(|key| folds(name, &key.name)) {
-        return Err(Wrong::Spelling);
-    }
-    if !node.may_be(name.len()) {
-        return Ok(node.other);
-    }
-    let head = tree::head(name);
-    if let Some(number) = node.keys.iter().position(|key| key.is(name, head)) {
-        let bit = 1u64 << (number & 63);
-        if *seen & bit != 0 {
-            return Err(Wrong::Duplicate);
-        }
-        *seen |= bit;
-        return Ok(node.keys.get(number).map_or(NONE, |key| key.node));
-    }
-    if exact && node.keys.iter().any(|key| key.name.as_bytes().eq_ignore_ascii_case(name)) {
-        return Err(Wrong::Spelling);
-    }
-    Ok(node.other)
-}
-
-/// The member from which JavaScript's objects inherit: what stands in it stands, for some readers, beside it.
-const INHERITED: &[u8] = b"__proto__";
-
-/// Whether a name is a declared one to readers for whom a NUL ends it.
-fn is_cut(node: &Node, name: &[u8]) -> bool {
-    let Some((cut, _)) = memchr::memchr(0, name).and_then(|at| name.split_at_checked(at)) else {
-        return false;
-    };
-    node.keys.iter().any(|key| key.name.as_bytes().eq_ignore_ascii_case(cut))
-}
-
-/// Whether a name is a declared one to readers that know no case, nor two letters outside ASCII (Go's `encoding/json`).
-fn folds(name: &[u8], declared: &str) -> bool {
-    let Ok(name) = std::str::from_utf8(name) else { return false };
-    let plain = name.replace('\u{17f}', "s").replace('\u{212a}', "k");
-    plain != name && plain.to_lowercase() == declared.to_lowercase()
 }

@@ -216,8 +216,8 @@ impl Session {
             && let Some(Planned { verdict: Verdict::Run(plan), .. }) = planned.first()
         {
             let plan = Arc::clone(plan);
-            // What moves a setting does so each time.
-            if plan.cacheable && !self.moves.any() {
+            // What moves a setting does so each time; another text of its shape may move one.
+            if plan.cacheable && !self.moves.any() && !has_word(text.as_bytes(), &[b"set_config"]) {
                 self.snapshot.plans.keep(key, &plan);
             }
             return Ok(Decision::Run(plan));

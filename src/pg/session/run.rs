@@ -6,14 +6,13 @@ use super::expect::{Context, Expect, Show, What};
 use super::extended::kept;
 use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
-use super::plan::Script;
 use super::rows::{Opener, RowError};
 use super::running::Running;
 use super::statements::{Known, Undo};
 use super::values::Ready;
 use super::{End, Made, Prepared, Session};
 use crate::pg::plan::{Param, Plan, Verdict};
-use crate::pg::sql::{Planned, StatementKind};
+use crate::pg::sql::Planned;
 use crate::pg::value::Format;
 use crate::pg::wire::frame::{self, HEADER};
 use crate::pg::wire::simple::{self, Target};
@@ -118,7 +117,7 @@ impl Session {
     }
 
     /// Sends a text that fails on the server in its own words; should it not, what follows it fails.
-    fn send_failing(&mut self, text: &str) -> Result<(), End> {
+    pub(super) fn send_failing(&mut self, text: &str) -> Result<(), End> {
         let text = encoding::write(self.settings.charset.as_deref(), text.as_bytes());
         let text = text.map_err(|f| End::Fatal(Box::new(f)))?;
         self.io.server.output.append_with(|out| -> Result<(), WireError> {
@@ -397,7 +396,7 @@ impl Session {
         self.after_sync();
     }
 
-    async fn run_simple(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
+    pub(super) async fn run_simple(&mut self, plan: &Arc<Plan>) -> Result<(), End> {
         self.begin_pipeline();
         let run = Running::text(plan, &Arc::default());
         self.send_parse(b"", &run, true, None)?;
@@ -412,7 +411,7 @@ impl Session {
     }
 
     /// The Sync that ends a simple Query.
-    async fn end_simple(&mut self) -> Result<(), End> {
+    pub(super) async fn end_simple(&mut self) -> Result<(), End> {
         if !self.order.pure {
             self.in_order(false).await?;
         }
@@ -432,140 +431,6 @@ impl Session {
         self.expects.push_with(What::Sync, Show::Relay, Context { units, ..Context::default() });
         self.order.ends = self.expects.sent();
         self.after_sync();
-        Ok(())
-    }
-
-    /// Relays a script in a text of ours.
-    pub(super) fn pass_script(&mut self, script: &Script) -> Result<(), End> {
-        if script.undoes {
-            self.undoes_ddl();
-        }
-        let sql = encoding::write(self.settings.charset.as_deref(), script.plan.sql.as_bytes());
-        let sql = sql.map_err(|f| End::Fatal(Box::new(f)))?;
-        self.shared.metrics.passed.increment(1);
-        self.io.server.output.append_with(|out| simple::query(out, &sql))?;
-        let run = Running::text(&script.plan, &Arc::default());
-        let context = Context { units: self.units.take(), ddl: script.ddl, ..Context::default() };
-        self.expects.add(Expect::of(&run, What::Query, Show::Relay).with(context));
-        self.order.ends = self.expects.sent();
-        self.pipeline = false;
-        Ok(())
-    }
-
-    /// A script whose first statement ends a failed block, or goes back in it: that is run, and what follows it is left in
-    /// the client's buffer, to be decided on as a Query of its own.
-    pub(super) async fn end_failed(
-        &mut self,
-        total: usize,
-        text: &str,
-        kind: &StatementKind,
-        end: usize,
-    ) -> Result<(), End> {
-        let (first, ascii) = (&text[..end], text[..end].is_ascii());
-        if self.settings.charset.is_some() && !ascii {
-            // Where it ends in the client's encoding is not known.
-            self.io.client.input.consume(total);
-            return self.refuse_query(&Failure::internal("the transaction has failed"));
-        }
-        let kind = match kind {
-            StatementKind::PrepareTransaction => &StatementKind::Rollback,
-            other => other,
-        };
-        self.run_plain(first, &Planned::passed(0..end, kind.clone())).await?;
-        self.wait_for_all().await?;
-        if self.skipping {
-            self.io.client.input.consume(total);
-            return self.end_simple().await;
-        }
-        self.io.server.output.append_with(simple::sync);
-        self.expects.push(What::Sync, Show::Hide);
-        self.after_sync();
-        self.all_answered().await?;
-        if let Some(first) = self.io.client.input.bytes_mut().get_mut(HEADER..=HEADER + end) {
-            first.fill(b' ');
-        }
-        Ok(())
-    }
-
-    /// A simple Query of several statements, all of them decided: one pipeline, one transaction.
-    pub(super) async fn run_script(&mut self, text: &str, script: Vec<Planned>) -> Result<(), End> {
-        for statement in script {
-            if self.skipping {
-                break;
-            }
-            match &statement.verdict {
-                Verdict::Run(plan) => self.run_simple(plan).await?,
-                Verdict::Fails(sql) => self.send_failing(sql)?,
-                Verdict::Missing(name) => self.refuse_extended(Failure::no_statement(name).response())?,
-                _ => self.run_plain(text, &statement).await?,
-            }
-        }
-        self.end_simple().await
-    }
-
-    /// A statement of a script that touches nothing protected.
-    async fn run_plain(&mut self, script: &str, statement: &Planned) -> Result<(), End> {
-        let (text, kind) = (&script[statement.range.clone()], &statement.kind);
-        self.begin_pipeline();
-        self.in_order(false).await?;
-        if self.skipping {
-            return Ok(());
-        }
-        self.order.pure = false;
-        if text.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("copy")) {
-            self.shared.metrics.refused("copy");
-            let failure = Failure::new(
-                "0A000",
-                "copy",
-                "paravent: COPY in one Query with protected statements",
-                "send the COPY by itself",
-            );
-            return self.refuse_extended(failure.response());
-        }
-        if matches!(kind, StatementKind::Savepoint(_) | StatementKind::RollbackTo(_)) {
-            self.units_at_hand().await?;
-            if self.skipping {
-                return Ok(());
-            }
-        }
-        if matches!(kind, StatementKind::RollbackTo(_) | StatementKind::Rollback) {
-            self.undoes_ddl();
-        }
-        let mut units = super::units::Units::default();
-        match kind {
-            StatementKind::Commit | StatementKind::Rollback => units = self.units.take(),
-            StatementKind::Savepoint(name) => self.units.savepoint(name.to_string()),
-            _ => {}
-        }
-        self.shared.metrics.passed.increment(1);
-        let text = encoding::write(self.settings.charset.as_deref(), text.as_bytes());
-        let text = text.map_err(|f| End::Fatal(Box::new(f)))?;
-        self.io.server.output.append_with(|out| -> Result<(), WireError> {
-            parse_msg::write(out, b"", &text, &[])?;
-            bind::BindWriter::begin(out, b"", b"", &[])?.finish(&[])?;
-            simple::describe(out, Target::Portal(b""))?;
-            simple::execute(out, b"", 0)
-        })?;
-        let quiet = |what| Expect { what, show: Show::Rewrite, simple: true, run: None, context: None };
-        self.expects.add(quiet(What::Complete));
-        self.expects.add(quiet(What::Complete));
-        self.expects.add(quiet(What::Describe));
-        let ddl = matches!(kind, StatementKind::Ddl);
-        let change = self.change_of(script, &[], statement);
-        let changes = change.is_some();
-        self.expects.add(quiet(What::Execute).with(Context { units, ddl, change, ..Context::default() }));
-        self.pipeline = true;
-        if changes {
-            return self.wait_for_all().await;
-        }
-        if let StatementKind::RollbackTo(name) = kind {
-            self.io.server.output.append_with(simple::flush);
-            let sent = self.expects.sent();
-            self.wait_until(|s| s.expects.answered() >= sent).await?;
-            if !self.skipping {
-                self.units.rollback_to(name);
-            }
-        }
         Ok(())
     }
 }

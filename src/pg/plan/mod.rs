@@ -13,6 +13,12 @@ use crate::ids::FieldId;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+mod named;
+mod splices;
+
+pub use named::{Arg, ArgCast, Call, CallKind, Calls, Given, Prepares};
+pub use splices::{Splice, Splices};
+
 /// One statement of a text, decided.
 #[derive(Debug)]
 pub enum Verdict {
@@ -91,100 +97,6 @@ pub struct Constants {
     pub pieces: Vec<(String, Option<u16>)>,
     /// The values, of actions that need no subject.
     pub values: Vec<Param>,
-}
-
-/// What PREPARE makes.
-#[derive(Debug)]
-pub struct Prepares {
-    /// The name.
-    pub name: Box<str>,
-    /// The statement's own text, as the client wrote it.
-    pub text: Box<str>,
-    /// The parameter types that are declared (0: left open).
-    pub declared: Arc<[u32]>,
-    /// How it runs; none where EXECUTE of it is let through. Then the text is that of the PREPARE.
-    pub plan: Option<Arc<Plan>>,
-    /// A name or string in it is that of something protected.
-    pub mentions: bool,
-}
-
-/// EXECUTE of a planned statement: that one is bound, with the arguments as its values.
-#[derive(Debug)]
-pub struct Calls {
-    /// The name.
-    pub name: Box<str>,
-    /// The plan under that name.
-    pub plan: Arc<Plan>,
-    /// Arguments that the server must evaluate first: the number of the parameter, from 0, and the expression.
-    /// They are the client's values then, in this order.
-    pub expressions: Vec<(u16, String)>,
-}
-
-/// EXECUTE, as it was written.
-#[derive(Debug)]
-pub struct Call {
-    /// The name.
-    pub name: Box<str>,
-    /// What is done with it.
-    pub how: CallKind,
-    /// The arguments.
-    pub args: Vec<Arg>,
-    /// The bytes between their brackets, where there are any.
-    pub list: Option<Range<usize>>,
-}
-
-/// Where EXECUTE stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallKind {
-    /// By itself.
-    Run,
-    /// In EXPLAIN; with ANALYZE it runs too.
-    Explain {
-        /// With ANALYZE.
-        analyze: bool,
-    },
-    /// In CREATE TABLE AS.
-    Fill,
-}
-
-/// An argument of EXECUTE.
-#[derive(Debug)]
-pub struct Arg {
-    /// Its bytes.
-    pub range: Range<usize>,
-    /// What it is.
-    pub given: Given,
-}
-
-/// A cast around an argument.
-#[derive(Debug)]
-pub struct ArgCast {
-    /// OID and typmod of the (element) type, where known.
-    pub to: Option<(u32, i32)>,
-    /// To an array.
-    pub array: bool,
-    /// The type's name.
-    pub name: String,
-}
-
-/// What an argument is.
-#[derive(Debug)]
-pub enum Given {
-    /// NULL.
-    Null,
-    /// A constant.
-    Literal {
-        /// Its text form.
-        value: Clear,
-        /// It is a string or a whole number, and nothing is cast.
-        bare: bool,
-        /// Casts around it.
-        casts: Vec<ArgCast>,
-    },
-    /// A parameter, which EXECUTE does not take.
-    Param(u16),
-    /// Anything else: the server evaluates it.
-    Expression,
 }
 
 /// A cursor on a protected table. Its rows have these columns, whoever fetches how many of them.
@@ -604,40 +516,4 @@ pub struct Shown {
     pub len: i16,
     /// Type modifier, or -1.
     pub typmod: i32,
-}
-
-/// Where a text was changed, in characters, to turn positions in errors back (Postgres counts
-/// characters, from 1).
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Splices(pub Vec<Splice>);
-
-/// One change of the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Splice {
-    /// Where it begins in the new text.
-    pub at: u32,
-    /// Length in the new text.
-    pub new: u32,
-    /// Where it began in the client's text.
-    pub was_at: u32,
-    /// Length in the client's text.
-    pub was: u32,
-}
-
-impl Splices {
-    /// The position in the client's text for one in the text sent upstream (both from 1).
-    pub fn original(&self, position: u32) -> u32 {
-        let at = position.saturating_sub(1);
-        let mut shift: i64 = 0;
-        for s in &self.0 {
-            if at < s.at {
-                break;
-            }
-            if at < s.at + s.new {
-                return s.was_at + 1;
-            }
-            shift = i64::from(s.was_at + s.was) - i64::from(s.at + s.new);
-        }
-        u32::try_from(i64::from(at) + shift + 1).unwrap_or(position)
-    }
 }

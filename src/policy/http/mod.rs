@@ -10,10 +10,10 @@ use super::suggest;
 use crate::ids::FieldId;
 use std::sync::Arc;
 
+mod check;
+
 const DEPTH: u16 = 128;
 const ITEM_BYTES: u32 = 8 << 20;
-/// Members of one object that the policy can name: their duplicates are counted in one word.
-const MAX_MEMBERS: usize = 64;
 const SPOTS: &[&str] = &["json", "form", "query", "path", "header"];
 const SOURCES: &[&str] = &["path", "json", "header", "query", "form", "jwt", "response"];
 const METHODS: &[&str] =
@@ -48,7 +48,7 @@ impl Routes<'_> {
         let mut routes: Vec<Route> = Vec::new();
         for route in &raw.routes {
             let Some(compiled) = self.route(raw, route, problems) else { continue };
-            if let Some(twin) = routes.iter().find(|other| overlap(other, &compiled)) {
+            if let Some(twin) = routes.iter().find(|other| check::overlap(other, &compiled)) {
                 let (path, other) = (&compiled.path, &twin.path);
                 problems.add(
                     route.at,
@@ -70,8 +70,9 @@ impl Routes<'_> {
         let places: Vec<RoutePlace> =
             raw.places.iter().filter_map(|place| self.place(&frame, place, problems)).collect();
         let body = raw.body.as_ref().and_then(|body| self.body(&frame, body, problems));
-        let links = raw.links.iter().filter_map(|link| pointer(link, &frame, problems)).collect();
-        let whole = self.check_whole(&frame, &places, &links, problems);
+        let links: Vec<Pointer> =
+            raw.links.iter().filter_map(|link| pointer(link, &frame, problems)).collect();
+        let whole = check::whole(&frame, &places, &links, problems);
         let depth = raw.bounds.depth.or(section.bounds.depth).and_then(|depth| u16::try_from(depth).ok());
         whole.then(|| Route {
             path: Arc::from(path.value.as_str()),
@@ -219,143 +220,6 @@ impl Routes<'_> {
         let sources = sources.iter().filter_map(|source| subject(source, frame, base, problems)).collect();
         RouteOwner { class, sources }
     }
-
-    /// What only the whole route shows.
-    fn check_whole(
-        &self,
-        frame: &Frame<'_>,
-        places: &[RoutePlace],
-        links: &Vec<Pointer>,
-        problems: &mut Problems,
-    ) -> bool {
-        let before = problems.0.len();
-        let (at, path) = (frame.route.at, frame.path);
-        if frame.route.places.is_empty()
-            && frame.route.body.is_none()
-            && links.is_empty()
-            && frame.route.location.is_none()
-        {
-            problems.add(
-                at,
-                format!(
-                    "route \"{path}\" declares nothing: it needs `fields`, `body`, `links` or `location`"
-                ),
-            );
-        }
-        for (i, place) in places.iter().enumerate() {
-            if places[..i].iter().any(|other| other.spot == place.spot) {
-                problems.add(at, format!("route \"{path}\": a place is declared twice"));
-            }
-        }
-        let operation = Pointer(vec![Step::Key("query".into())]);
-        let mut tree: Vec<(&Pointer, bool)> = Vec::new();
-        if frame.route.graphql.as_ref().is_some_and(|on| on.value) {
-            tree.push((&operation, true));
-        }
-        let mut filters: Vec<(&str, Vec<(&Pointer, bool)>)> = Vec::new();
-        for place in places {
-            match &place.spot {
-                Spot::Json(pointer) => tree.push((pointer, true)),
-                Spot::Filter(name, pointer) => {
-                    match filters.iter_mut().find(|(known, _)| *known == &**name) {
-                        Some((_, all)) => all.push((pointer, true)),
-                        None => filters.push((name, vec![(pointer, true)])),
-                    }
-                }
-                Spot::Query(name)
-                    if places.iter().any(|p| matches!(&p.spot, Spot::Filter(other, _) if other == name)) =>
-                {
-                    problems.add(
-                        at,
-                        format!("route \"{path}\": \"query:{name}\" is a value and holds JSON (#) at once"),
-                    );
-                }
-                _ => {}
-            }
-            for source in &place.owner.sources {
-                if let RouteSubject::Json(pointer) | RouteSubject::Response(pointer) = source
-                    && !tree.iter().any(|(other, leaf)| !leaf && *other == pointer)
-                {
-                    tree.push((pointer, false));
-                }
-            }
-        }
-        for link in links {
-            tree.push((link, true));
-        }
-        check_tree(at, path, &tree, problems);
-        for (_, filter) in &filters {
-            check_tree(at, path, filter, problems);
-        }
-        problems.0.len() == before
-    }
-}
-
-/// Pointers that can stand side by side: none inside another, no item by number beside `*`.
-fn check_tree(at: usize, path: &str, tree: &[(&Pointer, bool)], problems: &mut Problems) {
-    for (i, (a, leaf_a)) in tree.iter().enumerate() {
-        for (b, leaf_b) in &tree[..i] {
-            let common = a.0.iter().zip(&b.0).take_while(|(a, b)| a == b).count();
-            if common == a.0.len() || common == b.0.len() {
-                if *leaf_a || *leaf_b {
-                    problems.add(at, format!("route \"{path}\": \"{a}\" and \"{b}\" are one place, or one inside the other; a subject's id can't be protected"));
-                }
-                continue;
-            }
-            let number =
-                |step: &Step| matches!(step, Step::Key(name) if name.bytes().all(|b| b.is_ascii_digit()));
-            let (x, y) = (&a.0[common], &b.0[common]);
-            if *x == Step::Deep || *y == Step::Deep {
-                problems.add(
-                    at,
-                    format!("route \"{path}\": \"{a}\" and \"{b}\": what lies beside ** lies within it"),
-                );
-            }
-            if (*x == Step::Each && number(y)) || (*y == Step::Each && number(x)) {
-                problems.add(
-                    at,
-                    format!("route \"{path}\": \"{a}\" and \"{b}\" name the same items, by number and by *"),
-                );
-            }
-        }
-    }
-    for (pointer, _) in tree {
-        for depth in 0..pointer.0.len() {
-            let mut names: Vec<&Step> = Vec::new();
-            for (other, _) in tree {
-                if other.0.len() > depth
-                    && other.0[..depth] == pointer.0[..depth]
-                    && !names.contains(&&other.0[depth])
-                {
-                    names.push(&other.0[depth]);
-                }
-            }
-            if names.len() > MAX_MEMBERS {
-                problems.add(
-                    at,
-                    format!("route \"{path}\": more than {MAX_MEMBERS} members of one object are named"),
-                );
-                return;
-            }
-        }
-    }
-}
-
-/// Whether some request could belong to both equally well.
-fn overlap(a: &Route, b: &Route) -> bool {
-    let same = a.segments.len() == b.segments.len()
-        && a.segments.iter().zip(&b.segments).all(|pair| match pair {
-            (Segment::Literal(a), Segment::Literal(b)) => a.eq_ignore_ascii_case(b),
-            (Segment::Param(_), Segment::Param(_)) | (Segment::Rest(_), Segment::Rest(_)) => true,
-            _ => false,
-        });
-    let covers = |methods: &[Arc<str>], method: &str| {
-        methods.is_empty() || methods.iter().any(|m| **m == *method || (&**m == "GET" && method == "HEAD"))
-    };
-    same && (a.methods.is_empty()
-        || b.methods.is_empty()
-        || a.methods.iter().any(|m| covers(&b.methods, m))
-        || b.methods.iter().any(|m| covers(&a.methods, m)))
 }
 
 fn methods(raw: &[At<String>], problems: &mut Problems) -> Vec<Arc<str>> {
