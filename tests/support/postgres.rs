@@ -137,7 +137,7 @@ fn template(bin: &Path) -> PathBuf {
         let version = String::from_utf8(version).unwrap();
         let old = version.contains(") 13.");
         let version: String = version.chars().filter(char::is_ascii_digit).collect();
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{version}-template-3"));
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{version}-template-4"));
         if kept.exists() {
             return kept;
         }
@@ -154,7 +154,9 @@ fn template(bin: &Path) -> PathBuf {
         );
         if old {
             single(bin, &data, "postgres", &ROLES.replace(READS, ""));
-            single(bin, &data, "app", BEFORE_14);
+            for database in ["app", "clear"] {
+                single(bin, &data, database, BEFORE_14);
+            }
         } else {
             single(bin, &data, "postgres", ROLES);
         }
