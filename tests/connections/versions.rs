@@ -106,6 +106,12 @@ const SAME: &[&str] = &[
     "COPY (SELECT id, first_name FROM people ORDER BY id) TO STDOUT",
     "SELECT id FROM people WHERE email = 'bea.canari@x.example'",
     "SELECT id FROM people WHERE first_name ILIKE 'bea-can%'",
+    // The source's columns first.
+    "MERGE INTO depts d USING people p ON d.id = p.id WHEN MATCHED THEN UPDATE SET name = d.name RETURNING *",
+    "MERGE INTO depts d USING (SELECT id + 1 AS next, first_name, email FROM people) p ON d.id = p.next \
+     WHEN MATCHED THEN UPDATE SET name = 'x' RETURNING merge_action(), *",
+    "WITH p AS (SELECT email, id, birth_date FROM people) MERGE INTO depts d USING p ON d.id = p.id \
+     WHEN MATCHED THEN DELETE RETURNING p.*, d.*, *",
 ];
 
 /// The same or refused: what the gateway can't keep in order, it says so.

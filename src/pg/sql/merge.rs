@@ -55,7 +55,8 @@ impl<'s> Planner<'s> {
             Some(ns) => ns,
             None => self.item(s.source_relation(), &env, &Namespace::default())?,
         };
-        let ns = Side(self.namespace(rel)).beside(source);
+        // In the order in which `RETURNING *` shows them.
+        let ns = Side(source).beside(self.namespace(rel));
         let env = Env { parent: Some(&env), ns, ctes: Vec::new() };
         self.plain(s.join_condition(), &env, "a MERGE's ON")?;
         if let Some(target) = &target {
