@@ -27,6 +27,8 @@ mod guard;
 mod guard_halfway;
 #[path = "pg/hidden_columns.rs"]
 mod hidden_columns;
+#[path = "pg/inputs.rs"]
+mod inputs;
 #[path = "pg/introspection.rs"]
 mod introspection;
 #[path = "pg/late_tables.rs"]

@@ -330,7 +330,7 @@ impl<'s> Planner<'s> {
         op: &str,
         (whole, column, call): (Range<usize>, Range<usize>, Range<usize>),
     ) -> Step<()> {
-        let value = Value { what: v.what, range: call, casts: Vec::new() };
+        let value = Value { what: v.what, oid: v.oid, range: call, casts: Vec::new() };
         self.check_casts(&v.casts, &f.place(), false)?;
         if matches!(value.what, What::Null) {
             return Ok(());

@@ -111,7 +111,7 @@ impl<'s> Planner<'s> {
         }
         let text: Zeroizing<String> = array_text(&elements);
         let range = self.bytes_of(open).start..self.bytes_of(close).end;
-        Ok((Value { what: What::Literal(text), range, casts: Vec::new() }, casts))
+        Ok((Value { what: What::Literal(text), oid: 0, range, casts: Vec::new() }, casts))
     }
 
     /// Each element is protected for its own row; a cast is turned into the storage type's.

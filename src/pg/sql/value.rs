@@ -19,6 +19,8 @@ use zeroize::Zeroizing;
 #[derive(Debug)]
 pub(super) struct Value {
     pub(super) what: What,
+    /// The type of a number or boolean; 0 for what takes the type of its place.
+    pub(super) oid: u32,
     /// Its bytes, without casts.
     pub(super) range: Range<usize>,
     pub(super) casts: Vec<Cast>,
@@ -72,18 +74,20 @@ pub(super) struct Place<'a> {
 impl Planner<'_> {
     /// The constant that a node is, if it is one.
     pub(super) fn value(&self, node: Node<'_>) -> Step<Option<Value>> {
-        let constant = |what, range| Ok(Some(Value { what, range, casts: Vec::new() }));
+        let constant = |what, oid, range| Ok(Some(Value { what, oid, range, casts: Vec::new() }));
         match node {
             Node::A_Const(c) => {
                 let at = self.token_at(c.location)?;
-                let (what, words) = match (c.isnull, c.val()) {
-                    (true, _) => (What::Null, true),
-                    (_, Some(ConstValue::String(s))) => (What::Literal(s.to_owned().into()), false),
-                    (_, Some(ConstValue::Integer(i))) => (What::Literal(i.to_string().into()), false),
-                    (_, Some(ConstValue::Float(f))) => (What::Literal(f.to_owned().into()), false),
-                    (_, Some(ConstValue::Boolean(b))) => (What::Literal(b.to_string().into()), true),
+                let (text, oid) = match (c.isnull, c.val()) {
+                    (true, _) => (None, 0),
+                    (_, Some(ConstValue::String(s))) => (Some(s.to_owned()), 0),
+                    (_, Some(ConstValue::Integer(i))) => (Some(i.to_string()), types::INT4),
+                    (_, Some(ConstValue::Float(f))) => (Some(f.to_owned()), number(f)),
+                    (_, Some(ConstValue::Boolean(b))) => (Some(b.to_string()), types::BOOL),
                     _ => return Err(refuse::unknown("a bit string").into()),
                 };
+                let words = matches!(oid, types::BOOL) || text.is_none();
+                let what = text.map_or(What::Null, |text| What::Literal(text.into()));
                 let mut range = self.bytes_of(at);
                 let kind = self.tokens.get(at).map(|t| t.kind);
                 match kind {
@@ -97,13 +101,13 @@ impl Planner<'_> {
                     Some(Kind::Word) if words => {}
                     _ => return Err(refuse::unknown("a constant in a form that can't be located").into()),
                 }
-                constant(what, range)
+                constant(what, oid, range)
             }
             Node::ParamRef(p) => {
                 let at = self.token_at(p.location)?;
                 match self.tokens.get(at).map(|t| t.kind) {
                     Some(Kind::Param(n)) if i32::from(n) == p.number && n > 0 => {
-                        constant(What::Param(n), self.bytes_of(at))
+                        constant(What::Param(n), 0, self.bytes_of(at))
                     }
                     _ => Err(refuse::unknown("a parameter of that form").into()),
                 }
@@ -191,7 +195,12 @@ impl Planner<'_> {
         pieces: impl FnOnce(usize) -> Vec<Piece>,
     ) -> Step<()> {
         let field = self.field(place.field)?;
-        let read_as = if array { 0 } else { assigned(&value.casts, field) };
+        let read_as = match value.casts.as_slice() {
+            _ if array => 0,
+            [] if is_search(&action) => 0,
+            [] => constant_as(value.oid, field, place.label)?,
+            casts => assigned(casts, field),
+        };
         if read_as == 0 {
             self.check_casts(&value.casts, place, array)?;
         }
@@ -308,6 +317,37 @@ pub(super) fn cast_argument(casts: &[ArgCast], field: &Field, array: bool) -> Re
         Some(cast) => Err(misfit(&cast.name, &field.name)),
         None => Ok(0),
     }
+}
+
+/// What a number or boolean without a cast is read as where it is assigned, as Postgres does (`pg_cast`): numbers to any
+/// of them, rounded, and both to text. 0: as the field's own type.
+fn constant_as(oid: u32, field: &Field, label: &str) -> Result<u32, Refusal> {
+    let kind = match oid {
+        types::INT4 => "integer",
+        types::INT8 => "bigint",
+        types::NUMERIC => "numeric",
+        types::BOOL => "boolean",
+        _ => return Ok(0),
+    };
+    match field.ty {
+        _ if field.protect != Protect::Encrypt => Ok(0),
+        Declared::Text | Declared::Varchar(_) => Ok(oid),
+        Declared::Integer | Declared::Bigint | Declared::Numeric(_) if oid != types::BOOL => Ok(oid),
+        Declared::Boolean if oid == types::BOOL => Ok(0),
+        _ => Err(Refusal {
+            sqlstate: "42804",
+            ..refuse::refusal(
+                "value",
+                format!("column {label} takes no expression of type {kind}"),
+                "Write the value in quotes, or in a type that Postgres turns into the column's by itself.",
+            )
+        }),
+    }
+}
+
+/// The type of a number that is no integer: one of many digits may be a bigint.
+fn number(text: &str) -> u32 {
+    if text.parse::<i64>().is_ok() { types::INT8 } else { types::NUMERIC }
 }
 
 fn misfit(kind: &str, column: &str) -> Refusal {

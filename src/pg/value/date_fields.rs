@@ -48,7 +48,10 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
-const KEYWORDS: [&str; 10] = ["t", "am", "pm", "ad", "bc", "epoch", "infinity", "j", "at", "on"];
+const KEYWORDS: [&str; 12] =
+    ["t", "am", "pm", "ad", "bc", "epoch", "infinity", "j", "jd", "julian", "at", "on"];
+/// The day 2000-01-01 as a Julian day.
+const JULIAN: i64 = 2_451_545;
 
 /// The month of that name or abbreviation, from 1.
 fn month(word: &str) -> Option<i64> {
@@ -73,6 +76,8 @@ enum Bad {
     Field,
     Offset,
     Zone,
+    /// It hangs on the server's clock.
+    Clock,
 }
 
 /// Reads a text as `name`, the type in errors.
@@ -94,6 +99,7 @@ pub(super) fn read(bytes: &[u8], settings: &Settings, name: &'static str) -> Res
         Bad::Field => ValueError::DateRange("date/time field value"),
         Bad::Offset => ValueError::Syntax("time zone displacement", "22009"),
         Bad::Zone => ValueError::TimeZone,
+        Bad::Clock => ValueError::Clock(name),
     })
 }
 
@@ -110,6 +116,12 @@ struct Decoder {
     zone: Option<Given>,
     /// `T` was read: a time must follow.
     time_next: bool,
+    /// `J` was read: a Julian day must follow.
+    julian_next: bool,
+    /// Days since 2000-01-01, told as a Julian day.
+    julian: Option<i64>,
+    /// The day of the year.
+    year_day: Option<i64>,
 }
 
 impl Decoder {
@@ -126,6 +138,9 @@ impl Decoder {
             time: None,
             zone: None,
             time_next: false,
+            julian_next: false,
+            julian: None,
+            year_day: None,
         }
     }
 
@@ -155,6 +170,12 @@ impl Decoder {
 
     fn token(&mut self, token: Token<'_>) -> Result<(), Bad> {
         let is_time = std::mem::take(&mut self.time_next);
+        if std::mem::take(&mut self.julian_next) {
+            return match token {
+                Token::Number(text) => self.julian(text),
+                _ => Err(Bad::Format),
+            };
+        }
         match token {
             Token::Time(text) => self.clock(text),
             Token::Number(text) if is_time => self.run_together_time(text),
@@ -174,6 +195,8 @@ impl Decoder {
     fn word(&mut self, word: &str) -> Result<(), Bad> {
         match word {
             "t" if self.has_date() && self.time.is_none() => self.time_next = true,
+            "j" | "jd" | "julian" if self.has_no_date() => self.julian_next = true,
+            "now" | "today" | "tomorrow" | "yesterday" => return Err(Bad::Clock),
             "am" | "pm" if self.pm.is_none() => self.pm = Some(word == "pm"),
             "bc" | "ad" if self.bc.is_none() => self.bc = Some(word == "bc"),
             "at" | "on" => {}
@@ -183,6 +206,14 @@ impl Decoder {
                 None => return self.zone_word(word),
             },
         }
+        Ok(())
+    }
+
+    fn julian(&mut self, text: &str) -> Result<(), Bad> {
+        let days = small(text)? - JULIAN;
+        let (year, month, day) = calendar::date(days);
+        (self.year, self.month, self.day) = (Some(year), Some(month), Some(day));
+        self.julian = Some(days);
         Ok(())
     }
 
@@ -253,7 +284,8 @@ impl Decoder {
     /// A number by itself: `19990108`, or a year, month or day.
     fn number(&mut self, text: &str) -> Result<(), Bad> {
         if text.contains('.') {
-            return Err(Bad::Format);
+            // A year and its day: `1999.008`.
+            return if self.has_no_date() { self.joined(text) } else { Err(Bad::Format) };
         }
         if text.len() >= 6 && (self.has_no_date() || self.time.is_none()) {
             return if self.has_date() { self.run_together_time(text) } else { self.run_together_date(text) };
@@ -281,8 +313,12 @@ impl Decoder {
         let slot = match (self.year.is_some(), self.month.is_some(), self.day.is_some()) {
             (false, false, false) if long || self.order == Order::Ymd => Slot::Year,
             (false, false, false) if self.order == Order::Dmy => Slot::Day,
-            // Three digits after a year are a day of the year (`2024-032`), which is not read here.
-            (true, false, false) if text.len() == 3 => return Err(Bad::Format),
+            // Three digits after a year are a day of the year: `2024-032`.
+            (true, false, false) if text.len() == 3 && (1..=366).contains(&value) => {
+                (self.month, self.day) = (Some(1), Some(1));
+                self.year_day = Some(value);
+                return Ok(());
+            }
             (false, false, false) | (true, false, false) | (false, false, true) => Slot::Month,
             (false, true, false) if self.text_month && (long || self.order == Order::Ymd) => Slot::Year,
             (false, true, false) => Slot::Day,
@@ -348,11 +384,12 @@ impl Decoder {
     }
 
     fn finish(self) -> Result<Moment, Bad> {
-        let (Some(year), Some(month), Some(day), false) = (self.year, self.month, self.day, self.time_next)
-        else {
+        let waits = self.time_next || self.julian_next;
+        let (Some(year), Some(month), Some(day), false) = (self.year, self.month, self.day, waits) else {
             return Err(Bad::Format);
         };
         let year = match (self.bc == Some(true), self.two_digits) {
+            _ if self.julian.is_some() => year,
             (true, _) if year > 0 => 1 - year,
             (false, true) if year < 70 => year + 2000,
             (false, true) if year < 100 => year + 1900,
@@ -369,7 +406,12 @@ impl Decoder {
             Some(pm) => hour % 12 + if pm { 12 } else { 0 },
         };
         let time = ((hour * 60 + minute) * 60 + second) * calendar::SECOND + micro;
-        Ok(Moment::Fields(Fields { days: calendar::days(year, month, day), time, zone: self.zone }))
+        let days = match (self.julian, self.year_day) {
+            (Some(days), _) => days,
+            (None, Some(day)) => calendar::days(year, 1, 1) + day - 1,
+            (None, None) => calendar::days(year, month, day),
+        };
+        Ok(Moment::Fields(Fields { days, time, zone: self.zone }))
     }
 }
 

@@ -4,8 +4,8 @@
 //! Types" and appendix B "Date/Time Support"); binary forms those of its `_recv` and `_send`
 //! functions. Text is UTF-8 here: whoever calls converts from and to the client's encoding.
 //!
-//! What Postgres accepts and this room does not (`now`, `today`, Julian days, abbreviations of the
-//! session's own zone…) is an error, never a guess.
+//! What Postgres accepts and this room does not (`now`, `today`, abbreviations of the session's own
+//! zone…) is an error, never a guess.
 
 mod array;
 mod boolean;
@@ -102,6 +102,9 @@ pub enum ValueError {
     /// 22023: a time zone that is not known, of the session or within a value.
     #[error("time zone not recognized")]
     TimeZone,
+    /// 0A000: `now`, `today` and the like, which the server's clock and the transaction's begin decide.
+    #[error("a value for type {0} names the time at which it is read (now, today, tomorrow, yesterday)")]
+    Clock(&'static str),
     /// 0A000: the type that the client declared can't be turned into the field's.
     #[error("a parameter of type OID {0} can't be sealed as {1}")]
     Unsupported(u32, &'static str),
@@ -120,7 +123,7 @@ impl ValueError {
             Self::NotInUtf8(_) | Self::NotInClient(_) => "22P05",
             Self::TooDeep => "54001",
             Self::TimeZone => "22023",
-            Self::Unsupported(..) => "0A000",
+            Self::Unsupported(..) | Self::Clock(_) => "0A000",
         }
     }
 }
