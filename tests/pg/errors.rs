@@ -31,6 +31,82 @@ fn what_is_missing_is_told_where_it_stands() {
     }
 }
 
+/// Errors of every part of a statement, by both protocols, before and behind what the gateway changes in the text.
+#[test]
+fn an_error_is_told_where_it_stands_in_the_client_s_text() {
+    let world = World::new();
+    world.people(&["ana"]);
+    world.clear().rows("INSERT INTO people (email, first_name) VALUES ('ana@people.example', 'ana')");
+    for client in [&mut world.clear(), &mut world.through()] {
+        client.rows("CREATE FUNCTION told(text) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN $1::int; END'");
+    }
+    let (mut direct, mut through) = (world.clear(), world.through());
+    let mut different = Vec::new();
+    for sql in [
+        "SELECT first_name FROM people WHERE email = 'ana@people.example' AND id = 'x'",
+        "SELECT first_name, 'é', id + 'x' FROM people WHERE email IN ('a@x.example', 'b@x.example') AND title = 7",
+        "SELECT first_name FROM people WHERE email = 'é@x.example' AND told('x') = 1",
+        "SELECT first_name FROM people WHERE email = 'a@x.example' AND nowhere(id)",
+        "UPDATE people SET first_name = 'Zoé', title = 7 + 'x' WHERE id = 1",
+        "UPDATE people SET first_name = 'Zoé' WHERE email = 'a@x.example' AND id = 'x'",
+        "UPDATE people SET first_name = 'Zoé' WHERE title = 'x' AND nowhere(id)",
+        "DELETE FROM people WHERE email = 'a@x.example' AND id = 'x'",
+        "INSERT INTO people (id, email, first_name, version) VALUES ('x', 'b@x.example', 'B', 7)",
+        "INSERT INTO people (id, email, first_name, version) VALUES (7, 'b@x.example', 'B', 'x')",
+        "INSERT INTO people (id, email, first_name, version) VALUES (7, 'b@x.example', 'B', 'x') RETURNING id",
+        "INSERT INTO people (email, first_name, version) VALUES ('b@x.example', 'B', nowhere(1))",
+        "INSERT INTO people (email, first_name) VALUES ('b@x.example', 'B') RETURNING first_name, id + 'x'",
+        "INSERT INTO people (email, first_name) VALUES ('b@x.example', 'B') ON CONFLICT (title) DO NOTHING",
+        "INSERT INTO people (email, first_name) VALUES ('b@x.example', 'B') ON CONFLICT (nothing) DO NOTHING",
+        "SELECT first_name FROM people WHERE first_name LIKE 'a%' AND id = 'x' ORDER BY first_name",
+        "SELECT first_name FROM people WHERE first_name = 'ana' AND told('x') = 1",
+        "SELECT first_name FROM people WHERE id = 1; SELECT nowhere FROM depts",
+        "SELECT 'é'; SELECT first_name FROM people; SELECT 1 FROM depts WHERE id = 'x'",
+        "SELECT first_name FROM people; INSERT INTO depts (id, name) VALUES ('x', 'y')",
+        "SELECT 1; INSERT INTO people (email, first_name, version) VALUES ('b@x.example', 'B', 'x')",
+        "SELECT 1; SELECT first_name, nowhere FROM people",
+        "SELECT 1; SELECT first_name FROM people WHERE id = 'x'",
+        "PREPARE s AS SELECT first_name FROM people WHERE email = 'é' AND id = 'x'",
+        "SELECT 1; PREPARE s AS SELECT first_name FROM people WHERE email = 'é' AND id = 'x'",
+        "EXPLAIN SELECT first_name FROM people WHERE email = 'é@x.example' AND id = 'x'",
+        "DECLARE c CURSOR FOR SELECT first_name FROM people WHERE email = 'é@x.example' AND id = 'x'",
+        "COPY (SELECT first_name FROM people WHERE id = 'x') TO STDOUT",
+        "WITH x AS (SELECT first_name, id FROM people WHERE email = 'é@x.example') SELECT first_name FROM x WHERE id = 'x'",
+        "SELECT first_name FROM people GROUP BY id HAVING count(*) = 'x'",
+        "SELECT (SELECT first_name FROM people WHERE email = 'é@x.example' AND id = 'x')",
+        "SELECT first_name FROM people p JOIN depts d ON d.id = p.id + 'x' WHERE p.email = 'é@x.example'",
+        "SELECT first_name FROM people WHERE birth_date = '2020-01-01' AND id = 'x'",
+        "SELECT first_name FROM people WHERE email = 'a@x.example' ORDER BY 7",
+        "SELECT first_name FROM people LIMIT 'x'",
+        "SELECT first_name FROM people WHERE id = 1 FOR UPDATE OF nobody",
+    ] {
+        for extended in [false, true] {
+            let bytes = if extended {
+                [raw::parse("", sql, &[]), raw::bind_text("", "", &[], &[]), raw::execute("", 0), raw::sync()]
+                    .concat()
+            } else {
+                raw::query(sql)
+            };
+            let told = |client: &mut Raw| {
+                client.send(&bytes);
+                let answers = client.until_ready();
+                let error = answers.iter().find(|m| m.tag == b'E').map(Message::fields);
+                let told = ['C', 'P', 'p', 'q'].map(|field| error.as_ref()?.get(&field).cloned());
+                client.query("DEALLOCATE ALL");
+                told
+            };
+            let (seen, expected) = (told(&mut through), told(&mut direct));
+            if seen != expected {
+                different.push(format!("{sql} (extended: {extended}): {seen:?}, not {expected:?}"));
+            }
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+    // Behind a constant that stands for another one nothing is told rather than what is wrong.
+    let copied = "COPY (SELECT first_name FROM people WHERE email = 'é@x.example' AND id = 'x') TO STDOUT";
+    assert_eq!(fields(&through.query(copied)).get(&'P'), None);
+}
+
 /// Whoever sends an identifier that is taken reads it in the DETAIL, also where the new row would have been its second
 /// holder.
 #[test]

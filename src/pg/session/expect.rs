@@ -91,6 +91,8 @@ pub(super) struct Context {
     pub undo: Option<Undo>,
     /// An error was among its answers.
     pub failed: bool,
+    /// How many characters of the client's text lie before the statement, which is sent by itself.
+    pub before: u32,
 }
 
 /// All that is due, in order.

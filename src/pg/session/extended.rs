@@ -98,7 +98,7 @@ impl Session {
             Ok(Decision::Script(script)) => self.parse_script(&name, &script),
             Err(error) => {
                 // Nothing was sent. What is bound to the name all the same was meant for this statement.
-                let failure = Failure::internal("the statement could not be decided");
+                let failure = Failure::no_statement(&String::from_utf8_lossy(&name));
                 drop(self.statements.put(&name, kept(Prepared::Refused(failure.into()))));
                 self.failed_extended(error)
             }

@@ -95,7 +95,8 @@ fn parameters(plan: &Plan, declared: &[u32], body: &[u8], out: &mut Vec<u8>) -> 
         .iter()
         .enumerate()
         .map(|(i, param)| match (declared.get(i), param) {
-            (Some(&oid), ClientParam::Type(_)) if oid != 0 => oid,
+            // 705, unknown, leaves it open as 0 does.
+            (Some(&oid), ClientParam::Type(_)) if !matches!(oid, 0 | 705) => oid,
             (_, ClientParam::Type(oid)) => *oid,
             (_, ClientParam::AsServer) => server.get(i).copied().unwrap_or(0),
         })
@@ -148,17 +149,30 @@ pub(super) fn error_for(
         return Ok(());
     }
     let Some(plan) = expect.run.as_ref().map(|run| &run.plan) else {
-        out.extend_from_slice(frame);
-        return Ok(());
+        let before = expect.context.as_ref().map_or(0, |context| context.before);
+        return error::rewrite(out, b'E', body, |kind, value| match kind {
+            // It is about a statement of the gateway's own, which stands for the client's.
+            field::POSITION | field::WHERE | field::INTERNAL_QUERY | field::INTERNAL_POSITION
+                if expect.show == Show::Capture =>
+            {
+                Change::Drop
+            }
+            field::POSITION if before > 0 => moved(value, |position| Some(position.saturating_add(before))),
+            _ => Change::Keep,
+        });
+    };
+    // Where constants were put in, the text behind the first has moved.
+    let same = plan.constants.as_ref().filter(|constants| !constants.values.is_empty());
+    let same = same.and_then(|constants| constants.pieces.first()).map(|(text, _)| text.chars().count());
+    let original = |position: u32| match same {
+        Some(same) if usize::try_from(position).is_ok_and(|position| position > same) => None,
+        _ => Some(plan.splices.original(position)),
     };
     // Of a script that touches nothing protected only its text is ours.
     let ours = !(expect.what == What::Query && expect.show == Show::Relay);
     let too_narrow = code == Some(b"22001") && (plan.write.is_some() || plan.copy.is_some());
     error::rewrite(out, b'E', body, |kind, value| match kind {
-        field::POSITION => match std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()) {
-            Some(position) => Change::Replace(plan.splices.original(position).to_string().into_bytes()),
-            None => Change::Drop,
-        },
+        field::POSITION => moved(value, original),
         field::DETAIL => match detail {
             Detail::Keep => Change::Keep,
             Detail::Drop => Change::Drop,
@@ -174,6 +188,12 @@ pub(super) fn error_for(
         );
     }
     Ok(())
+}
+
+/// A position in another text; it is left out where that is not known.
+fn moved(value: &[u8], to: impl Fn(u32) -> Option<u32>) -> Change {
+    let position = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok()).and_then(to);
+    position.map_or(Change::Drop, |position| Change::Replace(position.to_string().into_bytes()))
 }
 
 /// Adds a hint to an ErrorResponse at the end of a buffer that holds nothing else.

@@ -59,7 +59,7 @@ impl Session {
     pub(super) fn parse_script(&mut self, name: &[u8], script: &[Planned]) -> Result<(), End> {
         match script {
             [Planned { verdict: Verdict::Fails(text), .. }] => {
-                let failure = Failure::internal("the statement was planned as one that fails");
+                let failure = Failure::no_statement(&String::from_utf8_lossy(name));
                 let text = text.clone();
                 drop(self.statements.put(name, kept(Prepared::Refused(failure.into()))));
                 self.send_failing(&text)
@@ -74,9 +74,9 @@ impl Session {
                     "cannot insert multiple commands into a prepared statement",
                     "send each statement by itself",
                 );
-                let response = failure.response();
-                drop(self.statements.put(name, kept(Prepared::Refused(failure.into()))));
-                self.refuse_extended(response)
+                let missing = Failure::no_statement(&String::from_utf8_lossy(name));
+                drop(self.statements.put(name, kept(Prepared::Refused(missing.into()))));
+                self.refuse_extended(failure.response())
             }
         }
     }

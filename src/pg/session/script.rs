@@ -85,6 +85,8 @@ impl Session {
     /// A statement of a script that touches nothing protected.
     async fn run_plain(&mut self, script: &str, statement: &Planned) -> Result<(), End> {
         let (text, kind) = (&script[statement.range.clone()], &statement.kind);
+        let before = script[..statement.range.start].chars().count();
+        let before = u32::try_from(before).unwrap_or(u32::MAX);
         self.begin_pipeline();
         self.in_order(false).await?;
         if self.skipping {
@@ -126,13 +128,20 @@ impl Session {
             simple::execute(out, b"", 0)
         })?;
         let quiet = |what| Expect { what, show: Show::Rewrite, simple: true, run: None, context: None };
-        self.expects.add(quiet(What::Complete));
-        self.expects.add(quiet(What::Complete));
+        for _ in 0..2 {
+            self.expects.add(quiet(What::Complete).with(Context { before, ..Context::default() }));
+        }
         self.expects.add(quiet(What::Describe));
         let ddl = matches!(kind, StatementKind::Ddl);
         let change = self.change_of(script, &[], statement);
         let changes = change.is_some();
-        self.expects.add(quiet(What::Execute).with(Context { units, ddl, change, ..Context::default() }));
+        self.expects.add(quiet(What::Execute).with(Context {
+            units,
+            ddl,
+            change,
+            before,
+            ..Context::default()
+        }));
         self.pipeline = true;
         if changes {
             return self.wait_for_all().await;
