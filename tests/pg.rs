@@ -51,6 +51,8 @@ mod placeholders;
 mod predicates;
 #[path = "pg/prepared.rs"]
 mod prepared;
+#[path = "pg/random_pipelines.rs"]
+mod random_pipelines;
 #[path = "pg/refusals.rs"]
 mod refusals;
 #[path = "pg/session.rs"]
