@@ -198,6 +198,7 @@ pub fn odd(sql_type: &str) -> Vec<Vec<u8>> {
     match base(sql_type) {
         "date" | "timestamptz" | "timestamp" => all(&[
             "infinity 2024",
+            "J2451187.5",
             "now",
             "today",
             "yesterday",
@@ -253,7 +254,6 @@ fn dates() -> Vec<Vec<u8>> {
         "j",
         "J2451187 BC",
         "J99999999",
-        "J2451187.5",
         "2024.032",
         "2024-032",
         "1999.008 12:34",

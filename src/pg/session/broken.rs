@@ -22,18 +22,22 @@ pub(super) fn other_count(plan: &Plan, body: &[u8]) -> Option<Failure> {
     Some(Failure::parameters(sent, &String::from_utf8_lossy(statement), needed))
 }
 
-/// The same, of the formats of the results.
+/// The same, of the formats of the results: what the server's own error must say where it counts hidden columns too.
 pub(super) fn other_columns(plan: &Plan, results: Formats<'_>) -> Option<Failure> {
+    if plan.hidden.is_empty() {
+        return None;
+    }
     let columns = plan.visible.map(usize::from).filter(|_| !plan.swallow_rows)?;
     (results.len() > 1 && results.len() != columns).then(|| Failure::result_formats(results.len(), columns))
 }
 
 impl Session {
-    /// Refuses a message that the server would not look beyond, in whatever state the transaction is.
-    pub(super) fn refuse_message(&mut self, failure: &Failure) -> Result<(), End> {
+    /// Refuses a Bind that doesn't fit its statement, where the server finds that out.
+    pub(super) fn refuse_count(&mut self, body: &[u8], plan: &Plan, failure: &Failure) -> Result<(), End> {
         self.copy_over = true;
-        // A Close of what is neither statement nor portal.
-        self.io.server.output.append_with(|out| append(out, b'C', b"X\0"))?;
+        // EXECUTE has no parameters there either.
+        let params = if plan.calls.is_some() { 0 } else { plan.params.len() };
+        self.io.server.output.append_with(|out| bind::miscounted(out, body, params))?;
         let response = encoding::spoken(self.charset(), failure.response());
         let context = Context { refusal: Some(response), ..Context::default() };
         self.expects.push_with(What::Complete, Show::Rewrite, context);
@@ -49,7 +53,7 @@ impl Session {
         if let Some(run) = run
             && let Some(failure) = other_count(&run.plan, &body)
         {
-            return self.refuse_message(&failure);
+            return self.refuse_count(&body, &run.plan, &failure);
         }
         self.io.server.output.append_with(|out| bind::failing(out, &body, params))?;
         self.fails_on_server();

@@ -142,7 +142,11 @@ impl Session {
     /// clear, must not reach the server.
     pub(super) fn refuse_parse(&mut self, name: &[u8], failure: Failure) -> Result<(), End> {
         let response = failure.response();
-        drop(self.statements.put(name, kept(Prepared::Refused(failure.into()))));
+        // What could not be decided (in a failed transaction) is not the name's fault.
+        let undecided = failure.anchor == "internal";
+        let missing = || Failure::no_statement(&String::from_utf8_lossy(name));
+        let stands = if undecided { missing() } else { failure };
+        drop(self.statements.put(name, kept(Prepared::Refused(stands.into()))));
         self.refuse_extended(response)
     }
 
@@ -274,13 +278,10 @@ impl Session {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let Ok(results) = bind::read_results(body) else { return self.broken_bind(total, Some(&run)) };
         if let Some(failure) = other_count(&run.plan, body) {
-            self.take(total);
-            return self.refuse_message(&failure);
+            let body = self.take(total);
+            return self.refuse_count(&body, &run.plan, &failure);
         }
-        if let Some(failure) = other_columns(&run.plan, results) {
-            self.take(total);
-            return self.refuse_extended(failure.response());
-        }
+        let other_columns = other_columns(&run.plan, results);
         let (run, another) = if run.serves(results) {
             (run, None)
         } else {
@@ -312,6 +313,12 @@ impl Session {
             if !self.bind_plan(&run, &message, false).await? {
                 return Ok(());
             }
+            if let Some(failure) = other_columns {
+                let response = encoding::spoken(self.charset(), failure.response());
+                if let Some(bind) = self.expects.of_run(&run) {
+                    bind.context.get_or_insert_default().refusal = Some(response);
+                }
+            }
         }
         let made = self.made.take();
         let (prepared, since) = (Prepared::Run { run, made: decided }, self.expects.sent());
@@ -337,6 +344,12 @@ impl Session {
             Target::Statement(name) => self.statements.get(&self.statement_name(name)),
             Target::Portal(name) => self.portals.get(name).map(|portal| &portal.prepared),
         };
+        if let Some(Prepared::Refused(failure)) = prepared {
+            // Under the name may lie what was left of something else.
+            let response = failure.response();
+            self.take(total);
+            return self.refuse_extended(response);
+        }
         let Some(Prepared::Run { run, .. }) = prepared else {
             self.forward(total, What::Describe);
             return Ok(());

@@ -427,6 +427,9 @@ impl Session {
         if !self.skipping {
             self.expects.push(What::Complete, Show::Hide);
         }
+        // Where the Query fails the server passes the Close over: what is bound to what it left must not reach it.
+        let missing = Failure::no_statement("");
+        drop(self.statements.put(b"", kept(Prepared::Refused(missing.into()))));
         let units = self.units.take();
         self.expects.push_with(What::Sync, Show::Relay, Context { units, ..Context::default() });
         self.order.ends = self.expects.sent();

@@ -154,6 +154,16 @@ pub fn failing(out: &mut Vec<u8>, body: &[u8], params: usize) -> Result<(), Wire
     frame::finish(out, begun)
 }
 
+/// Appends a Bind of no value that fails on a server since its count is not `params`, unless its statement is not there.
+pub fn miscounted(out: &mut Vec<u8>, body: &[u8], params: usize) -> Result<(), WireError> {
+    let Names { portal, statement } = names(body)?;
+    let begun = frame::begin(out, b'B');
+    frame::cstr(out, portal);
+    frame::cstr(out, statement);
+    out.extend_from_slice(&[0, 0, 0, u8::from(params == 0)]);
+    frame::finish(out, begun)
+}
+
 fn failing_values(
     out: &mut Vec<u8>,
     formats: Formats<'_>,
