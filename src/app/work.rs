@@ -4,8 +4,8 @@ use super::AppError;
 use crate::jobs::Jobs;
 use tokio::sync::watch;
 
-/// How much lower than everything else's the jobs' priority is (`nice`): a quarter of the processor, where others want all.
-const POLITE: i32 = 5;
+/// How much lower than everything else's the jobs' priority is (`nice`): a tenth of a processor, where others want all.
+const POLITE: i32 = 10;
 
 /// A thread that goes on with the jobs until it is stopped.
 pub(super) struct Work {

@@ -54,26 +54,46 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
 ///
 /// `info` is the concatenation of `parts`. `N` is at most 255 × 32, checked when it is compiled.
 pub fn expand<const N: usize>(prk: &Secret<32>, parts: &[&[u8]]) -> Secret<N> {
-    const { assert!(N <= 255 * 32, "RFC 5869 §2.3: L <= 255 * HashLen") };
-    let keyed = keyed(prk);
-    Secret::filled(|out: &mut [u8; N]| {
-        let mut previous = [0; 32];
-        let mut done = 0;
-        for (counter, chunk) in (1..=255_u8).zip(out.chunks_mut(32)) {
-            let mut mac = keyed.clone();
-            if done > 0 {
-                mac.update(&previous);
+    Expander::new(prk).expand(parts)
+}
+
+/// A pseudorandom key made ready to expand more than once: half of the work for a short output. Zeroised when dropped.
+pub struct Expander(HmacSha256);
+
+impl Expander {
+    /// Computes HMAC's inner and outer states.
+    pub fn new(prk: &Secret<32>) -> Self {
+        Self(keyed(prk))
+    }
+
+    /// [`expand`] with this key.
+    pub fn expand<const N: usize>(&self, parts: &[&[u8]]) -> Secret<N> {
+        const { assert!(N <= 255 * 32, "RFC 5869 §2.3: L <= 255 * HashLen") };
+        Secret::filled(|out: &mut [u8; N]| {
+            let mut previous = [0; 32];
+            let mut done = 0;
+            for (counter, chunk) in (1..=255_u8).zip(out.chunks_mut(32)) {
+                let mut mac = self.0.clone();
+                if done > 0 {
+                    mac.update(&previous);
+                }
+                for part in parts {
+                    mac.update(part);
+                }
+                mac.update(&[counter]);
+                previous = mac.finalize().into_bytes().into();
+                chunk.copy_from_slice(&previous[..chunk.len()]);
+                done += chunk.len();
             }
-            for part in parts {
-                mac.update(part);
-            }
-            mac.update(&[counter]);
-            previous = mac.finalize().into_bytes().into();
-            chunk.copy_from_slice(&previous[..chunk.len()]);
-            done += chunk.len();
-        }
-        previous.zeroize();
-    })
+            previous.zeroize();
+        })
+    }
+}
+
+impl std::fmt::Debug for Expander {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +103,12 @@ mod tests {
 
     fn secret(hex: &str) -> Secret<32> {
         Secret::from_slice(&hex::decode(hex).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_key_that_is_made_ready_is_zeroised_when_dropped() {
+        fn zeroised<T: zeroize::ZeroizeOnDrop>() {}
+        zeroised::<HmacSha256>();
     }
 
     #[test]

@@ -15,6 +15,6 @@ pub mod sigv4;
 
 pub use aead::{NONCE_LEN, NotAuthentic, Opener, TAG_LEN, TooLong, open_append, seal_in_place};
 pub use bulk::BulkKey;
-pub use kdf::{expand, hmac_sha256, sha256};
+pub use kdf::{Expander, expand, hmac_sha256, sha256};
 pub use random::{random, random_secret};
 pub use sign::{PublicKey, SigningKey};

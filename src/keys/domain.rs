@@ -49,7 +49,7 @@ impl DomainSecret {
 }
 
 fn wrapping_key(generation: &GenerationKey, domain: &str) -> Secret<32> {
-    expand(generation.secret(), &[labels::DOMAIN_WRAP, domain.as_bytes()])
+    generation.wrapping_key(&[labels::DOMAIN_WRAP, domain.as_bytes()])
 }
 
 fn aad(generation: &GenerationKey, domain: &str) -> Aad {

@@ -1,6 +1,6 @@
 //! A generation key: random, numbered, in memory under a lease; wrapped by its root key only.
 
-use crate::crypto::random_secret;
+use crate::crypto::{Expander, random_secret};
 use crate::ids::Generation;
 use crate::secret::Secret;
 
@@ -9,17 +9,20 @@ use crate::secret::Secret;
 pub struct GenerationKey {
     number: Generation,
     key: Secret<32>,
+    /// The same key, made ready: every secret that is wrapped or unwrapped expands it.
+    ready: Expander,
 }
 
 impl GenerationKey {
     /// A new key for the generation `number`.
     pub fn generate(number: Generation) -> Self {
-        Self { number, key: random_secret() }
+        Self::from_parts(number, random_secret())
     }
 
     /// What a root provider unwrapped.
     pub fn from_parts(number: Generation, key: Secret<32>) -> Self {
-        Self { number, key }
+        let ready = Expander::new(&key);
+        Self { number, key, ready }
     }
 
     /// Which generation it is.
@@ -27,8 +30,13 @@ impl GenerationKey {
         self.number
     }
 
-    /// The key, for `roots` (to wrap it) and `keys` (to wrap with it).
+    /// The key, for `roots`, which wraps it.
     pub fn secret(&self) -> &Secret<32> {
         &self.key
+    }
+
+    /// A key that wraps one thing: Expand(G, `parts`, 32).
+    pub(super) fn wrapping_key(&self, parts: &[&[u8]]) -> Secret<32> {
+        self.ready.expand(parts)
     }
 }

@@ -5,7 +5,7 @@
 use super::generation::GenerationKey;
 use super::labels;
 use super::wrapped::{Aad, UnwrapError, WrapError};
-use crate::crypto::{NONCE_LEN, TAG_LEN, expand, open_append, random, seal_in_place};
+use crate::crypto::{NONCE_LEN, TAG_LEN, open_append, random, seal_in_place};
 use crate::ids::Subject;
 use crate::secret::Secret;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub fn open_pending(key: &GenerationKey, receipt: &str, sealed: &[u8]) -> Result
 }
 
 fn under(key: &GenerationKey, receipt: &str) -> Secret<32> {
-    expand(key.secret(), &[labels::SWEEP, receipt.as_bytes()])
+    key.wrapping_key(&[labels::SWEEP, receipt.as_bytes()])
 }
 
 fn aad(key: &GenerationKey, receipt: &str) -> Aad {

@@ -45,10 +45,15 @@ fn domain_row(row: &Row<'_>) -> rusqlite::Result<DomainRow> {
 
 /// From columns `key_id, realm, class, id, purpose, state, generation, wrapped`.
 pub(super) fn secret_row(row: &Row<'_>) -> rusqlite::Result<SecretRow> {
+    next_secret_row(row, &mut rows::Names::default())
+}
+
+/// [`secret_row`] of one row among many.
+pub(super) fn next_secret_row(row: &Row<'_>, names: &mut rows::Names) -> rusqlite::Result<SecretRow> {
     Ok(SecretRow {
         key_id: row.get(0)?,
-        subject: rows::subject(row, 1)?,
-        purpose: row.get(4)?,
+        subject: names.subject(row, 1)?,
+        purpose: names.purpose(row, 4)?,
         state: row.get(5)?,
         generation: Generation(row.get(6)?),
         wrapped: row.get(7)?,

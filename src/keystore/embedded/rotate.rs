@@ -3,12 +3,13 @@
 use super::change::add_pair;
 use super::fail::Op;
 use super::read;
+use super::rows::Names;
 use super::writer::{Job, Needs};
 use crate::ids::Generation;
 use crate::keystore::StoreError;
 use crate::keystore::model::{GenerationRow, GenerationState, HolderRow};
 use crate::keystore::rotation::{Dependents, Passed, Rewrap, TokenLookups, Unlooked};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Rows, params};
 use tokio::sync::oneshot;
 
 pub(super) fn rotate(conn: &Connection, row: &GenerationRow) -> Op<()> {
@@ -80,8 +81,7 @@ pub(super) fn wrapped_by(
         "SELECT key_id, realm, class, id, purpose, state, generation, wrapped, version, number FROM secrets \
          WHERE number > ? AND generation = ? ORDER BY number LIMIT ?",
     )?;
-    let rows = statement.query_map(params![after, generation.0, limit], passed)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    all_passed(statement.query(params![after, generation.0, limit])?, limit)
 }
 
 pub(super) fn every_secret(conn: &Connection, after: i64, limit: u32) -> Op<Vec<Passed>> {
@@ -89,12 +89,17 @@ pub(super) fn every_secret(conn: &Connection, after: i64, limit: u32) -> Op<Vec<
         "SELECT key_id, realm, class, id, purpose, state, generation, wrapped, version, number FROM secrets \
          WHERE number > ? ORDER BY number LIMIT ?",
     )?;
-    let rows = statement.query_map(params![after, limit], passed)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    all_passed(statement.query(params![after, limit])?, limit)
 }
 
-fn passed(row: &Row<'_>) -> rusqlite::Result<Passed> {
-    Ok(Passed { row: read::secret_row(row)?, version: row.get(8)?, place: row.get(9)? })
+fn all_passed(mut rows: Rows<'_>, limit: u32) -> Op<Vec<Passed>> {
+    let mut names = Names::default();
+    let mut all = Vec::with_capacity(limit as usize);
+    while let Some(row) = rows.next()? {
+        let (version, place) = (row.get(8)?, row.get(9)?);
+        all.push(Passed { row: read::next_secret_row(row, &mut names)?, version, place });
+    }
+    Ok(all)
 }
 
 /// Secrets that are wrapped again between two looks at who else waits.

@@ -55,12 +55,40 @@ impl ToSql for GenerationState {
     }
 }
 
-/// Reads realm, class and id from three columns; none where they are NULL.
+/// Names that one row after the other repeats (realm, class, purpose): shared for as long as they are the same.
+#[derive(Default)]
+pub(super) struct Names {
+    realm: Option<Arc<str>>,
+    class: Option<Arc<str>>,
+    purpose: Option<Arc<str>>,
+}
+
+impl Names {
+    fn name(last: &mut Option<Arc<str>>, row: &Row<'_>, column: usize) -> Result<Arc<str>> {
+        let name = row.get_ref(column)?.as_str()?;
+        Ok(match last {
+            Some(last) if **last == *name => last.clone(),
+            _ => last.insert(name.into()).clone(),
+        })
+    }
+
+    /// Reads a purpose.
+    pub(super) fn purpose(&mut self, row: &Row<'_>, column: usize) -> Result<Arc<str>> {
+        Self::name(&mut self.purpose, row, column)
+    }
+
+    /// Reads realm, class and id from three columns; none where they are NULL.
+    pub(super) fn subject(&mut self, row: &Row<'_>, first: usize) -> Result<Option<Subject>> {
+        let Some(id) = row.get::<_, Option<Box<str>>>(first + 2)? else { return Ok(None) };
+        let realm = Self::name(&mut self.realm, row, first)?;
+        let class = Self::name(&mut self.class, row, first + 1)?;
+        Ok(Some(Subject { realm, class, id }))
+    }
+}
+
+/// [`Names::subject`] of one row.
 pub(super) fn subject(row: &Row<'_>, first: usize) -> Result<Option<Subject>> {
-    let Some(id) = row.get::<_, Option<Box<str>>>(first + 2)? else { return Ok(None) };
-    let realm: Arc<str> = row.get(first)?;
-    let class: Arc<str> = row.get(first + 1)?;
-    Ok(Some(Subject { realm, class, id }))
+    Names::default().subject(row, first)
 }
 
 /// Reads realm, class and id of a row that always has them.

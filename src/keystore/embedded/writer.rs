@@ -16,8 +16,11 @@ use std::time::{Duration, Instant};
 
 /// At most this many operations share a commit.
 const BATCH: usize = 1024;
-/// So long a transaction is at most that takes steps of long operations while nobody waits for anything.
-const LONGEST: Duration = Duration::from_millis(3);
+/// So long a transaction is at most that takes steps of long operations while nobody waits for anything: below what the
+/// kernel lets a thread run at a time, since everybody else's threads wait for the processor meanwhile.
+const LONGEST: Duration = Duration::from_micros(400);
+/// For so long the processor is theirs after it, or until something is asked for.
+const BREATH: Duration = Duration::from_micros(300);
 /// Between two commits that somebody waits for, steps get this share of the time that the first one took: whoever writes
 /// all the time waits for less than twice as long, and a rotation goes on however many write.
 const SHARE: f64 = 0.75;
@@ -109,6 +112,11 @@ impl Writer {
             }
             if !self.long.is_empty() {
                 self.steps(queue, &mut waiting);
+                if waiting.is_empty()
+                    && let Ok(next) = queue.recv_timeout(BREATH)
+                {
+                    self.sort(next, &mut waiting);
+                }
             }
         }
         if !kept.is_empty() {
