@@ -7,34 +7,35 @@
 /// attnum, type OID (of the base type of a domain), typmod, NOT NULL, generated, with a generation expression, with a default
 /// that is neither NULL nor empty, OID of the collation. A default is judged by its tree (a constant, cast or cut to its length by
 /// functions 668 and 669, or made one of a domain): to write it as text the server would lock the table, and wait for whoever changes it.
+/// Domains are followed once for all, not for each column: the server would take that for so much work that it compiles the query each time.
 pub const COLUMNS: &str = "\
+WITH RECURSIVE d(domain, base, typmod, kind) AS (
+  SELECT t.oid, t.typbasetype, t.typtypmod, 'd'::\"char\" FROM pg_catalog.pg_type t WHERE t.typtype = 'd'
+  UNION ALL
+  SELECT d.domain, CASE WHEN n.typtype = 'd' THEN n.typbasetype ELSE n.oid END,
+    CASE WHEN d.typmod = -1 AND n.typtype = 'd' THEN n.typtypmod ELSE d.typmod END, n.typtype
+  FROM d JOIN pg_catalog.pg_type n ON n.oid = d.base WHERE d.kind = 'd'
+)
 SELECT c.oid::text, n.nspname::text, c.relname::text, c.relkind::text,
   (c.relhasrules AND c.relkind NOT IN ('v', 'm'))::text,
-  EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
-          AND t.tgenabled <> 'D' AND (t.tgtype & 3) = 3)::text,
+  (c.oid IN (SELECT t.tgrelid FROM pg_catalog.pg_trigger t
+             WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 3) = 3))::text,
   a.attname::text, a.attnum::text,
-  (CASE WHEN t.typtype = 'd' THEN b.oid ELSE t.oid END)::text,
-  (CASE WHEN t.typtype = 'd' THEN b.typmod ELSE a.atttypmod END)::text,
+  COALESCE(b.base, t.oid)::text,
+  COALESCE(b.typmod, a.atttypmod)::text,
   (a.attnotnull OR (t.typtype = 'd' AND t.typnotnull))::text,
   (a.atthasdef OR a.attidentity <> '' OR a.attgenerated <> '')::text,
   (a.attgenerated <> '')::text,
-  EXISTS (SELECT FROM pg_catalog.pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.attgenerated = ''
-          AND d.adbin::text !~ ('^(\\{(FUNCEXPR :funcid 66[89] |RELABELTYPE :arg |COERCETODOMAIN :arg )[^{}]*){0,3}\\{CONST [^{}]*'
-            || '(:constisnull true [^{}]*|:constvalue 4 \\[ (16 0 0 0|0 0 0 4) \\])\\}([^{}]*\\{CONST [^{}]*\\}){0,2}([^{}]*\\}){0,3}$'))::text,
+  (f.adbin IS NOT NULL AND a.attgenerated = ''
+   AND f.adbin::text !~ ('^(\\{(FUNCEXPR :funcid 66[89] |RELABELTYPE :arg |COERCETODOMAIN :arg )[^{}]*){0,3}\\{CONST [^{}]*'
+     || '(:constisnull true [^{}]*|:constvalue 4 \\[ (16 0 0 0|0 0 0 4) \\])\\}([^{}]*\\{CONST [^{}]*\\}){0,2}([^{}]*\\}){0,3}$'))::text,
   a.attcollation::text
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-LEFT JOIN LATERAL (
-  WITH RECURSIVE d(oid, base, typmod, kind) AS (
-    SELECT t.oid, t.typbasetype, t.typtypmod, t.typtype WHERE t.typtype = 'd'
-    UNION ALL
-    SELECT n.oid, n.typbasetype, CASE WHEN d.typmod = -1 THEN n.typtypmod ELSE d.typmod END, n.typtype
-    FROM d JOIN pg_catalog.pg_type n ON n.oid = d.base WHERE d.kind = 'd'
-  )
-  SELECT d.oid, d.typmod FROM d WHERE d.kind <> 'd'
-) b ON t.typtype = 'd'
+LEFT JOIN d b ON b.domain = t.oid AND b.kind <> 'd'
+LEFT JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 ORDER BY c.oid, a.attnum";
