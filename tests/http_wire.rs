@@ -7,6 +7,8 @@ mod support;
 
 #[path = "http_wire/bodies.rs"]
 mod bodies;
+#[path = "http_wire/declared.rs"]
+mod declared;
 #[path = "http_wire/drain.rs"]
 mod drain;
 #[path = "http_wire/framing.rs"]

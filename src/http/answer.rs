@@ -1,23 +1,23 @@
 //! An answer on a declared route: what it shows is opened, and what it tells is bound first.
 
-use super::coding::{self, Encoder, Input};
-use super::exchange::{Body, UNTRUE};
+use super::coding::{self, Coding, Encoder, Input};
+use super::exchange::{Answered, Body, Came, is_untrue, taken};
 use super::head::{self, Types};
-use super::json_body::Opening;
 use super::links::Turner;
 use super::media::MediaOpening;
+use super::opening::Opening;
 use super::person;
 use super::plan::Plan;
 use super::problem::Problem;
-use super::pump::{Pump, Stage};
+use super::pump::{Pump, Stage, all_of, refusal, with_trailers};
 use super::range::{Wanted, content_range};
 use super::shield::{Ended, Read, Shield, Whose, shown_text};
 use super::sources::Sources;
 use super::target;
 use crate::ids::{FieldId, Subject};
 use crate::protect::body_len;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, response};
-use hyper::body::Body as _;
 use std::sync::Arc;
 
 /// What an answer needs of its request.
@@ -32,38 +32,34 @@ pub(super) struct Answering {
 }
 
 impl Answering {
-    pub(super) async fn response(mut self, head: &mut response::Parts, body: Body) -> Result<Body, Problem> {
+    pub(super) async fn response<B: Came>(
+        mut self: Box<Self>,
+        head: &mut response::Parts,
+        body: &mut Option<B>,
+    ) -> Result<Answered, Problem> {
         let ended = ended(head.status);
         let unbound = ended == Ended::Kept && self.shield.rows() > 0;
-        let shield = self.shield.clone();
         let done = self.rewrite(head, body, unbound).await;
         // Whatever can't be shown was stored all the same; what can't be bound is left for recovery.
         let unclear = matches!(&done, Err(problem) if problem.code == "no-subject-returned" || unbound);
-        shield.outcome(if unclear { Ended::Unclear } else { ended });
+        self.shield.outcome(if unclear { Ended::Unclear } else { ended });
         done
     }
 
-    async fn rewrite(
+    async fn rewrite<B: Came>(
         &mut self,
         head: &mut response::Parts,
-        body: Body,
-        mut unbound: bool,
-    ) -> Result<Body, Problem> {
-        let located = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-        let created = located.filter(|_| self.plan.created_location).and_then(last_segment);
-        if let Some(id) = created {
-            self.sources.located(&self.plan, &id);
-            if unbound {
-                let class = self.plan.owners.iter().find(|o| o.returned()).map(|o| o.class.clone());
-                let subject = Subject::new(class.ok_or_else(Problem::internal)?, &*id);
-                self.shield.bind(&[(0, subject)]).await?;
-                unbound = false;
-            }
-        }
+        body: &mut Option<B>,
+        unbound: bool,
+    ) -> Result<Answered, Problem> {
+        let bound = self.plan.created_location && Box::pin(self.located(head, unbound)).await?;
+        let unbound = unbound && !bound;
         let owners = self.sources.owners(&self.plan, true);
-        self.headers(head, &owners).await?;
+        if self.plan.reads_answer_head() {
+            Box::pin(self.headers(head, &owners)).await?;
+        }
         let none = self.method == Method::HEAD
-            || body.is_end_stream()
+            || body.as_ref().is_none_or(|body| body.is_end_stream())
             || matches!(
                 head.status,
                 StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT
@@ -71,7 +67,8 @@ impl Answering {
         let read = self.method == Method::GET || self.method == Method::HEAD;
         if let Some((field, owner)) = self.plan.body.filter(|_| read) {
             let whose = owners.get(owner).map_or(Whose::Nobody, |(_, whose)| whose.clone());
-            return Box::pin(self.media(head, body, field, whose)).await;
+            let body = Box::pin(self.media(head, taken(body)?, field, whose)).await?;
+            return Ok(Answered::Streamed(body));
         }
         let types = Types::of(&head.headers).unwrap_or(Types::Other);
         let json = matches!(types, Types::Json | Types::Lines) && !self.plan.answer.tree.is_empty();
@@ -84,32 +81,41 @@ impl Answering {
                 head.headers.remove(header::CONTENT_LENGTH);
                 truthful(&mut head.headers);
             }
-            return Ok(body);
+            return Answered::streamed(body);
         }
         if head.status == StatusCode::PARTIAL_CONTENT {
             return Err(Problem::answer("it is a part of a document"));
         }
         let coding =
             coding::of(&head.headers).map_err(|_| Problem::answer("its Content-Encoding is not known"))?;
+        let lines = types == Types::Lines;
         let opening = Opening::new(
             Arc::clone(&self.plan),
             self.shield.clone(),
             owners,
             self.turner.clone().filter(|_| self.plan.links),
-            types == Types::Lines,
+            lines,
             unbound,
         );
-        let pump = Pump::new(
-            Input::new(body, coding),
-            Stage::Opening(Box::new(opening)),
-            Encoder::new(coding),
-            None,
-        );
-        let pump = if types == Types::Lines { pump.at_once() } else { pump };
-        let pumped = Box::pin(pump.start()).await?;
-        head::rewritten(&mut head.headers, pumped.length.map(|n| n as u64));
-        truthful(&mut head.headers);
-        Ok(pumped.body)
+        match body {
+            Some(body) if coding.is_none() && !lines && is_short(body) => {
+                short_answer(head, body, opening).await
+            }
+            body => Box::pin(long_answer(head, taken(body)?, coding, lines, opening)).await,
+        }
+    }
+
+    /// What a creation's `Location` tells; whether all that was made for the request is bound with it.
+    async fn located(&mut self, head: &response::Parts, unbound: bool) -> Result<bool, Problem> {
+        let address = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+        let Some(id) = address.and_then(last_segment) else { return Ok(false) };
+        self.sources.located(&self.plan, &id);
+        if unbound {
+            let class = self.plan.owners.iter().find(|o| o.returned()).map(|o| o.class.clone());
+            let subject = Subject::new(class.ok_or_else(Problem::internal)?, &*id);
+            self.shield.bind(&[(0, subject)]).await?;
+        }
+        Ok(true)
     }
 
     /// A whole body, opened.
@@ -200,7 +206,7 @@ impl Answering {
                     value.clone()
                 } else {
                     let whose = owners.get(known.owner).map_or(Whose::Nobody, |(_, whose)| whose.clone());
-                    let read = Read { field: known.field, whose, stored };
+                    let read = Read { field: known.field, row: whose.row(), stored };
                     let shown = Box::pin(self.shield.open(&[read])).await?;
                     let field = self.shield.field(known.field);
                     let text = shown.first().map(|shown| shown_text(shown, field)).transpose();
@@ -224,6 +230,48 @@ impl Answering {
         }
         Ok(())
     }
+}
+
+/// JSON of a known length that is read, opened and sent as a whole.
+const SHORT: u64 = 64 << 10;
+
+fn is_short(body: &impl Came) -> bool {
+    body.size_hint().exact().is_some_and(|length| length <= SHORT)
+}
+
+async fn short_answer(
+    head: &mut response::Parts,
+    body: &mut impl Came,
+    opening: Opening,
+) -> Result<Answered, Problem> {
+    let (body, trailers) = all_of(body).await.map_err(|error| refusal(error, true))?;
+    let opened = Bytes::from(opening.whole(&body).await?);
+    // hyper tells the length of what it has as a whole.
+    head.headers.remove(header::CONTENT_LENGTH);
+    truthful(&mut head.headers);
+    Ok(match trailers {
+        None => Answered::Whole(opened),
+        Some(trailers) => {
+            head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(opened.len()));
+            Answered::Streamed(with_trailers(opened, Some(trailers)))
+        }
+    })
+}
+
+async fn long_answer(
+    head: &mut response::Parts,
+    body: Body,
+    coding: Option<Coding>,
+    lines: bool,
+    opening: Opening,
+) -> Result<Answered, Problem> {
+    let stage = Stage::Opening(Box::new(opening));
+    let pump = Pump::new(Input::new(body, coding), stage, Encoder::new(coding), None);
+    let pump = if lines { pump.at_once() } else { pump };
+    let pumped = pump.start().await?;
+    head::rewritten(&mut head.headers, pumped.length.map(|n| n as u64));
+    truthful(&mut head.headers);
+    Ok(Answered::Streamed(pumped.body))
 }
 
 /// What a status says about what was stored.
@@ -270,12 +318,7 @@ fn kept(headers: &mut HeaderMap) {
 
 /// An answer that was opened holds personal data in clear, and changes when a person is erased: nobody keeps it.
 fn truthful(headers: &mut HeaderMap) {
-    for name in UNTRUE {
-        headers.remove(name);
-    }
-    headers.remove(header::ACCEPT_RANGES);
-    headers.remove(header::EXPIRES);
-    headers.remove(header::AGE);
+    head::without(headers, |name| is_untrue(name) || matches!(name, "accept-ranges" | "expires" | "age"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 

@@ -23,6 +23,7 @@ use crate::ids::Subject;
 use crate::protect::{Door, Peer, sealed_body_len};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header, request, response};
+use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body as _;
 use std::io;
@@ -43,6 +44,47 @@ pub(crate) enum BodyError {
     Refused(Box<Problem>),
 }
 
+/// What the client gets as a body.
+pub(crate) enum Answered {
+    /// A short one, as a whole.
+    Whole(Bytes),
+    /// As it comes.
+    Streamed(Body),
+}
+
+/// A body as it comes from the service.
+pub(crate) trait Came:
+    hyper::body::Body<Data = Bytes, Error = BodyError> + Send + Unpin + 'static
+{
+}
+
+impl<B: hyper::body::Body<Data = Bytes, Error = BodyError> + Send + Unpin + 'static> Came for B {}
+
+impl Answered {
+    /// The body, as it comes.
+    pub(super) fn streamed(body: &mut Option<impl Came>) -> Result<Self, Problem> {
+        Ok(Self::Streamed(taken(body)?))
+    }
+}
+
+/// A body out of its place.
+pub(super) fn taken(body: &mut Option<impl Came>) -> Result<Body, Problem> {
+    body.take().map(BodyExt::boxed_unsync).ok_or_else(Problem::internal)
+}
+
+/// What is decided about a request before anything of it is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// No route has a say: it and its answer are relayed as they are.
+    Relay,
+    /// It asks for another method than its own.
+    Method,
+    /// A lenient service would take its path for a declared one.
+    Spelling,
+    /// The route of that number takes it.
+    Take(usize),
+}
+
 /// One listener's decisions: its compiled routes and the door. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Gate {
@@ -53,6 +95,9 @@ struct Inner {
     door: Door,
     routes: Arc<Routes>,
     plans: Arc<[Arc<Plan>]>,
+    /// Whether an address of this listener may hold an identifier.
+    in_addresses: bool,
+    turner: Arc<Turner>,
     verifier: Option<Verifier>,
     /// What units are kept under.
     place: Arc<str>,
@@ -66,21 +111,24 @@ pub(crate) struct Exchange {
 }
 
 impl Inner {
-    /// The door for one exchange: what it opens goes on record under its client and its listener, or under the person
-    /// whose verified token it brings, never in clear.
-    async fn witnessed(&self, caller: Option<&Caller>, bearer: Option<&Subject>) -> Result<Door, Problem> {
-        let address = caller.and_then(Caller::address);
-        let peer = Peer { user: "http", address, via: &self.via, ..Peer::default() };
-        let Some(bearer) = bearer else {
-            let name = || self.door.principal(&peer);
-            return Ok(self.door.witnessed_by(match caller {
-                Some(caller) => caller.nameless(name),
-                None => name(),
-            }));
-        };
+    /// The door for an exchange without a token: what it opens goes on record under its client and its listener.
+    fn nameless(&self, caller: Option<&Caller>) -> Door {
+        let name = || self.door.principal(&self.peer(caller));
+        self.door.witnessed_by(match caller {
+            Some(caller) => caller.nameless(name),
+            None => name(),
+        })
+    }
+
+    /// The door for one with a verified token: under the person whom it names, never in clear.
+    async fn witnessed(&self, caller: Option<&Caller>, bearer: &Subject) -> Result<Door, Problem> {
         let known = self.door.stand_in(bearer).await.map_err(|e| Problem::protect(&e))?;
         let user = format!("jwt:{}", known.as_deref().unwrap_or("unknown"));
-        Ok(self.door.witnessed(&Peer { user: &user, ..peer }))
+        Ok(self.door.witnessed(&Peer { user: &user, ..self.peer(caller) }))
+    }
+
+    fn peer(&self, caller: Option<&Caller>) -> Peer<'_> {
+        Peer { user: "http", address: caller.and_then(Caller::address), via: &self.via, ..Peer::default() }
     }
 }
 
@@ -92,9 +140,13 @@ impl Gate {
     pub(crate) fn new(door: Door, config: &HttpListener) -> io::Result<Self> {
         let policy = Arc::clone(door.policy());
         let routes = policy.http.get(config.routes).map(Vec::as_slice).unwrap_or_default();
+        let plans: Arc<[_]> = routes.iter().map(|route| Arc::new(Plan::new(route))).collect();
+        let routes = Arc::new(Routes::new(routes)?);
         let inner = Inner {
-            routes: Arc::new(Routes::new(routes)?),
-            plans: routes.iter().map(|route| Arc::new(Plan::new(route))).collect(),
+            in_addresses: plans.iter().any(|plan| plan.in_addresses()),
+            turner: Arc::new(Turner { routes: Arc::clone(&routes), plans: Arc::clone(&plans) }),
+            routes,
+            plans,
             verifier: config.jwt.as_ref().map(Verifier::new).transpose()?,
             place: Door::outside(&config.listen.to_string()).into(),
             via: format!("http {}", config.listen).into(),
@@ -103,13 +155,14 @@ impl Gate {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Whether a route may have a say about this request. Where it is false, the request and its answer can be
-    /// relayed without asking any further.
-    pub(crate) fn declares(&self, head: &request::Parts) -> bool {
+    /// What becomes of this request.
+    pub(crate) fn judge(&self, head: &request::Parts) -> Verdict {
         match self.inner.routes.find(&head.method, head.uri.path()) {
-            Match::Nothing => false,
-            Match::Other => overridden(head),
-            Match::Spelling | Match::Route(..) => true,
+            Match::Nothing => Verdict::Relay,
+            Match::Other | Match::Route(_) if overridden(head) => Verdict::Method,
+            Match::Other => Verdict::Relay,
+            Match::Spelling => Verdict::Spelling,
+            Match::Route(number) => Verdict::Take(number),
         }
     }
 
@@ -118,10 +171,8 @@ impl Gate {
         if self.inner.plans.is_empty() {
             return;
         }
-        for name in REWRITTEN {
-            headers.remove(name);
-        }
-        if self.inner.plans.iter().any(|plan| plan.in_addresses())
+        head::without(headers, is_rewritten);
+        if self.inner.in_addresses
             && let Some(value) = headers.remove(header::REFERER)
             && let Some(origin) = value.to_str().ok().and_then(origin)
         {
@@ -130,44 +181,51 @@ impl Gate {
     }
 
     /// Decides a request once, from its head. Protected path segments, query parameters and headers of `head` are
-    /// rewritten in place; `content-length` is corrected, or taken out where the length isn't known yet.
+    /// rewritten in place; `content-length` is corrected, or taken out where the length isn't known yet. No body has none.
     ///
     /// # Errors
     /// The answer to the client: nothing must be sent on.
-    pub(crate) async fn request(
+    pub(super) async fn request(
         &self,
+        verdict: Verdict,
         head: &mut request::Parts,
-        body: Body,
-    ) -> Result<(Body, Exchange), Problem> {
+        body: Option<Body>,
+        caller: Option<&Caller>,
+    ) -> Result<(Option<Body>, Exchange), Problem> {
         let inner = &self.inner;
-        let path = head.uri.path().to_owned();
-        let (plan, params) = match inner.routes.find(&head.method, &path) {
-            Match::Nothing => return Ok((body, Exchange { answering: None })),
-            Match::Other | Match::Route(..) if overridden(head) => return Err(Problem::method()),
-            Match::Other => return Ok((body, Exchange { answering: None })),
-            Match::Spelling => return Err(Problem::path()),
-            Match::Route(number, params) => (inner.plans.get(number).ok_or_else(Problem::internal)?, params),
+        let plan = match verdict {
+            Verdict::Relay => return Ok((body, Exchange { answering: None })),
+            Verdict::Method => return Err(Problem::method()),
+            Verdict::Spelling => return Err(Problem::path()),
+            Verdict::Take(number) => inner.plans.get(number).ok_or_else(Problem::internal)?,
         };
+        let uri = head.uri.clone();
+        let params = target::values(plan, uri.path());
         head::spelled(plan, &head.headers)?;
-        let body = head::trailers(plan, body);
+        let body = body.map(|body| head::trailers(plan, body));
         let sources = Sources::read(plan, &params, head, inner.verifier.as_ref())?;
-        let caller = head.extensions.get::<Arc<Caller>>().cloned();
-        let door = inner.witnessed(caller.as_deref(), sources.bearer()).await?;
+        let door = match sources.bearer() {
+            None => inner.nameless(caller),
+            Some(bearer) => Box::pin(inner.witnessed(caller, bearer)).await?,
+        };
         let shield = Shield::new(door, Arc::clone(&inner.place), plan.creates.clone());
         let owners = sources.owners(plan, false);
-        head::seal(plan, &params, head, &shield, &owners).await?;
-        let none = body.is_end_stream() || body.size_hint().exact() == Some(0);
-        let body = if none || !plan.reads_body() {
-            shield.sent();
-            body
-        } else {
-            Box::pin(self.body(Arc::clone(plan), head, body, &shield, &owners)).await?
+        if plan.reads_head() {
+            Box::pin(head::seal(plan, &params, head, &shield, &owners)).await?;
+        }
+        let body = match body {
+            Some(body) if plan.reads_body() && !is_empty(&body) => {
+                Some(Box::pin(self.body(Arc::clone(plan), head, body, &shield, &owners)).await?)
+            }
+            body => {
+                shield.sent();
+                body
+            }
         };
         let media = plan.body.is_some() && head.method == Method::GET;
         let wanted = if media { Wanted::of(&head.headers) } else { Wanted::All };
         head::forget(head, wanted);
-        let turner = (plan.links || plan.location)
-            .then(|| Arc::new(Turner { routes: Arc::clone(&inner.routes), plans: Arc::clone(&inner.plans) }));
+        let turner = (plan.links || plan.location).then(|| Arc::clone(&inner.turner));
         let answering = Answering {
             plan: Arc::clone(plan),
             shield,
@@ -233,13 +291,21 @@ impl Exchange {
     }
 
     /// Rewrites the answer's head and body for the client. Subjects that the answer tells are bound, durably, before
-    /// anything of it is passed on.
+    /// anything of it is passed on. The body is taken out of its place where it goes on as it comes: it is too large to be
+    /// handed from one to the next.
     ///
     /// # Errors
     /// What the client gets in place of the answer.
-    pub(crate) async fn response(self, head: &mut response::Parts, body: Body) -> Result<Body, Problem> {
+    pub(crate) async fn response<B>(
+        self,
+        head: &mut response::Parts,
+        body: &mut Option<B>,
+    ) -> Result<Answered, Problem>
+    where
+        B: Came,
+    {
         match self.answering {
-            None => Ok(body),
+            None => Answered::streamed(body),
             Some(answering) => answering.response(head, body).await,
         }
     }
@@ -259,12 +325,17 @@ impl Exchange {
     }
 }
 
+/// Whether nothing comes.
+fn is_empty(body: &Body) -> bool {
+    body.is_end_stream() || body.size_hint().exact() == Some(0)
+}
+
 /// Whether a request asks for another method than its own.
 fn overridden(head: &request::Parts) -> bool {
     let other = |value: &[u8]| !value.trim_ascii().eq_ignore_ascii_case(head.method.as_str().as_bytes());
-    let mut values = OVERRIDING.into_iter().flat_map(|name| head.headers.get_all(name));
+    let mut values = head.headers.iter().filter(|(name, _)| is_overriding(name.as_str()));
     let mut pairs = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    values.any(|value| other(value.as_bytes()))
+    values.any(|(_, value)| other(value.as_bytes()))
         || pairs.any(|(name, value)| {
             target::decode_form(name) == "_method" && other(target::decode_form(value).as_bytes())
         })
@@ -277,22 +348,17 @@ fn origin(address: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{scheme}://{authority}/")).ok()
 }
 
-/// Headers that some services take for the path.
-const REWRITTEN: [header::HeaderName; 2] =
-    [header::HeaderName::from_static("x-original-url"), header::HeaderName::from_static("x-rewrite-url")];
+/// Whether some services take a header for the path.
+fn is_rewritten(name: &str) -> bool {
+    matches!(name, "x-original-url" | "x-rewrite-url")
+}
 
-/// Headers that some services take for the method.
-const OVERRIDING: [header::HeaderName; 3] = [
-    header::HeaderName::from_static("x-http-method-override"),
-    header::HeaderName::from_static("x-http-method"),
-    header::HeaderName::from_static("x-method-override"),
-];
+/// Whether some services take a header for the method.
+fn is_overriding(name: &str) -> bool {
+    matches!(name, "x-http-method-override" | "x-http-method" | "x-method-override")
+}
 
-/// Headers that vary with what the gateway does to a body, and can't be kept truthful.
-pub(super) const UNTRUE: [header::HeaderName; 5] = [
-    header::HeaderName::from_static("content-md5"),
-    header::HeaderName::from_static("digest"),
-    header::HeaderName::from_static("content-digest"),
-    header::HeaderName::from_static("repr-digest"),
-    header::HeaderName::from_static("x-goog-hash"),
-];
+/// Whether a header varies with what the gateway does to a body, and can't be kept truthful.
+pub(super) fn is_untrue(name: &str) -> bool {
+    matches!(name, "content-md5" | "digest" | "content-digest" | "repr-digest" | "x-goog-hash")
+}

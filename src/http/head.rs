@@ -1,7 +1,7 @@
 //! A request's head: its protected segments, parameters and headers, and what else must change with its body.
 
 use super::coding::ACCEPTED;
-use super::exchange::{Body, BodyError, UNTRUE};
+use super::exchange::{Body, BodyError, is_untrue};
 use super::json_body::Owners;
 use super::plan::Plan;
 use super::problem::Problem;
@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, request};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, SizeHint};
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -47,14 +48,14 @@ impl Types {
         }
         let text = value.to_str().map_err(|_| Ambiguous)?;
         let (essence, params) = text.split_once(';').unwrap_or((text, ""));
-        let essence = essence.trim().to_ascii_lowercase();
+        let essence = lower(essence);
         let mut boundary = None;
         for param in params.split(';') {
             let Some((name, value)) = param.split_once('=') else { continue };
             let value = value.trim();
             let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
             let value = quoted.unwrap_or(value);
-            match name.trim().to_ascii_lowercase().as_str() {
+            match &*lower(name) {
                 "charset"
                     if !matches!(value.to_ascii_lowercase().as_str(), "utf-8" | "utf8" | "us-ascii") =>
                 {
@@ -69,7 +70,7 @@ impl Types {
                 _ => {}
             }
         }
-        Ok(match essence.as_str() {
+        Ok(match &*essence {
             "application/json" | "text/json" => Self::Json,
             "application/x-ndjson"
             | "application/ndjson"
@@ -81,6 +82,15 @@ impl Types {
             other if other.ends_with("+json") => Self::Json,
             _ => Self::Other,
         })
+    }
+}
+
+/// A name in lower case, as nearly all are written.
+fn lower(name: &str) -> Cow<'_, str> {
+    let name = name.trim();
+    match name.bytes().any(|b| b.is_ascii_uppercase()) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
     }
 }
 
@@ -255,53 +265,60 @@ pub(super) fn rewritten(headers: &mut HeaderMap, length: Option<u64>) {
             headers.remove(header::CONTENT_LENGTH);
         }
     }
-    for name in UNTRUE {
+    without(headers, is_untrue);
+}
+
+/// Takes out every field of an unwanted name. Most messages have none: one look over the names costs less than asking
+/// for each.
+pub(super) fn without(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    while let Some(name) = headers.keys().find(|name| unwanted(name.as_str())).cloned() {
         headers.remove(name);
     }
 }
 
 /// Wishes about an answer that its rewriting could not meet.
-const WANTED: [HeaderName; 4] = [
-    HeaderName::from_static("want-digest"),
-    HeaderName::from_static("want-content-digest"),
-    HeaderName::from_static("want-repr-digest"),
-    HeaderName::from_static("a-im"),
-];
+fn is_wish(name: &str) -> bool {
+    matches!(name, "want-digest" | "want-content-digest" | "want-repr-digest" | "a-im")
+}
+
+/// Wishes for a part of what is read, or for nothing where it is known already.
+fn is_condition(name: &str) -> bool {
+    matches!(name, "if-none-match" | "if-modified-since" | "range" | "if-range")
+}
 
 /// Takes out of a request what its answer could not keep: codings that can't be undone, parts of a body, and "not
 /// modified" for what an erasure may have changed. Of a sealed body the chunks are asked for that hold what is wanted.
 pub(super) fn forget(head: &mut request::Parts, wanted: Wanted) {
     let read = matches!(head.method, Method::GET | Method::HEAD);
     let headers = &mut head.headers;
-    if read {
-        headers.remove(header::IF_NONE_MATCH);
-        headers.remove(header::IF_MODIFIED_SINCE);
-        match wanted.sealed().map(HeaderValue::try_from) {
-            Some(Ok(range)) => drop(headers.insert(header::RANGE, range)),
-            _ => {
-                headers.remove(header::RANGE);
-                headers.remove(header::IF_RANGE);
-            }
-        }
+    let range = wanted.sealed().filter(|_| read).and_then(|range| HeaderValue::try_from(range).ok());
+    let kept = if range.is_some() { headers.remove(header::IF_RANGE) } else { None };
+    without(headers, |name| is_wish(name) || (read && is_condition(name)));
+    if let Some(range) = range {
+        headers.insert(header::RANGE, range);
     }
-    for name in WANTED {
-        headers.remove(name);
+    if let Some(condition) = kept {
+        headers.insert(header::IF_RANGE, condition);
     }
-    let Some(value) = headers.get(header::ACCEPT_ENCODING) else { return };
-    let kept: Vec<&str> = value
-        .to_str()
-        .unwrap_or_default()
-        .split(',')
-        .map(str::trim)
-        .filter(|part| {
-            let name = part.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            ACCEPTED.contains(&name.as_str())
-        })
-        .collect();
-    let kept = if kept.is_empty() { "identity".to_owned() } else { kept.join(", ") };
-    if let Ok(value) = HeaderValue::from_str(&kept) {
+    if let Some(value) = understood(headers) {
         headers.insert(header::ACCEPT_ENCODING, value);
     }
+}
+
+/// What is left of `Accept-Encoding`; none where it is not sent, or all of it is left.
+fn understood(headers: &HeaderMap) -> Option<HeaderValue> {
+    let values = || headers.get_all(header::ACCEPT_ENCODING).iter();
+    let parts = || values().flat_map(|value| value.to_str().unwrap_or("?").split(',')).map(str::trim);
+    let known = |part: &&str| {
+        let name = part.split(';').next().unwrap_or_default().trim();
+        ACCEPTED.iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    if parts().all(|part| known(&part)) {
+        return None;
+    }
+    let kept: Vec<&str> = parts().filter(known).collect();
+    let kept = if kept.is_empty() { "identity".to_owned() } else { kept.join(", ") };
+    HeaderValue::from_str(&kept).ok()
 }
 
 #[cfg(test)]

@@ -1,20 +1,18 @@
-//! JSON on its way through: requests sealed, answers opened.
+//! JSON of requests on its way through, sealed.
 
 use super::compare::{self, Piece};
 use super::graphql;
-use super::json::scan::{Settings, Wrong};
-use super::json::splice::{Edit, Replacements, Splicer, Stop, Told};
+use super::json::replacements::Replacements;
+use super::json::scan::Settings;
+use super::json::splice::{Edit, Splicer, Stop, Told};
 use super::json::text;
-use super::links::Turner;
 use super::person;
-use super::plan::Plan;
+use super::plan::{Place, Plan, within};
 use super::problem::Problem;
-use super::shield::{Batch, LOADS, Next, Read, Shield, Whose, Write, erased_json, stored_json};
+use super::shield::{Shield, Whose, Write, stored_json};
 use super::value;
 use crate::ids::Subject;
-use crate::policy::model::{Field, Protect, TokenKind};
 use bytes::Bytes;
-use std::borrow::Cow;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -31,18 +29,8 @@ pub(super) struct Sealing {
     operation: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// An answer's body, opened.
-pub(super) struct Opening {
-    splicer: Splicer,
-    plan: Arc<Plan>,
-    shield: Shield,
-    owners: Owners,
-    links: Option<Arc<Turner>>,
-    /// The subjects of a creation are still to be bound.
-    unbound: bool,
-}
-
-fn settings(plan: &Plan, lines: bool, exact: bool) -> Settings {
+/// How strictly a route's bodies are read.
+pub(super) fn settings(plan: &Plan, lines: bool, exact: bool) -> Settings {
     Settings { depth: plan.depth, lines, exact }
 }
 
@@ -79,12 +67,12 @@ fn whose(
 }
 
 /// How many subjects of the body count for each place.
-fn counts(plan: &Plan, owners: &Owners, answer: bool) -> Vec<u8> {
-    let count = |place: &super::plan::Place| match (plan.owners.get(place.owner), owners.get(place.owner)) {
-        (Some(owner), Some((before, _))) => super::plan::within(owner, *before, answer),
+pub(super) fn counts(plan: &Plan, owners: &Owners, answer: bool) -> impl Iterator<Item = u8> {
+    let count = move |place: &Place| match (plan.owners.get(place.owner), owners.get(place.owner)) {
+        (Some(owner), Some((before, _))) => within(owner, *before, answer),
         _ => 0,
     };
-    plan.places.iter().map(count).collect()
+    plan.places.iter().map(count)
 }
 
 impl Sealing {
@@ -93,7 +81,7 @@ impl Sealing {
         let whole = plan.graphql || owners.iter().any(|(_, whose)| matches!(whose, Whose::Returned(_)));
         let splicer = Splicer::new(
             Arc::clone(&plan.request),
-            counts(&plan, &owners, false),
+            counts(&plan, &owners, false).collect(),
             settings(&plan, lines, true),
             plan.item_bytes,
             whole,
@@ -233,164 +221,4 @@ pub(super) fn compared(
     }
     out.extend_from_slice(raw.get(from..).ok_or_else(Problem::internal)?);
     Ok(())
-}
-
-impl Opening {
-    /// `unbound`: the answer tells whose the request's values are, and nothing of it goes on before they are bound.
-    pub(super) fn new(
-        plan: Arc<Plan>,
-        shield: Shield,
-        owners: Owners,
-        links: Option<Arc<Turner>>,
-        lines: bool,
-        unbound: bool,
-    ) -> Self {
-        let mut splicer = Splicer::new(
-            Arc::clone(&plan.answer),
-            counts(&plan, &owners, true),
-            settings(&plan, lines, false),
-            plan.item_bytes,
-            unbound,
-        );
-        if let (true, Some(slot)) = (unbound, plan.created) {
-            splicer.watch(slot);
-        }
-        Self { splicer, plan, shield, owners, links, unbound }
-    }
-
-    pub(super) async fn feed(&mut self, chunk: &Bytes, out: &mut Vec<u8>) -> Result<(), Problem> {
-        self.splicer.feed(chunk).map_err(|stop| self.stop(stop))?;
-        self.go(out).await
-    }
-
-    pub(super) async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
-        self.splicer.finish().map_err(|stop| self.stop(stop))?;
-        if std::mem::take(&mut self.unbound) {
-            Box::pin(self.bind()).await?;
-        }
-        self.go(out).await
-    }
-
-    fn stop(&self, stop: Stop) -> Problem {
-        match stop {
-            Stop::Wrong(Wrong::Syntax) => Problem::answer("it is not valid JSON"),
-            Stop::Wrong(wrong) => Problem::answer(wrong.to_string()),
-            Stop::TooLong => Problem::answer(format!(
-                "more than {} bytes of it would have to be held until it is known whose they are",
-                self.plan.item_bytes
-            )),
-        }
-    }
-
-    /// Binds what was made for the request to the people that the answer tells.
-    async fn bind(&mut self) -> Result<(), Problem> {
-        let class = self.plan.owners.iter().find(|owner| owner.returned()).map(|owner| owner.class.clone());
-        let class = class.ok_or_else(Problem::internal)?;
-        let ids = self.splicer.watched().to_vec();
-        let mut rows = Vec::with_capacity(ids.len());
-        for (number, raw) in ids.iter().enumerate() {
-            let id = person::of_json(raw).map_err(|_| Problem::unbound())?;
-            let number = u32::try_from(number).unwrap_or(u32::MAX);
-            let row = if self.plan.created_many { self.echoed(number)?.unwrap_or(number) } else { 0 };
-            rows.push((row, Subject::new(class.clone(), &*id)));
-        }
-        let made = self.shield.rows();
-        let all = (0..made).all(|row| rows.iter().filter(|(known, _)| *known == row).count() == 1);
-        if rows.is_empty() || !all {
-            return Err(Problem::unbound());
-        }
-        self.shield.bind(&rows).await
-    }
-
-    /// The row of the request that the answer's item of that number shows a value of.
-    fn echoed(&self, item: u32) -> Result<Option<u32>, Problem> {
-        for (edit, raw) in self.splicer.edits().filter(|(edit, _)| edit.item == item) {
-            if edit.place.is_none() || raw.first() != Some(&b'"') {
-                continue;
-            }
-            let stored = text::decode(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
-            if let Some(row) = self.shield.row(&stored) {
-                return Ok(Some(row));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn go(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
-        let mut replacements = Replacements::default();
-        self.turn(&mut replacements).await?;
-        let mut open = None;
-        for _ in 0..LOADS {
-            let mut batch = self.shield.batch();
-            open = Some(self.show(&mut batch, open.as_deref(), &mut replacements)?);
-            if self.shield.complete(&mut batch).await? {
-                self.splicer.splice(&replacements, out);
-                return Ok(());
-            }
-        }
-        Err(Problem::internal())
-    }
-
-    /// Turns addresses around.
-    async fn turn(&self, replacements: &mut Replacements) -> Result<(), Problem> {
-        let Some(links) = &self.links else { return Ok(()) };
-        for (number, (_, raw)) in
-            self.splicer.edits().enumerate().filter(|(_, (edit, _))| edit.place.is_none())
-        {
-            if let Some(address) = text::decode(raw)
-                && let Some(address) = Box::pin(links.turn(&self.shield, &address)).await?
-            {
-                replacements.write(number, |out| text::encode(&address, out));
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens the values whose numbers are `open`, or all; gives the numbers of those that are not at hand.
-    fn show(
-        &self,
-        batch: &mut Batch<'_>,
-        open: Option<&[usize]>,
-        replacements: &mut Replacements,
-    ) -> Result<Vec<usize>, Problem> {
-        let mut missing = Vec::new();
-        let mut last = None;
-        for (number, (edit, raw)) in self.splicer.edits().enumerate() {
-            if open.is_some_and(|open| open.binary_search(&number).is_err()) {
-                continue;
-            }
-            replacements.keep(number);
-            let Some(place) = edit.place else { continue };
-            let known = self.plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
-            let field = self.shield.field(known.field);
-            let Some((stored, digits)) = stored(raw, field)? else { continue };
-            let whose = whose(&self.splicer, edit, place, &self.plan, &self.owners, &mut last)
-                .map_err(|_| Problem::answer("a subject's id in it is not in its canonical spelling"))?;
-            match batch.next(&Read { field: known.field, whose, stored: &stored })? {
-                Next::Clear(_, bytes) if digits => replacements.put(number, bytes),
-                Next::Clear(kind, bytes) => replacements
-                    .replace(number, |out| value::to_json(kind, bytes, out))
-                    .map_err(|e| Problem::answer(e.to_string()))?,
-                Next::Erased => replacements.write(number, |out| erased_json(field, out)),
-                Next::Missing => missing.push(number),
-            }
-        }
-        Ok(missing)
-    }
-}
-
-/// What is stored at a declared place, and whether it is a number; none where nothing is.
-fn stored<'r>(raw: &'r [u8], field: &Field) -> Result<Option<(Cow<'r, str>, bool)>, Problem> {
-    match raw.first() {
-        Some(b'n') => Ok(None),
-        Some(b'"') => {
-            let text = text::decode(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
-            // Nothing stands in an empty one that could have been planted.
-            Ok((!text.is_empty()).then_some((text, false)))
-        }
-        _ if matches!(field.protect, Protect::Pseudonym { kind: TokenKind::Integer, .. }) => {
-            Ok(Some((String::from_utf8_lossy(raw), true)))
-        }
-        _ => Err(Problem::open(crate::protect::OpenFault::InClear, &field.name)),
-    }
 }

@@ -3,9 +3,9 @@
 use super::plan::Plan;
 use super::problem::Problem;
 use super::route::Routes;
-use super::shield::{Read, Shield, Shown, Whose, shown_text};
+use super::shield::{Read, Shield, Shown, shown_text};
 use super::target;
-use crate::protect::OpenFault;
+use crate::protect::{OpenFault, Row};
 use std::sync::Arc;
 
 /// What knows a listener's routes.
@@ -86,7 +86,7 @@ async fn reveal(shield: &Shield, plan: &Plan, place: u16, stored: &str) -> Resul
     if stored.is_empty() {
         return Ok(None);
     }
-    let read = Read { field: known.field, whose: Whose::Nobody, stored };
+    let read = Read { field: known.field, row: Row::Unknown, stored };
     let shown = match shield.open(&[read]).await {
         Ok(shown) => shown,
         // Addresses hold all sorts of things: a clear one stays as it is.

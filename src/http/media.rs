@@ -5,9 +5,7 @@ use super::problem::Problem;
 use super::range::{Span, Wanted, chunk_at, content_range};
 use super::shield::{Shield, Whose};
 use crate::ids::FieldId;
-use crate::protect::{
-    BODY_HEADER_LEN, Body, BodyOpener, BodySealer, CHUNK_LEN, Row, SEALED_CHUNK_LEN, body_len,
-};
+use crate::protect::{BODY_HEADER_LEN, Body, BodyOpener, BodySealer, CHUNK_LEN, SEALED_CHUNK_LEN, body_len};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -234,7 +232,7 @@ impl MediaOpening {
         }
         if self.header.len() < BODY_HEADER_LEN {
             let field = &self.shield.field(self.field).name;
-            return Err(Problem::open(self.shield.door.in_clear(self.field), field));
+            return Err(Problem::open(self.shield.door().in_clear(self.field), field));
         }
         let last = std::mem::take(&mut self.held);
         // A range may end before the body does.
@@ -247,11 +245,7 @@ impl MediaOpening {
     }
 
     async fn begin(&mut self) -> Result<(), Problem> {
-        let row = match &self.whose {
-            Whose::Known(subject) => Row::Of { class: &subject.class, id: &subject.id },
-            Whose::Returned(_) | Whose::Nobody => Row::Unknown,
-        };
-        let opened = self.shield.door.open_body(self.field, &self.header, row).await;
+        let opened = self.shield.door().open_body(self.field, &self.header, self.whose.row()).await;
         match opened.map_err(|e| Problem::protect(&e))? {
             Body::Open(opener) => self.opener = Some(opener),
             Body::Erased => return Err(Problem::erased()),

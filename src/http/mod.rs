@@ -23,6 +23,7 @@ mod metrics;
 mod multipart;
 mod multipart_body;
 mod names;
+mod opening;
 mod person;
 mod plan;
 pub(crate) mod problem;

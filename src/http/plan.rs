@@ -2,12 +2,14 @@
 
 use super::json::splice::Layout;
 use super::json::tree::{Leaf, Tree};
+use super::json_body::Owners;
+use super::opening::Kits;
+use super::sources;
 use crate::ids::FieldId;
 use crate::policy::model::{Pointer, Route, RouteOwner, RouteSubject, Segment, Spot, Step};
 use std::sync::Arc;
 
 /// A route, ready to be applied.
-#[derive(Debug)]
 pub(super) struct Plan {
     /// As the policy writes its path, for messages.
     pub(super) path: Arc<str>,
@@ -15,6 +17,8 @@ pub(super) struct Plan {
     pub(super) params: Vec<Arc<str>>,
     /// Which segments of the path they are.
     pub(super) positions: Vec<usize>,
+    /// The last of them takes all that is left of the path.
+    pub(super) rest: bool,
     /// Every place; layouts and lists below name them by number.
     pub(super) places: Vec<Place>,
     /// JSON of requests.
@@ -23,6 +27,12 @@ pub(super) struct Plan {
     pub(super) answer: Arc<Layout>,
     /// Every owner that a place or the body has.
     pub(super) owners: Vec<RouteOwner>,
+    /// Whether a request's head, or an answer's, may tell whose something is.
+    pub(super) told_in_head: bool,
+    /// Whose everything is where no head tells: of requests, and of answers.
+    pub(super) untold: [Owners; 2],
+    /// What answers are opened with.
+    pub(super) kits: Kits,
     /// Where the answer to a creation tells whose it is: its number among the answer's subjects.
     pub(super) created: Option<u16>,
     /// The class of whom a creation makes.
@@ -150,10 +160,15 @@ impl Plan {
                 _ => {}
             }
         }
+        let untold = [false, true].map(|answer| sources::owners(&owners, &[], answer));
         Self {
             path: route.path.clone(),
             params,
             positions,
+            rest: matches!(route.segments.last(), Some(Segment::Rest(_))),
+            told_in_head: owners.iter().flat_map(|owner| &owner.sources).any(sources::in_head),
+            untold,
+            kits: Kits::default(),
             places,
             request: request.layout(),
             answer: answer.layout(),
@@ -175,6 +190,21 @@ impl Plan {
             depth: usize::from(route.depth),
             item_bytes: route.item_bytes as usize,
         }
+    }
+
+    /// Whether a parameter of the path is looked at.
+    pub(super) fn reads_path(&self) -> bool {
+        self.told_in_head || !self.segments.is_empty()
+    }
+
+    /// Whether an answer's head may hold what is opened, or an address that is turned around.
+    pub(super) fn reads_answer_head(&self) -> bool {
+        self.location || !self.headers.is_empty()
+    }
+
+    /// Whether a request's head may hold anything declared.
+    pub(super) fn reads_head(&self) -> bool {
+        self.reads_query() || !self.segments.is_empty() || !self.headers.is_empty()
     }
 
     /// Whether something of a query is looked at.

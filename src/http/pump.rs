@@ -1,11 +1,13 @@
 //! A body on its way: read, decoded, rewritten, encoded again, with its trailers.
 
 use super::coding::{Encoder, Input, InputError};
-use super::exchange::{Body, BodyError, UNTRUE};
+use super::exchange::{Body, BodyError, Came, is_untrue};
 use super::form_body::FormBody;
-use super::json_body::{Opening, Sealing};
+use super::head;
+use super::json_body::Sealing;
 use super::media::{MediaOpening, MediaSealing};
 use super::multipart_body::MultipartBody;
+use super::opening::Opening;
 use super::problem::Problem;
 use super::shield::Shield;
 use bytes::Bytes;
@@ -129,12 +131,7 @@ impl Pump {
                 })
                 .into(),
         };
-        let full = Full::new(data).map_err(|never| match never {});
-        let body = match self.trailers.take() {
-            None => full.boxed_unsync(),
-            Some(trailers) => full.with_trailers(async move { Some(Ok(trailers)) }).boxed_unsync(),
-        };
-        Pumped { body, length: Some(length) }
+        Pumped { body: with_trailers(data, self.trailers.take()), length: Some(length) }
     }
 
     async fn frame(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
@@ -174,9 +171,7 @@ impl Pump {
                 coded.extend(self.encoder.finish().await.map_err(internal)?);
                 self.trailers = self.input.trailers();
                 if let Some(trailers) = &mut self.trailers {
-                    for name in UNTRUE {
-                        trailers.remove(name);
-                    }
+                    head::without(trailers, is_untrue);
                 }
                 if let Some(shield) = self.sent.take() {
                     shield.sent();
@@ -204,12 +199,51 @@ impl Pump {
 
     /// The answer to a body that failed before its head went on.
     fn refusal(&self, error: BodyError) -> Problem {
-        match error {
-            BodyError::Refused(problem) => *problem,
-            BodyError::Peer(_) if self.is_answer() => Problem::answer("its body ended before its time"),
-            BodyError::Peer(_) => Problem::cut(),
+        refusal(error, self.is_answer())
+    }
+}
+
+/// What stands for a body, the service's or the client's, that failed before its head went on.
+pub(super) fn refusal(error: BodyError, answer: bool) -> Problem {
+    match error {
+        BodyError::Refused(problem) => *problem,
+        BodyError::Peer(_) if answer => Problem::answer("its body ended before its time"),
+        BodyError::Peer(_) => Problem::cut(),
+    }
+}
+
+/// A body that is here, and what follows it.
+pub(super) fn with_trailers(data: Bytes, trailers: Option<HeaderMap>) -> Body {
+    let full = Full::new(data).map_err(|never| match never {});
+    match trailers {
+        None => full.boxed_unsync(),
+        Some(trailers) => full.with_trailers(async move { Some(Ok(trailers)) }).boxed_unsync(),
+    }
+}
+
+/// All of a body whose length is told and short, and what follows it. Mostly it comes in one piece.
+pub(super) async fn all_of(body: &mut impl Came) -> Result<(Bytes, Option<HeaderMap>), BodyError> {
+    let length = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+    let (mut first, mut all, mut trailers) = (Bytes::new(), Vec::new(), None);
+    while !body.is_end_stream()
+        && let Some(frame) = body.frame().await
+    {
+        match frame?.into_data() {
+            Ok(data) if first.is_empty() => first = data,
+            Ok(data) => {
+                if all.is_empty() {
+                    all.reserve(length);
+                    all.extend_from_slice(&first);
+                }
+                all.extend_from_slice(&data);
+            }
+            Err(frame) => trailers = frame.into_trailers().ok().or(trailers),
         }
     }
+    if let Some(trailers) = &mut trailers {
+        head::without(trailers, is_untrue);
+    }
+    Ok((if all.is_empty() { first } else { all.into() }, trailers))
 }
 
 #[cfg(test)]

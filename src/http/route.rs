@@ -30,9 +30,9 @@ struct Choice {
 
 /// What a path belongs to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Match<'p> {
-    /// The route of that number, and its segments' raw values in order.
-    Route(usize, Vec<&'p str>),
+pub(super) enum Match {
+    /// The route of that number.
+    Route(usize),
     /// Nothing is declared.
     Nothing,
     /// A service that is lenient about paths or methods would take it for a declared one.
@@ -65,7 +65,7 @@ impl Routes {
     }
 
     /// The route of a raw path.
-    pub(super) fn find<'p>(&self, method: &Method, path: &'p str) -> Match<'p> {
+    pub(super) fn find(&self, method: &Method, path: &str) -> Match {
         if !self.any {
             return Match::Nothing;
         }
@@ -86,9 +86,7 @@ impl Routes {
             let takes = |choice: &&Choice| choice.takes(|known| *known == *method);
             let alike = |choice: &Choice| choice.takes(|known| known.eq_ignore_ascii_case(method));
             return match found.value.choices.iter().find(takes) {
-                Some(choice) => {
-                    Match::Route(choice.route, found.params.iter().map(|(_, value)| value).collect())
-                }
+                Some(choice) => Match::Route(choice.route),
                 // Some services know no case in methods either.
                 None if found.value.choices.iter().any(alike) => Match::Spelling,
                 None => Match::Other,
@@ -209,10 +207,10 @@ mod tests {
     #[test]
     fn a_request_belongs_to_the_route_of_its_path_and_method() {
         let routes = routes();
-        assert_eq!(routes.find(&Method::GET, "/people/42"), Match::Route(0, vec!["42"]));
-        assert_eq!(routes.find(&Method::HEAD, "/people/42"), Match::Route(0, vec!["42"]));
-        assert_eq!(routes.find(&Method::DELETE, "/people/4%32"), Match::Route(1, vec!["4%32"]));
-        assert_eq!(routes.find(&Method::POST, "/people"), Match::Route(2, vec![]));
+        assert_eq!(routes.find(&Method::GET, "/people/42"), Match::Route(0));
+        assert_eq!(routes.find(&Method::HEAD, "/people/42"), Match::Route(0));
+        assert_eq!(routes.find(&Method::DELETE, "/people/4%32"), Match::Route(1));
+        assert_eq!(routes.find(&Method::POST, "/people"), Match::Route(2));
         assert_eq!(routes.find(&Method::PUT, "/people/42"), Match::Other);
         let patch = Method::from_bytes(b"Patch").unwrap();
         assert_eq!(routes.find(&patch, "/people/42"), Match::Spelling, "Django knows no case");
@@ -227,8 +225,8 @@ mod tests {
             [[http.routes]]\npath = \"/people/{id}\"\nsubject = \"path:id\"\nfields = { \"/email\" = \"email\" }\n\
             [[http.routes]]\npath = \"/files/{*rest}\"\nsubject = \"header:x-user\"\nfields = { \"/email\" = \"email\" }\n";
         let routes = Routes::new(&policy_only(text).unwrap().http[0]).unwrap();
-        assert_eq!(routes.find(&Method::GET, "/files/a/b.txt"), Match::Route(1, vec!["a/b.txt"]));
-        assert_eq!(routes.find(&Method::GET, "/files/A%20b/"), Match::Route(1, vec!["A%20b/"]));
+        assert_eq!(routes.find(&Method::GET, "/files/a/b.txt"), Match::Route(1));
+        assert_eq!(routes.find(&Method::GET, "/files/A%20b/"), Match::Route(1));
         assert_eq!(routes.find(&Method::GET, "/files"), Match::Nothing);
         for path in [
             "/files/../people/42",

@@ -23,6 +23,16 @@ pub(super) enum Whose {
     Nobody,
 }
 
+impl Whose {
+    /// The row that a stored value of theirs stands in.
+    pub(super) fn row(&self) -> Row<'_> {
+        match self {
+            Self::Known(subject) => Row::Of { class: &subject.class, id: &subject.id },
+            Self::Returned(_) | Self::Nobody => Row::Unknown,
+        }
+    }
+}
+
 /// A value to be stored or compared.
 pub(super) struct Write {
     pub(super) field: FieldId,
@@ -34,7 +44,8 @@ pub(super) struct Write {
 /// A stored value to be shown.
 pub(super) struct Read<'a> {
     pub(super) field: FieldId,
-    pub(super) whose: Whose,
+    /// Whose row it stands in.
+    pub(super) row: Row<'a>,
     /// An armoured envelope or a token.
     pub(super) stored: &'a str,
 }
@@ -54,43 +65,68 @@ pub(super) enum Next<'b> {
     Missing,
 }
 
+/// Memory that values are opened in, for one batch after another.
+#[derive(Default)]
+pub(super) struct Space {
+    memo: Memo,
+    envelope: Vec<u8>,
+    clear: Zeroizing<Vec<u8>>,
+}
+
+impl Space {
+    /// Overwrites the last value and its key.
+    pub(super) fn wipe(&mut self) {
+        self.memo.forget();
+        overwrite(&mut self.clear);
+    }
+
+    /// How much memory it keeps, about.
+    pub(super) fn size(&self) -> usize {
+        self.envelope.capacity() + self.clear.capacity()
+    }
+}
+
+/// Overwrites what was written; what lies behind it never was, since nothing is ever only cut off.
+fn overwrite(clear: &mut Vec<u8>) {
+    clear.as_mut_slice().zeroize();
+    clear.clear();
+}
+
 /// Values that are opened one after another. Neighbours mostly have one key, which is set up once.
 pub(super) struct Batch<'s> {
     shield: &'s Shield,
     /// The lease was checked.
     begun: bool,
-    memo: Memo,
-    envelope: Vec<u8>,
-    clear: Zeroizing<Vec<u8>>,
+    space: &'s mut Space,
     missing: Vec<Missing>,
 }
 
-impl Batch<'_> {
+impl<'s> Batch<'s> {
+    /// A field of the policy.
+    pub(super) fn field(&self, id: FieldId) -> &'s Field {
+        self.shield.field(id)
+    }
+
     /// Opens the next one.
     ///
     /// # Errors
     /// It must not be shown.
     pub(super) fn next(&mut self, read: &Read<'_>) -> Result<Next<'_>, Problem> {
-        let row = match &read.whose {
-            Whose::Known(subject) => Row::Of { class: &subject.class, id: &subject.id },
-            Whose::Returned(_) | Whose::Nobody => Row::Unknown,
-        };
-        let (door, field) = (&self.shield.door, self.shield.field(read.field));
+        let (door, field) = (self.shield.door(), self.shield.field(read.field));
         if !std::mem::replace(&mut self.begun, true) {
             door.begin_batch().map_err(|e| Problem::protect(&e))?;
         }
-        self.clear.zeroize();
+        let Space { memo, envelope, clear } = &mut *self.space;
+        overwrite(clear);
         let outcome = match field.protect {
-            Protect::Pseudonym { .. } => {
-                door.reveal_next(read.field, read.stored, row, &mut self.memo, &mut self.clear)
-            }
-            Protect::Encrypt if armour::read(read.stored.as_bytes(), &mut self.envelope) => {
-                door.open_next(read.field, &self.envelope, row, &mut self.memo, &mut self.clear)
+            Protect::Pseudonym { .. } => door.reveal_next(read.field, read.stored, read.row, memo, clear),
+            Protect::Encrypt if armour::read(read.stored.as_bytes(), envelope) => {
+                door.open_next(read.field, envelope, read.row, memo, clear)
             }
             Protect::Encrypt => Outcome::Fault(door.in_clear(read.field)),
         };
         match outcome {
-            Outcome::Opened(kind) => Ok(Next::Clear(kind, &self.clear)),
+            Outcome::Opened(kind) => Ok(Next::Clear(kind, &self.space.clear)),
             Outcome::Erased => Ok(Next::Erased),
             Outcome::Missing(what) => {
                 if !self.missing.contains(&what) {
@@ -106,7 +142,8 @@ impl Batch<'_> {
 /// What an exchange has written, until its outcome is known.
 #[derive(Default)]
 struct Work {
-    unit: Option<Unit>,
+    /// Boxed: most exchanges store nothing.
+    unit: Option<Box<Unit>>,
     /// The request's body has been sent on whole.
     sent: bool,
     /// What the answer says about it.
@@ -128,8 +165,12 @@ pub(super) enum Ended {
 /// The door, for one exchange.
 #[derive(Clone)]
 pub(super) struct Shield {
-    pub(super) door: Door,
-    work: Arc<Mutex<Work>>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    door: Door,
+    work: Mutex<Work>,
     /// What the unit is kept under for recovery.
     place: Arc<str>,
     /// The class of whom the request makes, where the answer tells whom.
@@ -138,11 +179,15 @@ pub(super) struct Shield {
 
 impl Shield {
     pub(super) fn new(door: Door, place: Arc<str>, creates: Option<Arc<str>>) -> Self {
-        Self { door, work: Arc::default(), place, creates }
+        Self { inner: Arc::new(Inner { door, work: Mutex::default(), place, creates }) }
+    }
+
+    pub(super) fn door(&self) -> &Door {
+        &self.inner.door
     }
 
     pub(super) fn field(&self, id: FieldId) -> &Field {
-        self.door.policy().field(id)
+        self.door().policy().field(id)
     }
 
     /// Protects values; what is stored comes in their order.
@@ -155,7 +200,7 @@ impl Shield {
         for write in writes {
             if write.find {
                 let identifier = std::str::from_utf8(write.value.bytes()).map_err(|_| Problem::internal())?;
-                let token = Box::pin(self.door.find(write.field, identifier))
+                let token = Box::pin(self.door().find(write.field, identifier))
                     .await
                     .map_err(|e| Problem::protect(&e))?;
                 stored.push(Some(Stored::Token(token)));
@@ -174,9 +219,9 @@ impl Shield {
         }
         if !items.is_empty() {
             let returned = items.iter().any(|item| matches!(item.owner, Owner::Returned(_)));
-            self.work.lock().returned |= returned;
+            self.inner.work.lock().returned |= returned;
             let mut unit = self.take();
-            if let (true, Some(class)) = (returned, &self.creates) {
+            if let (true, Some(class)) = (returned, &self.inner.creates) {
                 let seals = |item: &Item<'_>| self.field(item.field).protect == Protect::Encrypt;
                 unit.creates(class, !items.iter().any(seals));
             }
@@ -204,9 +249,9 @@ impl Shield {
             Whose::Nobody => return Err(Problem::nobody(&self.field(field).name)),
         };
         let returned = matches!(owner, Owner::Returned(_));
-        self.work.lock().returned |= returned;
+        self.inner.work.lock().returned |= returned;
         let mut unit = self.take();
-        if let (true, Some(class)) = (returned, &self.creates) {
+        if let (true, Some(class)) = (returned, &self.inner.creates) {
             unit.creates(class, false);
         }
         let done = Box::pin(unit.seal_body(field, owner)).await;
@@ -217,7 +262,7 @@ impl Shield {
     /// A row whose subject the answer tells. All of a request are made at once: a unit forgets those of its last
     /// statement, and what it forgot could never be bound.
     fn returns(&self, row: u32) -> Result<(), Problem> {
-        let mut work = self.work.lock();
+        let mut work = self.inner.work.lock();
         if work.returned {
             return Err(Problem::several());
         }
@@ -232,8 +277,9 @@ impl Shield {
     pub(super) async fn open(&self, reads: &[Read<'_>]) -> Result<Vec<Shown>, Problem> {
         let mut shown: Vec<Option<Shown>> = Vec::new();
         shown.resize_with(reads.len(), || None);
+        let mut space = Space::default();
         for _ in 0..LOADS {
-            let mut batch = self.batch();
+            let mut batch = self.batch(&mut space);
             for (slot, read) in shown.iter_mut().zip(reads).filter(|(slot, _)| slot.is_none()) {
                 *slot = match batch.next(read)? {
                     Next::Clear(kind, bytes) => Some(Shown::Clear(Clear::new(kind, bytes.to_vec()))),
@@ -249,15 +295,10 @@ impl Shield {
     }
 
     /// A batch of values to be opened, without waiting.
-    pub(super) fn batch(&self) -> Batch<'_> {
-        Batch {
-            shield: self,
-            begun: false,
-            memo: Memo::default(),
-            envelope: Vec::new(),
-            clear: Zeroizing::default(),
-            missing: Vec::new(),
-        }
+    pub(super) fn batch<'s>(&'s self, space: &'s mut Space) -> Batch<'s> {
+        // An erasure that came since the last one holds from here.
+        space.memo.forget();
+        Batch { shield: self, begun: false, space, missing: Vec::new() }
     }
 
     /// Whether all of a batch was there, and may be released. What was missing has then been fetched, for the next try.
@@ -271,33 +312,33 @@ impl Shield {
         let missing = std::mem::take(&mut batch.missing);
         if missing.is_empty() {
             // Released only while the lease runs.
-            self.door.lease().map_err(|e| Problem::protect(&e))?;
+            self.door().lease().map_err(|e| Problem::protect(&e))?;
             return Ok(true);
         }
         // Rare, and large: it would be moved with every exchange.
-        Box::pin(self.door.load(&missing)).await.map_err(|e| Problem::protect(&e))?;
+        Box::pin(self.door().load(&missing)).await.map_err(|e| Problem::protect(&e))?;
         Ok(false)
     }
 
-    fn take(&self) -> Unit {
-        let unit = self.work.lock().unit.take();
-        unit.unwrap_or_else(|| self.door.unit(&self.place))
+    fn take(&self) -> Box<Unit> {
+        let unit = self.inner.work.lock().unit.take();
+        unit.unwrap_or_else(|| Box::new(self.door().unit(&self.inner.place)))
     }
 
-    fn put(&self, unit: Unit) {
-        self.work.lock().unit = Some(unit);
+    fn put(&self, unit: Box<Unit>) {
+        self.inner.work.lock().unit = Some(unit);
         self.end();
     }
 
     /// How many rows the answer tells the subjects of.
     pub(super) fn rows(&self) -> u32 {
-        self.work.lock().rows
+        self.inner.work.lock().rows
     }
 
     /// Binds rows to their subjects; durable when it returns.
     pub(super) async fn bind(&self, rows: &[(u32, Subject)]) -> Result<(), Problem> {
         // It is still being written to: the service answered before it had it all.
-        let Some(mut unit) = self.work.lock().unit.take() else { return Err(Problem::unbound()) };
+        let Some(mut unit) = self.inner.work.lock().unit.take() else { return Err(Problem::unbound()) };
         let done = Box::pin(unit.bind(rows)).await;
         self.put(unit);
         done.map_err(|e| Problem::protect(&e))
@@ -305,7 +346,7 @@ impl Shield {
 
     /// The row that a stored value of the answer belongs to, if it was made for this request.
     pub(super) fn row(&self, stored: &str) -> Option<u32> {
-        let mut work = self.work.lock();
+        let mut work = self.inner.work.lock();
         let unit = work.unit.as_mut()?;
         let mut envelope = Vec::new();
         if armour::read(stored.as_bytes(), &mut envelope) {
@@ -316,19 +357,19 @@ impl Shield {
 
     /// The request's body went on whole.
     pub(super) fn sent(&self) {
-        self.work.lock().sent = true;
+        self.inner.work.lock().sent = true;
         self.end();
     }
 
     /// The answer has told.
     pub(super) fn outcome(&self, outcome: Ended) {
-        self.work.lock().outcome = Some(outcome);
+        self.inner.work.lock().outcome = Some(outcome);
         self.end();
     }
 
     /// Nothing of the request ever left: what was made for it sealed nothing.
     pub(super) fn unsent(&self) {
-        let mut work = self.work.lock();
+        let mut work = self.inner.work.lock();
         (work.sent, work.outcome) = (true, Some(Ended::Undone));
         drop(work);
         self.end();
@@ -336,13 +377,13 @@ impl Shield {
 
     /// Ends the unit once both are known.
     fn end(&self) {
-        let mut work = self.work.lock();
+        let mut work = self.inner.work.lock();
         let (true, Some(outcome)) = (work.sent, work.outcome) else { return };
         let Some(unit) = work.unit.take() else { return };
         drop(work);
         match outcome {
-            Ended::Kept => unit.commit(),
-            Ended::Undone => unit.rollback(),
+            Ended::Kept => (*unit).commit(),
+            Ended::Undone => (*unit).rollback(),
             // Its drop leaves it to recovery.
             Ended::Unclear => drop(unit),
         }

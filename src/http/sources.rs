@@ -8,12 +8,13 @@ use super::problem::Problem;
 use super::shield::Whose;
 use super::target::decode_form_exact;
 use crate::ids::Subject;
-use crate::policy::model::RouteSubject;
+use crate::policy::model::{RouteOwner, RouteSubject};
 use http::request;
 use std::sync::Arc;
 
 /// What the head told: by owner, by source, the id.
 pub(super) struct Sources {
+    /// Empty where no head tells anything.
     ids: Vec<Vec<Option<Box<str>>>>,
     /// The person that a verified token names.
     bearer: Option<Subject>,
@@ -27,6 +28,9 @@ impl Sources {
         head: &request::Parts,
         verifier: Option<&Verifier>,
     ) -> Result<Self, Problem> {
+        if !plan.told_in_head {
+            return Ok(Self { ids: Vec::new(), bearer: None });
+        }
         let mut claims: Option<Option<Claims>> = None;
         let mut ids = Vec::with_capacity(plan.owners.len());
         let mut bearer = None;
@@ -76,19 +80,11 @@ impl Sources {
     /// By owner: the first source that the head (or the answer) tells, and who that is. Those before it may yet be
     /// told by a body.
     pub(super) fn owners(&self, plan: &Plan, answer: bool) -> Owners {
-        let owners = plan.owners.iter().zip(&self.ids).map(|(owner, ids)| {
-            for (at, (source, id)) in owner.sources.iter().zip(ids).enumerate() {
-                if let Some(id) = id {
-                    return (at, Whose::Known(Arc::new(Subject::new(owner.class.clone(), id.clone()))));
-                }
-                let returned = matches!(source, RouteSubject::Response(_) | RouteSubject::ResponseLocation);
-                if returned && !answer {
-                    return (at, Whose::Returned(0));
-                }
-            }
-            (owner.sources.len(), Whose::Nobody)
-        });
-        owners.collect()
+        if self.ids.is_empty() {
+            let [request, response] = &plan.untold;
+            return Arc::clone(if answer { response } else { request });
+        }
+        owners(&plan.owners, &self.ids, answer)
     }
 
     /// The answer's `Location` told an id.
@@ -101,6 +97,29 @@ impl Sources {
             }
         }
     }
+}
+
+/// See [`Sources::owners`]. Where `ids` holds nothing about an owner, no head told.
+pub(super) fn owners(owners: &[RouteOwner], ids: &[Vec<Option<Box<str>>>], answer: bool) -> Owners {
+    let known = |(number, owner): (usize, &RouteOwner)| {
+        let ids = ids.get(number).map(Vec::as_slice).unwrap_or_default();
+        for (at, source) in owner.sources.iter().enumerate() {
+            if let Some(Some(id)) = ids.get(at) {
+                return (at, Whose::Known(Arc::new(Subject::new(owner.class.clone(), id.clone()))));
+            }
+            let returned = matches!(source, RouteSubject::Response(_) | RouteSubject::ResponseLocation);
+            if returned && !answer {
+                return (at, Whose::Returned(0));
+            }
+        }
+        (owner.sources.len(), Whose::Nobody)
+    };
+    owners.iter().enumerate().map(known).collect()
+}
+
+/// Whether a source lies in a head.
+pub(super) fn in_head(source: &RouteSubject) -> bool {
+    !matches!(source, RouteSubject::Form(_) | RouteSubject::Json(_) | RouteSubject::Response(_))
 }
 
 fn header(head: &request::Parts, name: &str) -> Result<Option<Box<str>>, Problem> {

@@ -66,6 +66,19 @@ pub(super) fn segment<'p>(plan: &Plan, path: &'p str, position: usize) -> Option
     path.strip_prefix('/')?.split('/').nth(at)
 }
 
+/// The raw values of a path's parameters, in order; none where nobody asks for them.
+pub(super) fn values<'p>(plan: &Plan, path: &'p str) -> Vec<&'p str> {
+    if !plan.reads_path() {
+        return Vec::new();
+    }
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let value = |(number, at): (usize, &usize)| match plan.rest && number + 1 == plan.positions.len() {
+        true => path.splitn(at + 1, '/').nth(*at),
+        false => path.split('/').nth(*at),
+    };
+    plan.positions.iter().enumerate().filter_map(value).collect()
+}
+
 /// The path with another raw value there.
 pub(super) fn with_segment(plan: &Plan, path: &str, position: usize, raw: &str) -> String {
     let at = plan.positions.get(position).copied();
@@ -77,6 +90,21 @@ pub(super) fn with_segment(plan: &Plan, path: &str, position: usize, raw: &str) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::policy_only;
+
+    #[test]
+    fn a_parameter_is_what_stands_in_its_place_and_the_last_may_be_all_that_is_left() {
+        let text = "[fields]\nemail = \"pseudonym\"\n[[http]]\n\
+            [[http.routes]]\npath = \"/people/{id}/mail/{box}\"\nsubject = \"path:id\"\nfields = { \"/email\" = \"email\" }\n\
+            [[http.routes]]\npath = \"/people/{id}/files/{*rest}\"\nsubject = \"path:id\"\nfields = { \"/email\" = \"email\" }\n\
+            [[http.routes]]\npath = \"/all/{page}\"\nsubject = \"json:/id\"\nfields = { \"/email\" = \"email\" }\n";
+        let policy = policy_only(text).unwrap();
+        let plans: Vec<Plan> = policy.http[0].iter().map(Plan::new).collect();
+        assert_eq!(values(&plans[0], "/people/4%32/mail/in"), ["4%32", "in"]);
+        assert_eq!(values(&plans[1], "/people/42/files/a/b.txt"), ["42", "a/b.txt"]);
+        assert_eq!(values(&plans[1], "/people/42/files/A%20b/"), ["42", "A%20b/"]);
+        assert!(values(&plans[2], "/all/7").is_empty(), "nobody asks");
+    }
 
     #[test]
     fn an_identifier_is_escaped_as_its_place_wants() {

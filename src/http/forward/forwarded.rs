@@ -1,6 +1,7 @@
 //! What the service learns about where a request came from: `Via`, `Forwarded`, `X-Forwarded-*`, `Host`.
 
 use crate::config::HttpForwarded;
+use crate::http::head::without;
 use crate::protect::Principal;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use std::net::{IpAddr, SocketAddr};
@@ -9,16 +10,24 @@ use std::sync::{Arc, OnceLock};
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-/// Others of the family, dropped where the client's word doesn't count.
-const CLAIMS: [HeaderName; 5] = [
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-ssl"),
-    HeaderName::from_static("x-real-ip"),
-];
 
-/// A connection's client, as the record knows it. An extension of its requests.
+/// Whether a field claims where a request came from.
+fn is_claim(name: &str) -> bool {
+    matches!(
+        name,
+        "forwarded"
+            | "x-forwarded-for"
+            | "x-forwarded-proto"
+            | "x-forwarded-host"
+            | "x-forwarded-port"
+            | "x-forwarded-server"
+            | "x-forwarded-prefix"
+            | "x-forwarded-ssl"
+            | "x-real-ip"
+    )
+}
+
+/// A connection's client, as the record knows it.
 pub(in crate::http) struct Caller {
     /// Where it connects from; none of a Unix socket.
     address: Option<IpAddr>,
@@ -44,7 +53,7 @@ impl Caller {
 /// A client's connection, as the service is told of it. Made once for each connection.
 pub(in crate::http) struct Origin {
     mode: HttpForwarded,
-    caller: Arc<Caller>,
+    caller: Caller,
     address: HeaderValue,
     proto: HeaderValue,
     /// An element of `Forwarded` (RFC 7239 §4), without `host`.
@@ -63,10 +72,7 @@ impl Origin {
         let value = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
         Self {
             mode,
-            caller: Arc::new(Caller {
-                address: peer.map(|peer| peer.ip().to_canonical()),
-                nameless: OnceLock::new(),
-            }),
+            caller: Caller { address: peer.map(|peer| peer.ip().to_canonical()), nameless: OnceLock::new() },
             address: value(address),
             proto: HeaderValue::from_static(proto),
             element: value(format!("for={node};proto={proto}")),
@@ -74,16 +80,14 @@ impl Origin {
     }
 
     /// The client, for the record.
-    pub(super) fn caller(&self) -> Arc<Caller> {
-        Arc::clone(&self.caller)
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Writes it into a request's head. `host` is what the client asked for.
     pub(super) fn tell(&self, headers: &mut HeaderMap, host: Option<&HeaderValue>) {
         if self.mode != HttpForwarded::Append {
-            for name in [&FOR, &PROTO, &HOST, &header::FORWARDED].into_iter().chain(&CLAIMS) {
-                headers.remove(name);
-            }
+            without(headers, is_claim);
         }
         if self.mode == HttpForwarded::None {
             return;

@@ -1,13 +1,7 @@
 //! Fields that concern one connection only (RFC 9110 §7.6.1): they are taken out, never passed on.
 
+use crate::http::head::without;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-
-/// `Keep-Alive` (RFC 2068, still sent).
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-/// `Proxy-Connection`, which nobody ever specified.
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-/// `HTTP2-Settings` (RFC 7540 §3.2.1): part of an upgrade that is not passed on.
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Fields that `Connection` can't name: they say where a message goes or ends, or what it holds, and
 /// taking them out here would leave the service with another message than the one that was judged.
@@ -33,17 +27,23 @@ pub(super) fn strip(headers: &mut HeaderMap) -> bool {
     {
         return false;
     }
-    for name in [
-        &KEEP_ALIVE,
-        &PROXY_CONNECTION,
-        &HTTP2_SETTINGS,
-        &header::TE,
-        &header::TRANSFER_ENCODING,
-        &header::UPGRADE,
-    ] {
-        headers.remove(name);
-    }
+    without(headers, is_hop);
     true
+}
+
+/// Whether a field is of one connection, named or not.
+fn is_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "te" | "transfer-encoding"
+            | "upgrade"
+            // RFC 2068, still sent.
+            | "keep-alive"
+            // Nobody ever specified it.
+            | "proxy-connection"
+            // Part of an upgrade that is not passed on (RFC 7540 §3.2.1).
+            | "http2-settings"
+    )
 }
 
 /// Makes one of several `Connection` fields.

@@ -24,7 +24,7 @@ pub(super) use connect::Connector;
 pub(super) use forwarded::{Caller, Origin};
 pub(super) use pool::Pool;
 
-use super::exchange::{Body as Declared, Exchange, Gate};
+use super::exchange::{Answered, Exchange, Gate, Verdict};
 use super::metrics::Metrics;
 use super::problem::Problem;
 use super::server::Open;
@@ -109,7 +109,7 @@ impl From<Problem> for Failure {
 /// What the client gets as a body.
 enum Outcome {
     Relayed(Outflow),
-    Declared(Declared),
+    Declared(Answered),
     Tunnel(Tunnel),
 }
 
@@ -128,7 +128,10 @@ impl Client {
                     }
                     Outcome::Declared(body) => {
                         metrics.protected.increment(1);
-                        Answer::declared(body, busy)
+                        match body {
+                            Answered::Whole(body) => Answer::whole(body, busy),
+                            Answered::Streamed(body) => Answer::declared(body, busy),
+                        }
                     }
                     Outcome::Tunnel(tunnel) => {
                         metrics.passed.increment(1);
@@ -159,7 +162,8 @@ impl Client {
         let mut asked = admitted.map_err(|problem| Failure { problem, close: true })?;
         let gate = forwarder.gate.read().clone();
         gate.disguise(&mut head.headers);
-        let declared = gate.declares(&head);
+        let verdict = gate.judge(&head);
+        let declared = verdict != Verdict::Relay;
         if asked.upgrade && (declared || self.pool.only_two()) {
             // What goes through a tunnel can't be protected: the request goes on without it.
             request::withdraw_upgrade(&mut head, &mut asked);
@@ -167,7 +171,7 @@ impl Client {
         let client = if asked.upgrade { head.extensions.remove::<OnUpgrade>() } else { None };
         let upload = (!body.is_end_stream()).then(|| Upload::new(asked.expects && !declared));
         let (sent, exchange) = if declared {
-            let (sent, exchange) = self.declared(&gate, &mut head, body, upload.clone()).await?;
+            let (sent, exchange) = self.declared(&gate, verdict, &mut head, body, upload.clone()).await?;
             (sent, Some(exchange))
         } else if upload.is_none() {
             (Sent::Empty, None)
@@ -191,16 +195,16 @@ impl Client {
     async fn declared(
         &self,
         gate: &Gate,
+        verdict: Verdict,
         head: &mut Parts,
         body: Incoming,
         upload: Option<Arc<Upload>>,
     ) -> Result<(Sent, Exchange), Problem> {
         // The gateway reads the body itself, so that nothing remains to be asked first.
         head.headers.remove(header::EXPECT);
-        let inflow = self.inflow(body, upload).boxed_unsync();
-        head.extensions.insert(self.origin.caller());
-        let (body, exchange) = gate.request(head, inflow).await?;
-        Ok((Sent::Declared(body), exchange))
+        let inflow = upload.map(|upload| self.inflow(body, Some(upload)).boxed_unsync());
+        let (body, exchange) = gate.request(verdict, head, inflow, Some(self.origin.caller())).await?;
+        Ok((body.map_or(Sent::Empty, Sent::Declared), exchange))
     }
 
     fn inflow(&self, body: Incoming, upload: Option<Arc<Upload>>) -> Inflow {
@@ -224,7 +228,7 @@ impl Client {
         let outflow = Outflow::new(body, timer, self.forwarder.timeouts.body_idle, upload, lease);
         match exchange {
             Some(exchange) if !exchange.relays() => {
-                let body = exchange.response(&mut head, outflow.boxed_unsync()).await?;
+                let body = exchange.response(&mut head, &mut Some(outflow)).await?;
                 Ok((head, Outcome::Declared(body)))
             }
             _ => Ok((head, Outcome::Relayed(outflow))),

@@ -7,6 +7,7 @@
 mod member;
 mod number;
 pub(super) mod raw;
+pub(super) mod replacements;
 pub(super) mod scan;
 mod skip;
 pub(super) mod splice;
@@ -17,8 +18,9 @@ pub(super) mod tree;
 
 use crate::policy::model::Pointer;
 use bytes::Bytes;
+use replacements::Replacements;
 use scan::Settings;
-use splice::{Layout, Replacements, Splicer, Stop};
+use splice::{Layout, Splicer, Stop};
 use std::sync::Arc;
 use tree::{Leaf, Tree};
 

@@ -110,10 +110,14 @@ pub(in crate::http) struct Settings {
 
 impl Scanner {
     pub(in crate::http) fn new(tree: Arc<Tree>, settings: Settings) -> Self {
+        Self { stack: Vec::with_capacity(8), ..Self::with(tree, settings) }
+    }
+
+    fn with(tree: Arc<Tree>, settings: Settings) -> Self {
         Self {
             tree,
             state: State::Value,
-            stack: Vec::with_capacity(8),
+            stack: Vec::new(),
             node: Tree::ROOT,
             start: 0,
             within: None,
@@ -124,6 +128,13 @@ impl Scanner {
             whole: true,
             settings,
         }
+    }
+
+    /// Begins anew, as a new one does, with the same tree.
+    pub(in crate::http) fn renew(&mut self, settings: Settings) {
+        let stack = std::mem::take(&mut self.stack);
+        *self = Self { stack, ..Self::with(Arc::clone(&self.tree), settings) };
+        self.stack.clear();
     }
 
     /// From where on the buffer is needed again; `None` when all of it was understood.

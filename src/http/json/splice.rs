@@ -1,11 +1,10 @@
 //! From scanned places to edits, each with the person it is about; and the bytes that may go on meanwhile.
 
 use super::raw::Raw;
+use super::replacements::Replacements;
 use super::scan::{Scanner, Settings, Sink, Wrong};
 use super::tree::{Leaf, Tree};
 use bytes::Bytes;
-use std::convert::Infallible;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// What a route declares in bodies of one direction.
@@ -132,6 +131,36 @@ impl Splicer {
         }
     }
 
+    /// Begins anew, as a new one for the same layout does, whatever became of the last body. What is left is the memory.
+    pub(in crate::http) fn renew(
+        &mut self,
+        counts: impl Iterator<Item = u8>,
+        settings: Settings,
+        limit: usize,
+        whole: bool,
+    ) {
+        // Each by its name, so that none is forgotten.
+        let Self { scanner, buf, chunk, scanned, found, started, limit: own } = self;
+        scanner.renew(settings);
+        buf.clear();
+        *chunk = Bytes::new();
+        (*scanned, *started, *own) = (0, false, limit);
+        found.renew(counts, whole);
+    }
+
+    /// Lets go of the last body.
+    pub(in crate::http) fn forget(&mut self) {
+        self.buf.clear();
+        self.chunk = Bytes::new();
+        self.found.ids.clear();
+        self.found.watched.clear();
+    }
+
+    /// How much memory it keeps for the next body, about.
+    pub(in crate::http) fn size(&self) -> usize {
+        self.buf.capacity() + self.found.edits.capacity() * size_of::<Edit>()
+    }
+
     /// Takes a chunk in and reads it.
     pub(in crate::http) fn feed(&mut self, chunk: &Bytes) -> Result<(), Stop> {
         if self.buf.is_empty() && self.chunk.is_empty() && (self.started || chunk.len() >= BOM.len()) {
@@ -233,15 +262,15 @@ impl Splicer {
         let (ready, held) = (self.ready(), self.held());
         let mut from = 0;
         out.reserve(ready);
-        for (edit, span) in self.found.edits.iter().zip(&replacements.spans) {
-            if let Some(replacement) = replacements.get(span) {
+        for (edit, replacement) in self.found.edits.iter().zip(replacements.each()) {
+            if let Some(replacement) = replacement {
                 out.extend_from_slice(&held[from..edit.start]);
                 out.extend_from_slice(replacement);
                 from = edit.end;
             }
         }
         out.extend_from_slice(&held[from..ready]);
-        self.take(replacements.spans.len(), ready);
+        self.take(replacements.count(), ready);
     }
 
     /// Forgets what went on.
@@ -265,64 +294,6 @@ impl Splicer {
             drop(self.buf.drain(..bytes));
         }
         self.found.forget();
-    }
-}
-
-/// Bytes that most small bodies get anew.
-const USUAL: usize = 256;
-
-/// What comes in the place of edits: written one after another, in any order.
-#[derive(Default)]
-pub(in crate::http) struct Replacements {
-    bytes: Vec<u8>,
-    /// By the edit's number: what of them replaces it. None: its value stays as it is.
-    spans: Vec<Option<Range<usize>>>,
-}
-
-impl Replacements {
-    pub(in crate::http) fn clear(&mut self) {
-        self.bytes.clear();
-        self.spans.clear();
-    }
-
-    /// The value of that number stays as it is, unless it is replaced later.
-    pub(in crate::http) fn keep(&mut self, number: usize) {
-        self.spans.resize(self.spans.len().max(number + 1), None);
-    }
-
-    /// The value of that number is replaced by what is written.
-    pub(in crate::http) fn replace<E>(
-        &mut self,
-        number: usize,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.keep(number);
-        if self.bytes.is_empty() {
-            self.bytes.reserve(USUAL);
-        }
-        let start = self.bytes.len();
-        write(&mut self.bytes)?;
-        if let Some(span) = self.spans.get_mut(number) {
-            *span = Some(start..self.bytes.len());
-        }
-        Ok(())
-    }
-
-    /// The value of that number is replaced by these bytes.
-    pub(in crate::http) fn put(&mut self, number: usize, bytes: &[u8]) {
-        self.write(number, |out| out.extend_from_slice(bytes));
-    }
-
-    /// As [`Replacements::replace`], by what can always be written.
-    pub(in crate::http) fn write(&mut self, number: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let Ok(()) = self.replace(number, |out| {
-            write(out);
-            Ok::<(), Infallible>(())
-        });
-    }
-
-    fn get(&self, span: &Option<Range<usize>>) -> Option<&[u8]> {
-        self.bytes.get(span.clone()?)
     }
 }
 
@@ -375,6 +346,34 @@ impl Sink for At<'_> {
 }
 
 impl Found {
+    /// See [`Splicer::renew`].
+    fn renew(&mut self, news: impl Iterator<Item = u8>, all: bool) {
+        let Self {
+            layout,
+            counts,
+            edits,
+            open,
+            ids,
+            subjects,
+            items,
+            outer,
+            watch,
+            watched,
+            whole,
+            documents,
+        } = self;
+        counts.clear();
+        counts.extend(news);
+        edits.clear();
+        ids.clear();
+        subjects.clear();
+        subjects.resize(layout.depths.len(), None);
+        items.clear();
+        watched.clear();
+        (*open, *outer, *documents) = (0, 0, 0);
+        (*watch, *whole) = (None, all);
+    }
+
     fn number(&self) -> u32 {
         if self.items.is_empty() { self.documents } else { self.outer }
     }

@@ -1,7 +1,8 @@
 //! The scanner and splicer against random documents, cut anywhere.
 
+use super::replacements::Replacements;
 use super::scan::{Settings, Wrong};
-use super::splice::{Layout, Replacements, Splicer, Stop, Told};
+use super::splice::{Layout, Splicer, Stop, Told};
 use super::tree::{Leaf, Tree};
 use crate::policy::model::Pointer;
 use bytes::Bytes;
@@ -31,7 +32,10 @@ fn splicer(layout: &Arc<Layout>, lines: bool) -> Splicer {
 
 /// Runs a body through in chunks; replaces each value by `<subject|value>` with quotes turned into dots.
 fn run(layout: &Arc<Layout>, chunks: &[&[u8]], lines: bool) -> Result<String, Stop> {
-    let mut splicer = splicer(layout, lines);
+    through(&mut splicer(layout, lines), chunks)
+}
+
+fn through(splicer: &mut Splicer, chunks: &[&[u8]]) -> Result<String, Stop> {
     let mut out = Vec::new();
     let mut go = |splicer: &mut Splicer| {
         let mut replacements = Replacements::default();
@@ -48,10 +52,10 @@ fn run(layout: &Arc<Layout>, chunks: &[&[u8]], lines: bool) -> Result<String, St
     };
     for chunk in chunks {
         splicer.feed(&Bytes::copy_from_slice(chunk))?;
-        go(&mut splicer);
+        go(splicer);
     }
     splicer.finish()?;
-    go(&mut splicer);
+    go(splicer);
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -312,6 +316,29 @@ proptest! {
                 prop_assert_eq!(taken.is_ok(), theirs, "{:?}", body);
             }
         }
+    }
+
+    /// Whatever it read last, and however far it came with that, a splicer that is used again reads as a new one does.
+    #[test]
+    fn one_that_is_used_again_begins_anew(
+        last in nearly(), body in nearly(), cut in any::<prop::sample::Index>(), lines: bool, whole: bool
+    ) {
+        let layout = layout(&[("/email", &[1]), ("/*/email", &[0, 1]), ("/p/name", &[1]), ("/*/p/*/name", &[0])], &["/*/id", "/id"]);
+        let mut again = Splicer::new(Arc::clone(&layout), vec![0; 4], Settings { depth: 3, lines, exact: false }, 40, whole);
+        again.watch(0);
+        // It breaks off there, fails, or is refused, and may be spliced as far as it came.
+        let (a, b) = last.as_bytes().split_at(cut.index(last.len() + 1));
+        if again.feed(&Bytes::copy_from_slice(a)).is_ok() {
+            let mut kept = Replacements::default();
+            if let Some(number) = again.edits().count().checked_sub(1) {
+                kept.keep(number);
+            }
+            again.splice(&kept, &mut Vec::new());
+            let _ = again.feed(&Bytes::copy_from_slice(b));
+        }
+        again.renew([9; 4].into_iter(), Settings { depth: 64, lines: false, exact: true }, 1 << 20, false);
+        prop_assert_eq!(through(&mut again, &[body.as_bytes()]), run(&layout, &[body.as_bytes()], false));
+        prop_assert!(again.watched().is_empty());
     }
 
     /// Every declared value is replaced, wherever the body is cut; nothing else is.

@@ -1,6 +1,7 @@
 //! JSON through the gate: sealed for the service, opened for the client.
 
 use super::*;
+use crate::http::exchange::Verdict;
 
 const PEOPLE: &str = r#"
 [[http.routes]]
@@ -178,8 +179,8 @@ async fn what_nobody_declares_is_relayed_as_it_is() {
     let sent = world.request(request.body(body("{not json")).unwrap()).await.unwrap();
     assert!(sent.exchange.relays());
     assert_eq!((sent.text(), &sent.head.headers["if-none-match"]), ("{not json", &"\"1\"".parse().unwrap()));
-    let declares = |path| world.gate.declares(&Request::get(path).body(()).unwrap().into_parts().0);
-    assert!(!declares("/animals") && declares("/people/1"));
+    let judge = |path| world.gate.judge(&Request::get(path).body(()).unwrap().into_parts().0);
+    assert!(judge("/animals") == Verdict::Relay && judge("/people/1") != Verdict::Relay);
     // On a declared route an answer of another type is no place of ours.
     let sent = world.get("/people/1").await;
     let answer = Response::builder().header("content-type", "text/html").body(body("<p>{")).unwrap();
@@ -230,7 +231,7 @@ async fn lines_go_on_as_they_come() {
     let (mut head, body) = answer.body(StreamBody::new(stream).boxed_unsync()).unwrap().into_parts();
     lines.send(b"{\"id\":1,\"note\":null}\n".to_vec()).unwrap();
     // The service says nothing more for now.
-    let mut body = sent.exchange.response(&mut head, body).await.unwrap();
+    let mut body = sent.exchange.response(&mut head, &mut Some(body)).await.unwrap().into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(&first[..], b"{\"id\":1,\"note\":null}\n");
     lines.send(b"{\"id\":2,\"note\":\"in clear\"}\n".to_vec()).unwrap();
@@ -247,4 +248,64 @@ async fn an_answer_that_spells_ids_otherwise_is_not_shown() {
     sent.exchange.json(200, "{}").await.unwrap();
     let problem = world.read("/people", &text).await.unwrap_err();
     assert_eq!((problem.status, problem.code), (StatusCode::BAD_GATEWAY, "answer"));
+}
+
+#[tokio::test]
+async fn whatever_the_last_answer_of_a_route_was_the_next_is_opened_anew() {
+    let world = World::new(PEOPLE).await;
+    let clear = r#"[{"id":1,"email":"a@x.org","note":"one"},{"note":"two","id":2}]"#;
+    let sent = world.json(Method::POST, "/people", clear).await.unwrap();
+    let sealed = sent.text().to_owned();
+    sent.exchange.json(200, "{}").await.unwrap();
+    let half = &sealed[..sealed.len() / 2];
+    let unsaid = sealed.replace("\"id\":2", "\"id\":\"02\"");
+    let swapped = sealed.replace("\"id\":1", "\"id\":7").replace("\"id\":2", "\"id\":1");
+    let inclear = sealed.replace("},{", ",\"x\":[]},{\"id\":3,\"note\":\"in clear\"},{");
+    for (last, why) in [
+        (half, "answer"),
+        ("[{\"id\":1,", "answer"),
+        (&sealed.replace("},{", "}{"), "answer"),
+        (&format!("{sealed}]"), "answer"),
+        (&unsaid, "answer"),
+        (&swapped, "wrong-subject"),
+        (&inclear, "in-clear"),
+    ] {
+        assert_eq!(world.read("/people", last).await.unwrap_err().code, why, "{last}");
+        assert_eq!(world.read("/people", &sealed).await.unwrap(), clear, "after {last}");
+    }
+    // One that breaks off, in its middle and before anything of it came.
+    for parts in [vec![Bytes::from(half.to_owned())], Vec::new()] {
+        let gone = BodyError::Peer("gone".into());
+        let parts = parts.into_iter().map(|part| Ok(Frame::data(part))).chain([Err(gone)]);
+        let parts = StreamBody::new(futures_util::stream::iter(parts.collect::<Vec<_>>())).boxed_unsync();
+        let answer = Response::builder().header("content-type", "application/json");
+        let (mut head, body) = answer.body(Told(parts, sealed.len() as u64)).unwrap().into_parts();
+        let broken = world.get("/people").await.exchange.response(&mut head, &mut Some(body)).await;
+        assert_eq!(broken.err().unwrap().code, "answer");
+        assert_eq!(world.read("/people", &sealed).await.unwrap(), clear);
+    }
+    // Somebody is erased, and what was opened of them a moment ago is not at hand any more.
+    world.erase("person", "2").await;
+    let erased = clear.replace("\"two\"", "\"[removed]\"");
+    assert_eq!(world.read("/people", &sealed).await.unwrap(), erased);
+}
+
+#[tokio::test]
+async fn a_short_answer_may_come_in_pieces_and_end_with_trailers() {
+    let world = World::new(PEOPLE).await;
+    let clear = r#"{"id":42,"note":"one"}"#;
+    let sent = world.json(Method::PUT, "/people/42", clear).await.unwrap();
+    let (sealed, exchange) = (sent.body, sent.exchange);
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", "7".parse().unwrap());
+    trailers.insert("content-digest", "sha-256=:x:".parse().unwrap());
+    let pieces = sealed.chunks(9).map(<[u8]>::to_vec).collect();
+    let answer = Response::builder().header("content-type", "application/json");
+    let told = Told(frames(pieces, Some(trailers)), sealed.len() as u64);
+    let (mut head, body) = answer.header("content-length", sealed.len()).body(told).unwrap().into_parts();
+    let body = exchange.response(&mut head, &mut Some(body)).await.unwrap().into_body();
+    let (body, trailers) = collect(body).await.unwrap();
+    assert_eq!(body, clear.as_bytes());
+    assert_eq!(head.headers["content-length"], *clear.len().to_string());
+    assert_eq!(trailers.unwrap().keys().collect::<Vec<_>>(), ["x-sum"]);
 }

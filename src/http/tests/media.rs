@@ -96,7 +96,7 @@ async fn a_photo_is_sealed_as_it_streams_and_comes_back() {
         let head = world.request(head).await.unwrap();
         let answer = Response::builder().header("content-length", sealed.len()).body(body("")).unwrap();
         let (mut parts, body) = answer.into_parts();
-        drop(head.exchange.response(&mut parts, body).await.unwrap());
+        drop(head.exchange.response(&mut parts, &mut Some(body)).await.unwrap());
         assert_eq!(parts.headers["content-length"], *n.to_string());
     }
     // With its length known, so is the sealed one's.

@@ -11,14 +11,16 @@ mod random;
 mod search;
 mod target;
 
-use super::exchange::{Body, BodyError, Exchange, Gate};
+use super::exchange::{Answered, Body, BodyError, Exchange, Gate};
 use super::problem::Problem;
 use crate::config;
 use crate::protect::tests::House;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, request, response};
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 pub(super) const FIELDS: &str = r#"
 [fields]
@@ -67,6 +69,25 @@ pub(super) fn frames(parts: Vec<Vec<u8>>, trailers: Option<HeaderMap>) -> Body {
     let data = parts.into_iter().map(|part| Ok::<_, BodyError>(Frame::data(Bytes::from(part))));
     let all: Vec<_> = data.chain(trailers.into_iter().map(|t| Ok(Frame::trailers(t)))).collect();
     StreamBody::new(futures_util::stream::iter(all)).boxed_unsync()
+}
+
+/// A body whose length is known, as `Content-Length` tells it.
+pub(super) struct Told(pub(super) Body, pub(super) u64);
+
+impl hyper::body::Body for Told {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.1)
+    }
 }
 
 pub(super) async fn collect(body: Body) -> Result<(Vec<u8>, Option<HeaderMap>), Problem> {
@@ -124,8 +145,9 @@ impl World {
 
     pub(super) async fn request(&self, request: Request<Body>) -> Result<Sent, Problem> {
         let (mut head, body) = request.into_parts();
-        let (body, exchange) = self.gate.request(&mut head, body).await?;
-        let (body, trailers) = collect(body).await?;
+        let verdict = self.gate.judge(&head);
+        let (body, exchange) = self.gate.request(verdict, &mut head, Some(body), None).await?;
+        let (body, trailers) = collect(body.unwrap()).await?;
         if let Some(length) = head.headers.get("content-length") {
             assert_eq!(length.to_str().unwrap(), body.len().to_string(), "content-length is true");
         }
@@ -155,6 +177,15 @@ impl World {
     }
 }
 
+impl Answered {
+    pub(super) fn into_body(self) -> Body {
+        match self {
+            Self::Whole(bytes) => body(bytes),
+            Self::Streamed(body) => body,
+        }
+    }
+}
+
 impl Exchange {
     pub(super) async fn json(self, status: u16, text: &str) -> Result<Got, Problem> {
         let answer = Response::builder().status(status).header("content-type", "application/json");
@@ -163,8 +194,8 @@ impl Exchange {
 
     pub(super) async fn answer(self, answer: Response<Body>) -> Result<Got, Problem> {
         let (mut head, body) = answer.into_parts();
-        let body = self.response(&mut head, body).await?;
-        let (body, _) = collect(body).await?;
+        let answered = self.response(&mut head, &mut Some(body)).await?;
+        let (body, _) = collect(answered.into_body()).await?;
         if let Some(length) = head.headers.get("content-length") {
             assert_eq!(length.to_str().unwrap(), body.len().to_string(), "content-length is true");
         }
