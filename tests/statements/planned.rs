@@ -195,8 +195,10 @@ fn statements_of_every_file_are_refused_or_planned_without_a_value_of_a_protecte
         let shown = tally.faults.iter().take(20).cloned().collect::<Vec<_>>().join("\n\n");
         assert!(tally.faults.is_empty(), "{} faults:\n{shown}", tally.faults.len());
         assert!(tally.longest.0 < LONGEST, "{:?}", tally.longest);
-        assert!(tally.planned > 200 / step && refused > 100 / step);
-        assert!(tally.passed > 5_000 / step && tally.values > 300 / step);
+        // With few tables protected, fewer.
+        let most = if part < 0.3 { 2 } else { 1 };
+        assert!(tally.planned > 200 / most / step && refused > 100 / most / step);
+        assert!(tally.passed > 5_000 / step && tally.values > 300 / most / step);
     }
 }
 

@@ -215,6 +215,9 @@ impl Run {
     /// COPY's text form, with canaries in protected columns.
     fn replaced(&mut self, sql: &str, lines: &[String]) -> Vec<String> {
         let Some((table, columns)) = self.copied(sql) else { return lines.to_vec() };
+        if !self.is_chosen_one(&table) {
+            return lines.to_vec();
+        }
         let protected: HashMap<usize, _> = columns
             .iter()
             .enumerate()
@@ -231,6 +234,12 @@ impl Run {
             replaced.push(cells.join("\t"));
         }
         replaced
+    }
+
+    /// Whether the name means the table that the policy names, and none of another schema on the path.
+    fn is_chosen_one(&mut self, table: &str) -> bool {
+        let same = format!("SELECT 1 WHERE to_regclass('public.\"{table}\"') = to_regclass('\"{table}\"')");
+        !self.clear.rows(&same).is_empty()
     }
 
     /// Table and columns of a COPY in text form with tabs.
