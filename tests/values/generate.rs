@@ -198,6 +198,10 @@ pub fn odd(sql_type: &str) -> Vec<Vec<u8>> {
     match base(sql_type) {
         "date" | "timestamptz" | "timestamp" => all(&[
             "infinity 2024",
+            "12:04 2024-01-01",
+            "Mon 2024-01-01",
+            "bc 2024-01-01",
+            "12:04 J2451187",
             "J2451187.5",
             "now",
             "today",

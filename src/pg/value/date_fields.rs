@@ -114,6 +114,8 @@ struct Decoder {
     pm: Option<bool>,
     time: Option<[i64; 4]>,
     zone: Option<Given>,
+    /// A time, a weekday, `am` or `bc` was read: no date joined by signs may follow.
+    beside: bool,
     /// `T` was read: a time must follow.
     time_next: bool,
     /// `J` was read: a Julian day must follow.
@@ -137,6 +139,7 @@ impl Decoder {
             pm: None,
             time: None,
             zone: None,
+            beside: false,
             time_next: false,
             julian_next: false,
             julian: None,
@@ -193,6 +196,7 @@ impl Decoder {
     }
 
     fn word(&mut self, word: &str) -> Result<(), Bad> {
+        self.beside |= matches!(word, "am" | "pm" | "bc" | "ad") || is_weekday(word);
         match word {
             "t" if self.has_date() && self.time.is_none() => self.time_next = true,
             "j" | "jd" | "julian" if self.has_no_date() => self.julian_next = true,
@@ -261,7 +265,7 @@ impl Decoder {
     /// Date fields joined by `-`, `/` or `.`: a month in letters is settled first.
     fn joined(&mut self, text: &str) -> Result<(), Bad> {
         let only_month = self.text_month && self.day.is_none() && self.year.is_none();
-        if !(self.has_no_date() || only_month) {
+        if self.beside || !(self.has_no_date() || only_month) {
             return Err(Bad::Format);
         }
         let mut fields: Vec<&str> = text.split(['-', '/', '.']).collect();
@@ -380,6 +384,7 @@ impl Decoder {
             return Err(Bad::Field);
         }
         self.time = Some(time);
+        self.beside = true;
         Ok(())
     }
 
