@@ -112,12 +112,14 @@ async fn column(
     Ok(())
 }
 
-/// Columns of a table that was analysed, of which nothing is known.
+/// Columns of a table that was analysed, of which nothing is known. From 18 on ALTER TYPE also forgets how many rows there are: then the other
+/// columns tell that it was.
 const UNKNOWN: &str = "
 SELECT a.attname::text FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = ANY ($3::text[]) AND c.relkind IN ('r', 'p')
-   AND c.reltuples > 0 AND a.attstattarget IS DISTINCT FROM 0
+   AND a.attstattarget IS DISTINCT FROM 0
+   AND (c.reltuples > 0 OR EXISTS (SELECT FROM pg_catalog.pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname))
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_stats s
                     WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname)
  ORDER BY a.attnum";
