@@ -108,6 +108,14 @@ pub(super) fn drop_if_unheld(conn: &Connection, domain: &str, token: &str) -> Op
         return Ok(false);
     }
     conn.prepare_cached("DELETE FROM tokens WHERE domain = ? AND token = ?")?.execute([domain, token])?;
+    // An erased subject held it: its rows are to read as erased, not as wrong.
+    conn.prepare_cached(
+        "INSERT OR IGNORE INTO fenced_tokens (domain, token, receipt) \
+         SELECT domain, token, receipt FROM fenced_holders WHERE domain = ? AND token = ? LIMIT 1",
+    )?
+    .execute([domain, token])?;
+    conn.prepare_cached("DELETE FROM fenced_holders WHERE domain = ? AND token = ?")?
+        .execute([domain, token])?;
     conn.prepare_cached("DELETE FROM lookups WHERE domain = ? AND token = ?")?.execute([domain, token])?;
     conn.prepare_cached("DELETE FROM folded WHERE domain = ? AND token = ?")?.execute([domain, token])?;
     Ok(true)
