@@ -37,6 +37,7 @@ pub async fn all(mut new: impl FnMut() -> Box<dyn Keystore>) {
     a_failing_write_changes_nothing(&*open()).await;
     erasure_fences(&*open()).await;
     erasure_of_one_holder_spares_the_other(&*open()).await;
+    a_token_that_lived_on_reads_as_erased_once_its_last_holder_is_undone(&*open()).await;
     erasure_names_everything_or_nothing(&*open()).await;
     receipts_and_ledger_head(&*open()).await;
     nothing_new_under_a_generation_that_is_left(&*open()).await;
@@ -65,7 +66,7 @@ pub async fn all(mut new: impl FnMut() -> Box<dyn Keystore>) {
 }
 
 /// Checks that begin with generation 1 and a domain.
-const CHECKS: usize = 32;
+const CHECKS: usize = 33;
 
 fn generation(number: u32) -> GenerationRow {
     let state = GenerationState::Active;
@@ -296,6 +297,17 @@ async fn erasure_of_one_holder_spares_the_other(store: &dyn Keystore) {
     };
     assert_eq!((ever_shared, holders.len()), (true, 1));
     assert_eq!(&*store.lookup("email", G, &pair(1, 5).exact).await.unwrap().unwrap().token, "t");
+}
+
+async fn a_token_that_lived_on_reads_as_erased_once_its_last_holder_is_undone(store: &dyn Keystore) {
+    let (one, two) = (person("1"), person("2"));
+    store.write(write(1, vec![secret(1, Some(&one))], vec![hold(1, 5, "t")])).await.unwrap();
+    settle(store, 1, Scope::All, true).await;
+    store.write(write(2, vec![secret(2, Some(&two))], vec![hold(2, 5, "x")])).await.unwrap();
+    let erased = store.erase(erase(&one, &[1], &[])).await.unwrap();
+    assert_eq!((erased.destroyed.len(), erased.surviving.len()), (0, 1));
+    settle(store, 2, Scope::All, false).await;
+    assert_eq!(store.token("email", "t").await.unwrap(), TokenFound::Fenced);
 }
 
 async fn erasure_names_everything_or_nothing(store: &dyn Keystore) {

@@ -96,15 +96,7 @@ fn asked(client: &mut Raw, way: &[&str], query: &str, extended: bool) -> Vec<Str
     for step in way {
         let sql = step.replace("{q}", query);
         let answers = if extended {
-            client.send(
-                &[
-                    raw::parse("", &sql, &[]),
-                    raw::bind("", "", &[], &[], &[]),
-                    raw::execute("", 0),
-                    raw::sync(),
-                ]
-                .concat(),
-            );
+            client.send(&raw::extended(&sql));
             client.until_ready()
         } else {
             client.query(&sql)

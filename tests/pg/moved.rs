@@ -165,15 +165,7 @@ fn a_value_that_was_moved_past_the_gateway_is_shown_in_no_shape_of_statement() {
                 let answers = if number % 2 == 0 || sql.starts_with("COPY") {
                     client.query(&sql)
                 } else {
-                    client.send(
-                        &[
-                            raw::parse("", &sql, &[]),
-                            raw::bind("", "", &[], &[], &[]),
-                            raw::execute("", 0),
-                            raw::sync(),
-                        ]
-                        .concat(),
-                    );
+                    client.send(&raw::extended(&sql));
                     client.until_ready()
                 };
                 let error = answers.iter().find(|m| m.tag == b'E').map(|m| m.sqlstate());

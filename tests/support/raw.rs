@@ -345,6 +345,11 @@ pub fn execute(portal: &str, max_rows: i32) -> Vec<u8> {
     frame(b'E', &body)
 }
 
+/// A statement without parameters by the extended protocol, in one pipeline.
+pub fn extended(sql: &str) -> Vec<u8> {
+    [parse("", sql, &[]), bind("", "", &[], &[], &[]), execute("", 0), sync()].concat()
+}
+
 pub fn sync() -> Vec<u8> {
     frame(b'S', &[])
 }

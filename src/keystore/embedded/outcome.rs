@@ -90,7 +90,7 @@ pub(super) fn destroy_key(conn: &Connection, unit: UnitId, key: KeyId) -> Op<()>
     conn.prepare_cached("DELETE FROM holders WHERE key_id = ? AND unit = ?")?.execute(params![key, unit])?;
     conn.prepare_cached("DELETE FROM secrets WHERE key_id = ? AND unit = ?")?.execute(params![key, unit])?;
     for (domain, token) in tokens {
-        drop_if_unheld(conn, &domain, &token)?;
+        drop_undone(conn, &domain, &token)?;
     }
     Ok(())
 }
@@ -98,7 +98,21 @@ pub(super) fn destroy_key(conn: &Connection, unit: UnitId, key: KeyId) -> Op<()>
 fn destroy_holder(conn: &Connection, unit: UnitId, holder: &HolderName) -> Op<()> {
     conn.prepare_cached("DELETE FROM holders WHERE domain = ? AND token = ? AND key_id = ? AND unit = ?")?
         .execute(params![&*holder.domain, holder.token, holder.key_id, unit])?;
-    drop_if_unheld(conn, &holder.domain, &holder.token)?;
+    drop_undone(conn, &holder.domain, &holder.token)?;
+    Ok(())
+}
+
+/// A token whose last holder was undone. Where an erased subject held it too, its rows read as erased, not as wrong.
+fn drop_undone(conn: &Connection, domain: &str, token: &str) -> Op<()> {
+    if drop_if_unheld(conn, domain, token)? {
+        conn.prepare_cached(
+            "INSERT OR IGNORE INTO fenced_tokens (domain, token, receipt) \
+             SELECT domain, token, receipt FROM fenced_holders WHERE domain = ? AND token = ? LIMIT 1",
+        )?
+        .execute([domain, token])?;
+        conn.prepare_cached("DELETE FROM fenced_holders WHERE domain = ? AND token = ?")?
+            .execute([domain, token])?;
+    }
     Ok(())
 }
 
@@ -108,14 +122,6 @@ pub(super) fn drop_if_unheld(conn: &Connection, domain: &str, token: &str) -> Op
         return Ok(false);
     }
     conn.prepare_cached("DELETE FROM tokens WHERE domain = ? AND token = ?")?.execute([domain, token])?;
-    // An erased subject held it: its rows are to read as erased, not as wrong.
-    conn.prepare_cached(
-        "INSERT OR IGNORE INTO fenced_tokens (domain, token, receipt) \
-         SELECT domain, token, receipt FROM fenced_holders WHERE domain = ? AND token = ? LIMIT 1",
-    )?
-    .execute([domain, token])?;
-    conn.prepare_cached("DELETE FROM fenced_holders WHERE domain = ? AND token = ?")?
-        .execute([domain, token])?;
     conn.prepare_cached("DELETE FROM lookups WHERE domain = ? AND token = ?")?.execute([domain, token])?;
     conn.prepare_cached("DELETE FROM folded WHERE domain = ? AND token = ?")?.execute([domain, token])?;
     Ok(true)

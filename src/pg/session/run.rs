@@ -388,6 +388,11 @@ impl Session {
         if !self.units.is_empty() {
             expect = expect.with(Context { units: self.units.take(), ..Context::default() });
         }
+        self.query_sent(expect, plan);
+    }
+
+    /// A planned Query is on its way: its answer ends with ReadyForQuery.
+    pub(super) fn query_sent(&mut self, expect: Expect, plan: &Plan) {
         self.expects.add(expect);
         if !plan.outputs.is_empty() {
             self.order.rows = self.expects.sent();

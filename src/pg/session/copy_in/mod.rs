@@ -394,12 +394,7 @@ impl Session {
         if self.copy_in.is_none() && !self.units.is_empty() {
             expect = expect.with(Context { units: self.units.take(), ..Context::default() });
         }
-        self.expects.add(expect);
-        if !plan.outputs.is_empty() {
-            self.order.rows = self.expects.sent();
-        }
-        self.order.ends = self.expects.sent();
-        self.after_sync();
+        self.query_sent(expect, plan);
         Ok(())
     }
 }
