@@ -15,3 +15,5 @@ mod scram;
 mod tls;
 #[path = "connections/versions.rs"]
 mod versions;
+#[path = "connections/waiting.rs"]
+mod waiting;

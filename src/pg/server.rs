@@ -23,6 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -67,7 +68,7 @@ impl Reload {
     pub fn policy(&self, door: Door) {
         let mut context = self.context.write();
         let tables = door.policy().postgres.get(self.tables).cloned().unwrap_or_default();
-        context.catalogs = Arc::new(Catalogs::new(context.entrance.connector.clone(), tables.into()));
+        context.catalogs = Arc::new(context.catalogs.renewed(tables.into()));
         let old = &context.shared;
         context.shared = Arc::new(Shared {
             door,
@@ -97,7 +98,7 @@ pub async fn serve(
     let search_path =
         AhoCorasick::builder().ascii_case_insensitive(true).build(PATH_WORDS).map_err(io::Error::other)?;
     let context = Context {
-        catalogs: Arc::new(Catalogs::new(connector.clone(), tables.into())),
+        catalogs: Arc::new(Catalogs::new(connector.clone(), tables.into(), Handle::current())),
         shared: Arc::new(Shared { door, limits: config.limits, metrics: Metrics::new(), search_path }),
         via: format!("postgres {address}").into(),
         entrance: Arc::new(Entrance { tls, roles, connector }),

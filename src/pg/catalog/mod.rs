@@ -19,9 +19,13 @@ use model::Catalog;
 use parking_lot::{Mutex, RwLock};
 pub use plans::{PlanKey, Plans};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::{MutexGuard, Notify};
+use tokio_postgres::SimpleQueryMessage;
 
 /// How often the catalog is read again for what changed behind the gateway's back.
 const REFRESH: Duration = Duration::from_secs(3);
@@ -68,6 +72,7 @@ pub struct Catalogs {
     tables: Arc<[Table]>,
     databases: Mutex<HashMap<String, Arc<Database>>>,
     version: Arc<AtomicU64>,
+    runtime: Handle,
 }
 
 /// One database's shared snapshot.
@@ -76,6 +81,9 @@ pub struct Database {
     tables: Arc<[Table]>,
     connector: Connector,
     version: Arc<AtomicU64>,
+    /// Where readings run: not on the thread of a session that asks for one, which may have hundreds of others to serve
+    /// between any two steps.
+    runtime: Handle,
     current: RwLock<Option<(Arc<Snapshot>, Instant)>>,
     latest: AtomicU64,
     /// How often something changed the schema; and how many of these changes the snapshot shows.
@@ -85,13 +93,38 @@ pub struct Database {
     /// how many of these the snapshot shows.
     distrusted: AtomicU64,
     trusted: AtomicU64,
+    /// Held while the catalog is read.
     loading: tokio::sync::Mutex<Option<Login>>,
+    /// The reading that ended last; and the word that one has ended.
+    last: Mutex<Option<Reading>>,
+    over: Notify,
+}
+
+/// A reading of the catalog that has ended.
+struct Reading {
+    began: Instant,
+    outcome: Result<Arc<Snapshot>, String>,
+}
+
+/// Says, however a reading ends, that it has.
+struct Over<'a>(&'a Notify);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
 }
 
 impl Catalogs {
-    /// Of the databases behind `connector`, for the tables of its policy.
-    pub fn new(connector: Connector, tables: Arc<[Table]>) -> Self {
-        Self { connector, tables, databases: Mutex::default(), version: Arc::default() }
+    /// Of the databases behind `connector`, for the tables of its policy; read on `runtime`.
+    pub fn new(connector: Connector, tables: Arc<[Table]>, runtime: Handle) -> Self {
+        Self { connector, tables, databases: Mutex::default(), version: Arc::default(), runtime }
+    }
+
+    /// Of the same databases, for the tables of another policy.
+    #[must_use]
+    pub fn renewed(&self, tables: Arc<[Table]>) -> Self {
+        Self::new(self.connector.clone(), tables, self.runtime.clone())
     }
 
     /// A database by name.
@@ -103,6 +136,7 @@ impl Catalogs {
                 tables: Arc::clone(&self.tables),
                 connector: self.connector.clone(),
                 version: Arc::clone(&self.version),
+                runtime: self.runtime.clone(),
                 current: RwLock::default(),
                 latest: AtomicU64::new(0),
                 changes: AtomicU64::new(1),
@@ -110,6 +144,8 @@ impl Catalogs {
                 distrusted: AtomicU64::new(0),
                 trusted: AtomicU64::new(0),
                 loading: tokio::sync::Mutex::default(),
+                last: Mutex::default(),
+                over: Notify::default(),
             })
         });
         Arc::clone(entry)
@@ -156,7 +192,7 @@ impl Database {
     ///
     /// # Errors
     /// The catalog can't be read.
-    pub async fn snapshot(&self) -> io::Result<Arc<Snapshot>> {
+    pub async fn snapshot(self: &Arc<Self>) -> io::Result<Arc<Snapshot>> {
         if !self.is_stale()
             && let Some((snapshot, read)) = &*self.current.read()
             && read.elapsed() < YOUNG
@@ -196,36 +232,57 @@ impl Database {
         self.expire();
     }
 
-    /// Reads the catalog on the gateway's own login.
+    /// Reads the catalog on the gateway's own login, or waits for a reading that began after this was called. All who
+    /// wait go on at once: handed from one to the next, each would wait for the turn of all those before it.
     ///
     /// # Errors
     /// The login or the queries fail.
-    pub async fn reload(&self) -> io::Result<Arc<Snapshot>> {
-        let asked = Instant::now();
-        let mut own = self.loading.lock().await;
-        if let Some((snapshot, at)) = &*self.current.read()
-            && *at >= asked
-        {
-            return Ok(Arc::clone(snapshot));
+    async fn reload(self: &Arc<Self>) -> io::Result<Arc<Snapshot>> {
+        let (database, asked) = (Arc::clone(self), Instant::now());
+        self.runtime.spawn(async move { database.since(asked).await }).await.map_err(io::Error::other)?
+    }
+
+    /// What a reading found that began then or later.
+    async fn since(&self, asked: Instant) -> io::Result<Arc<Snapshot>> {
+        loop {
+            let mut over = pin!(self.over.notified());
+            over.as_mut().enable();
+            if let Some(reading) = self.last.lock().as_ref().filter(|reading| reading.began >= asked) {
+                return reading.outcome.clone().map_err(io::Error::other);
+            }
+            if let Ok(own) = self.loading.try_lock() {
+                let _over = Over(&self.over);
+                return self.reading(own).await;
+            }
+            over.await;
         }
+    }
+
+    /// A reading of the catalog, for all who wait for one.
+    async fn reading(&self, mut own: MutexGuard<'_, Option<Login>>) -> io::Result<Arc<Snapshot>> {
         let (changes, distrusted) =
             (self.changes.load(Ordering::Acquire), self.distrusted.load(Ordering::Acquire));
         let began = Instant::now();
         let mut tried = 1;
-        let snapshot = loop {
+        let read = loop {
             match self.read(&mut own).await {
-                Ok(snapshot) => break snapshot,
-                Err(error) if tried == TRIES => return Err(error),
-                Err(error) => tracing::debug!(database = self.name, %error, "the catalog is read once more"),
+                Err(error) if tried < TRIES => {
+                    tracing::debug!(database = self.name, %error, "the catalog is read once more");
+                }
+                read => break read,
             }
             tried += 1;
         };
-        let mut current = self.current.write();
-        self.latest.store(snapshot.catalog.version, Ordering::Release);
-        *current = Some((Arc::clone(&snapshot), began));
-        self.shown.fetch_max(changes, Ordering::AcqRel);
-        self.trusted.fetch_max(distrusted, Ordering::AcqRel);
-        Ok(snapshot)
+        if let Ok(snapshot) = &read {
+            let mut current = self.current.write();
+            self.latest.store(snapshot.catalog.version, Ordering::Release);
+            *current = Some((Arc::clone(snapshot), began));
+            self.shown.fetch_max(changes, Ordering::AcqRel);
+            self.trusted.fetch_max(distrusted, Ordering::AcqRel);
+        }
+        let outcome = read.as_ref().map(Arc::clone).map_err(ToString::to_string);
+        *self.last.lock() = Some(Reading { began, outcome });
+        read
     }
 
     /// Reads the catalog once: the same snapshot, if it is the same. A connection that failed is not used again.
@@ -234,19 +291,24 @@ impl Database {
             Some(client) if client.lasts() => client,
             _ => self.login().await?,
         };
-        let mut answers = Vec::with_capacity(queries::ALL.len());
-        for query in queries::ALL {
-            answers.push(rows(&client, query).await?);
-        }
+        // One question for all: each would wait for the turns of busy sessions. With the views that are known already.
+        let known = self.newest();
+        let views = known.as_ref().map(|known| build::seen_through(&known.catalog)).unwrap_or_default();
+        let mut answers = every(&client, &queries::all_and(&views)).await?;
+        let definitions = answers.split_off(queries::ALL.len().min(answers.len()));
         // Mostly nothing has changed: then nothing is built.
-        if let Some(known) = self.newest().filter(|known| known.answers == answers)
-            && definitions(&client, &known.catalog).await? == known.definitions
+        if let Some(known) = known.filter(|known| known.answers == answers)
+            && definitions.concat() == known.definitions
         {
             *own = Some(client);
             return Ok(known);
         }
         let mut new = self.build(answers).map_err(io::Error::other)?;
-        new.define(definitions(&client, &new.catalog).await?).map_err(io::Error::other)?;
+        let definitions = match &build::seen_through(&new.catalog)[..] {
+            [] => Vec::new(),
+            views => rows(&client, &queries::definitions(views)).await?,
+        };
+        new.define(definitions).map_err(io::Error::other)?;
         *own = Some(client);
         self.warn(&new.catalog);
         Ok(Arc::new(new))
@@ -303,27 +365,26 @@ fn missing<'t>(tables: &'t [Table], catalog: &Catalog) -> Vec<(&'t Table, &'t st
     found
 }
 
-/// The texts of the views that are seen through.
-async fn definitions(client: &tokio_postgres::Client, catalog: &Catalog) -> io::Result<Vec<Row>> {
-    match &build::seen_through(catalog)[..] {
-        [] => Ok(Vec::new()),
-        views => rows(client, &queries::definitions(views)).await,
-    }
-}
-
 /// A query's rows as text, on the gateway's own login.
 ///
 /// # Errors
 /// The server's, in one line.
 pub async fn rows(client: &tokio_postgres::Client, query: &str) -> io::Result<Vec<Row>> {
-    let messages = client.simple_query(query).await.map_err(|e| io::Error::other(describe(&e)))?;
-    Ok(messages
-        .iter()
-        .filter_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => {
-                Some((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect())
+    Ok(every(client, query).await?.concat())
+}
+
+/// The rows of each of several queries.
+async fn every(client: &tokio_postgres::Client, queries: &str) -> io::Result<Vec<Vec<Row>>> {
+    let messages = client.simple_query(queries).await.map_err(|e| io::Error::other(describe(&e)))?;
+    let (mut all, mut rows) = (Vec::new(), Vec::new());
+    for message in messages {
+        match message {
+            SimpleQueryMessage::Row(row) => {
+                rows.push((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect());
             }
-            _ => None,
-        })
-        .collect())
+            SimpleQueryMessage::CommandComplete(_) => all.push(std::mem::take(&mut rows)),
+            _ => {}
+        }
+    }
+    Ok(all)
 }

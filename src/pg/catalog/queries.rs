@@ -167,3 +167,13 @@ pub const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num
 /// All of them, in the order in which `build` takes their rows.
 pub const ALL: [&str; 10] =
     [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, HIERARCHY, MASK];
+
+/// The text that asks all of them at once, and for the texts of these views after them.
+pub fn all_and(views: &[u32]) -> String {
+    let mut text = ALL.join(";\n");
+    if !views.is_empty() {
+        text.push_str(";\n");
+        text.push_str(&definitions(views));
+    }
+    text
+}
