@@ -19,6 +19,8 @@ mod differential;
 mod encodings;
 #[path = "pg/errors.rs"]
 mod errors;
+#[path = "pg/first_in_pipeline.rs"]
+mod first_in_pipeline;
 #[path = "pg/generated_ids.rs"]
 mod generated_ids;
 #[path = "pg/guard.rs"]
@@ -61,6 +63,8 @@ mod session;
 mod stored_bytes;
 #[path = "pg/subqueries.rs"]
 mod subqueries;
+#[path = "pg/torn.rs"]
+mod torn;
 #[path = "pg/triggers.rs"]
 mod triggers;
 #[path = "pg/views.rs"]

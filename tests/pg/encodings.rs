@@ -1,7 +1,7 @@
 //! Clients in other encodings than UTF-8: the same bytes as on a direct connection, in and out.
 
 use crate::support::message::Message;
-use crate::support::world::tags;
+use crate::support::world::{row, tags};
 use crate::support::{Raw, World, raw};
 
 /// An encoding, with text in it and the same in UTF-8.
@@ -376,6 +376,70 @@ fn a_date_is_read_in_the_style_that_was_set_in_the_same_pipeline() {
     let mut client = world.through();
     let script = client.query("SET datestyle = 'SQL, DMY'; SELECT birth_date FROM people");
     assert_eq!(script[0].sqlstate(), "0A000");
+}
+
+/// So is a style, or an encoding, that RESET ALL and DISCARD ALL bring back.
+#[test]
+fn what_a_reset_of_all_settings_brings_back_holds_for_the_rest_of_its_pipeline() {
+    let world = World::new();
+    let bound = |name: &str, values: &[Option<&[u8]>]| {
+        [raw::bind("", name, &[], values, &[]), raw::execute("", 0)].concat()
+    };
+    let insert = "INSERT INTO people (id, email, first_name, birth_date) VALUES ($1, $2, $3, $4) \
+                  RETURNING first_name, birth_date";
+    for (n, reset) in ["RESET ALL", "DISCARD ALL", "reset /* x */ all;", " discard all;"].iter().enumerate() {
+        let connect = |port, database| {
+            let parameters = [
+                ("user", "app"),
+                ("database", database),
+                ("client_encoding", "LATIN1"),
+                ("datestyle", "SQL, DMY"),
+            ];
+            Raw::connect_as(port, &parameters)
+        };
+        let mut pair =
+            Pair { direct: connect(world.pg.port(), "clear"), through: connect(world.gateway.port(), "app") };
+        for prepared in [false, true] {
+            pair.same(reset, &raw::query("SET client_encoding = UTF8"));
+            pair.same(reset, &raw::query("SET datestyle = 'ISO, MDY'"));
+            let id = (2 * n + usize::from(prepared)).to_string();
+            let email = format!("{id}@x.example");
+            let values =
+                [Some(id.as_bytes()), Some(email.as_bytes()), Some(&b"\xe9"[..]), Some(&b"01/02/1977"[..])];
+            let mut steps = Vec::new();
+            if prepared {
+                pair.same(reset, &[raw::parse("r", reset, &[]), raw::sync()].concat());
+                steps.push(bound("r", &[]));
+            } else {
+                steps.push([raw::parse("", reset, &[]), bound("", &[])].concat());
+            }
+            steps.push([parse("", insert.as_bytes()), bound("", &values)].concat());
+            steps.push(raw::sync());
+            let answers = pair.same(reset, &steps.concat());
+            // Postgres 13 reports a setting at once, later ones at the end of the pipeline.
+            assert_eq!(tags(&answers).replace(['1', 'S'], ""), "2C2DCZ", "{answers:?}");
+        }
+    }
+    let all = "SELECT id, first_name, birth_date FROM people ORDER BY id";
+    let seen = world.through().rows(all);
+    assert_eq!(seen, world.clear().rows(all));
+    assert_eq!(seen[0], row(["0", "é", "1977-02-01"]));
+}
+
+/// What was set in a pipeline that fails is undone with it, and the server has nothing to report.
+#[test]
+fn an_encoding_that_is_undone_with_its_pipeline_is_no_longer_the_client_s() {
+    let world = World::new();
+    let mut pair = Pair::new(&world, "UTF8");
+    let run = |text: &[u8]| [parse("", text), raw::bind("", "", &[], &[], &[]), raw::execute("", 0)].concat();
+    let insert = |n: u32, e: &[u8]| {
+        with(&format!("INSERT INTO people (id, email, first_name) VALUES ({n}, 'f{n}@x.example', '{{}}')"), e)
+    };
+    let steps =
+        [run(b"SET client_encoding = LATIN1"), run(&insert(1, b"\xe9")), run(b"SELECT 1/0"), raw::sync()];
+    pair.same("undone", &steps.concat());
+    pair.same("utf8", &query(&insert(2, "é".as_bytes())));
+    pair.same("utf8", &raw::query("SELECT id, first_name FROM people"));
 }
 
 /// The statement that changes the style may have been prepared long before.

@@ -126,6 +126,9 @@ impl Session {
                 true
             }
         };
+        if done && matches!(tag, b'Q' | b'E') {
+            self.executed();
+        }
         Ok(if done { Next::Done } else { Next::Later(tag, total) })
     }
 
@@ -180,10 +183,18 @@ impl Session {
             }
         }
         match tag {
-            b'Q' => self.query(total).await,
+            b'Q' => {
+                self.query(total).await?;
+                self.executed();
+                Ok(())
+            }
             b'P' => self.parse(total).await,
             b'B' => self.bind(total).await,
-            b'E' => self.execute(total).await,
+            b'E' => {
+                self.execute(total).await?;
+                self.executed();
+                Ok(())
+            }
             b'D' | b'C' => {
                 self.settle_names().await?;
                 if self.skipping {

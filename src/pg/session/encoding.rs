@@ -2,22 +2,16 @@
 //! converted as it is read, what it is to see and what goes to the server as it is written. Messages that are
 //! relayed are not touched: the server speaks the client's encoding too.
 
+use super::Session;
 use super::failure::Failure;
-use super::hidden::HiddenError;
-use super::{End, Session};
 use crate::pg::plan::{Plan, Verdict};
 use crate::pg::sql::Planned;
 use crate::pg::value::{Charset, ClientEncoding, Format, ValueError};
 use crate::pg::wire::frame::{self, HEADER};
-use crate::pg::wire::simple::Status;
 use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 use zeroize::Zeroizing;
-
-const STYLE: &str = "SELECT pg_catalog.current_setting('DateStyle'), pg_catalog.current_setting('TimeZone')";
-
-const ENCODING: &str = "SELECT pg_catalog.current_setting('client_encoding')";
 
 /// Bytes in UTF-8: as they were sent, or converted.
 pub(super) enum Words<'a> {
@@ -109,7 +103,7 @@ impl Session {
 
     /// The client's texts are UTF-8 for certain.
     pub(super) fn reads_at_once(&self) -> bool {
-        self.settings.charset.is_none() && !self.encoding_moves && !self.style_moves
+        self.settings.charset.is_none() && self.following.is_settled()
     }
 
     /// A text of the client, in UTF-8; `room` holds it where it was converted.
@@ -120,77 +114,6 @@ impl Session {
     ) -> Result<&'a str, Failure> {
         let words = read(self.charset(), bytes).map_err(|e| Failure::statement_encoding(&e))?;
         std::str::from_utf8(room.insert(words)).map_err(|_| Failure::not_utf8())
-    }
-
-    /// How dates are written, before values are read or shown: asked where a statement of the same pipeline may have
-    /// changed it. The server reports a change only with ReadyForQuery.
-    async fn settle_style(&mut self) -> Result<(), End> {
-        self.all_answered().await?;
-        if !self.pipeline {
-            self.style_moves &= self.status != Status::Idle;
-            return Ok(());
-        }
-        if self.skipping || self.status == Status::Failed {
-            return Ok(());
-        }
-        match self.hidden(STYLE, &[]).await {
-            Ok(rows) => {
-                let mut row = rows.into_iter().next().unwrap_or_default().into_iter().flatten();
-                if let (Some(date_style), Some(time_zone)) = (row.next(), row.next()) {
-                    let before = (
-                        std::mem::replace(&mut self.settings.date_style, date_style),
-                        std::mem::replace(&mut self.settings.time_zone, time_zone),
-                    );
-                    self.reported_style.get_or_insert(before);
-                }
-                Ok(())
-            }
-            Err(HiddenError::End(end)) => Err(end),
-            // The pipeline has failed: nothing more of it is executed.
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// What was asked in the middle of a pipeline holds until the server reports what it came to.
-    pub(super) fn restore_style(&mut self) {
-        if let Some((date_style, time_zone)) = self.reported_style.take() {
-            (self.settings.date_style, self.settings.time_zone) = (date_style, time_zone);
-        }
-    }
-
-    /// Before a message is read in the client's encoding: waits until it is known which that is. The server
-    /// reports a change only with ReadyForQuery.
-    pub(super) async fn settle_encoding(&mut self) -> Result<(), End> {
-        if self.style_moves {
-            self.settle_style().await?;
-        }
-        let foreign = self.settings.charset.is_some();
-        let unknown = self.encoding_moves || (foreign && self.pipeline && !self.order.pure);
-        let due = foreign && !self.expects.is_empty();
-        if !unknown && !due {
-            return Ok(());
-        }
-        self.all_answered().await?;
-        if !self.pipeline {
-            self.encoding_moves = false;
-            return Ok(());
-        }
-        if !unknown || self.skipping || self.status == Status::Failed {
-            return Ok(());
-        }
-        match self.hidden(ENCODING, &[]).await {
-            Ok(rows) => {
-                let name = rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten();
-                match name.as_deref().and_then(charset) {
-                    Some(charset) => self.settings.charset = charset,
-                    None => return Err(End::Fatal(Box::new(Failure::encoding(&name.unwrap_or_default())))),
-                }
-                Ok(())
-            }
-            Err(HiddenError::End(end)) => Err(end),
-            // The pipeline has failed: nothing more of it is executed.
-            Err(_) => Ok(()),
-        }
     }
 
     /// Refuses what can't be sent to the server in the client's encoding.

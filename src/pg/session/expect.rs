@@ -106,6 +106,10 @@ pub(super) struct Expects {
     renamed_before: u64,
     /// The number of the last Sync or Query.
     boundary: u64,
+    /// Something was sent since.
+    within: bool,
+    /// Something was sent since a transaction last ended for certain.
+    begun: bool,
 }
 
 impl Expects {
@@ -119,6 +123,8 @@ impl Expects {
 
     pub(super) fn add(&mut self, expect: Expect) {
         self.sent += 1;
+        self.within = !matches!(expect.what, What::Sync | What::Query);
+        self.begun = self.within;
         match expect.what {
             What::Sync | What::Query => (self.renamed_before, self.boundary) = (self.renamed, self.sent),
             _ if expect.context.as_ref().is_some_and(|context| context.undo.is_some()) => {
@@ -138,6 +144,32 @@ impl Expects {
     /// Whether a Sync or Query is not answered, which may have ended the transaction.
     pub(super) fn may_have_ended(&self) -> bool {
         self.boundary > self.answered()
+    }
+
+    /// Whether something was sent since the last Sync or Query.
+    pub(super) fn is_within(&self) -> bool {
+        self.within
+    }
+
+    /// The same, since a transaction last ended: a statement in the middle of a pipeline may end it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// The statement at the front is over; whether it ended the transaction.
+    pub(super) fn over(&mut self, tag: &[u8]) {
+        // These come to their end alone: with the transaction, or a block that goes on.
+        const LAST: [&[u8]; 6] = [
+            b"COMMIT\0",
+            b"ROLLBACK\0",
+            b"DISCARD ALL\0",
+            b"VACUUM\0",
+            b"PREPARE TRANSACTION\0",
+            b"CREATE DATABASE\0",
+        ];
+        if self.queue.len() == 1 && LAST.iter().any(|last| tag.starts_with(last)) {
+            self.begun = false;
+        }
     }
 
     /// How many entries there have been.
@@ -206,6 +238,8 @@ impl Expects {
             if expect.what == What::Sync { ignored.push(expect) } else { kept.push_back(expect) }
         }
         self.queue = kept;
+        self.within |= !ignored.is_empty();
+        self.begun |= !ignored.is_empty();
         ignored
     }
 }

@@ -1,8 +1,10 @@
 //! Statements of the gateway's own on the client's connection, within its transaction: whose rows an
 //! UPDATE will touch, what a `when` refers to, what the catalog looks like from in here.
 //!
-//! They use names of their own, never the unnamed statement or portal, which are the client's. In a
-//! pipeline they are flushed, never synced: a Sync would end the client's implicit transaction.
+//! They use names of their own, never the unnamed statement or portal, which are the client's. Once
+//! something of a pipeline was sent they are flushed, never synced: a Sync would end the client's implicit
+//! transaction. Before that, a question that needs no transaction has one of its own, since the client's
+//! first statement would be the second of its pipeline otherwise.
 
 use super::encoding;
 use super::expect::{Show, What};
@@ -160,7 +162,24 @@ impl Session {
         sql: &str,
         params: &[HiddenParam],
     ) -> Result<Vec<Vec<Option<String>>>, HiddenError> {
-        self.run_hidden(sql, params, Captured::open()).await.map(|captured| captured.rows)
+        let alone = !self.pipeline;
+        self.run_hidden(sql, params, Captured::open(), alone).await.map(|captured| captured.rows)
+    }
+
+    /// Asks for what is the same in a transaction of its own: how names are found, what the catalog looks
+    /// like. Where none of the pipeline's has begun it has one: for the server the second statement of a
+    /// transaction in a pipeline stands in a block, in which VACUUM fails, and SET LOCAL and LOCK do not.
+    pub(super) async fn ask(
+        &mut self,
+        sql: &str,
+        params: &[HiddenParam],
+    ) -> Result<Vec<Vec<Option<String>>>, HiddenError> {
+        if self.in_pipeline() {
+            // What was sent may end its transaction.
+            self.all_answered().await?;
+        }
+        let alone = !self.pipeline || !self.expects.has_begun();
+        self.run_hidden(sql, params, Captured::open(), alone).await.map(|captured| captured.rows)
     }
 
     /// The same; gives the rows as they came, no more than so many bytes.
@@ -171,7 +190,8 @@ impl Session {
         limit: usize,
     ) -> Result<RawRows, HiddenError> {
         let capture = Captured { raw: Some(RawRows::new(limit)), ..Captured::open() };
-        self.run_hidden(sql, params, capture).await.map(|captured| captured.raw.unwrap_or_default())
+        let alone = !self.pipeline;
+        self.run_hidden(sql, params, capture, alone).await.map(|captured| captured.raw.unwrap_or_default())
     }
 
     async fn run_hidden(
@@ -179,12 +199,12 @@ impl Session {
         sql: &str,
         params: &[HiddenParam],
         capture: Captured,
+        alone: bool,
     ) -> Result<Captured, HiddenError> {
         if self.skipping {
             return Err(HiddenError::Skipped);
         }
         let sql = encoding::write(self.settings.charset.as_deref(), sql.as_bytes())?.into_owned();
-        let alone = !self.pipeline;
         let left = std::mem::replace(&mut self.hidden_left, true);
         let oids: Vec<u32> = params.iter().map(|p| p.oid).collect();
         let formats: Vec<Format> = params.iter().map(|p| p.format).collect();

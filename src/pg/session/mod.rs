@@ -21,10 +21,12 @@ mod extended;
 mod failure;
 mod hidden;
 mod keep;
+mod moves;
 mod names;
 mod outcome;
 mod params;
 mod plan;
+mod prepare;
 mod query;
 mod rewrite;
 mod rows;
@@ -55,6 +57,7 @@ use crate::pg::metrics::Metrics;
 use crate::protect::{Door, InUse, Mark, Missing, Peer};
 use expect::Expects;
 pub(crate) use failure::Failure;
+use moves::{Following, Moves};
 use names::Names;
 pub(crate) use rewrite::follow;
 use running::Running;
@@ -157,24 +160,6 @@ struct Made {
     moves: Moves,
 }
 
-/// Which settings a statement may change of those by which values are read.
-#[derive(Clone, Copy, Default)]
-struct Moves {
-    encoding: bool,
-    /// DateStyle and TimeZone.
-    style: bool,
-}
-
-impl Moves {
-    fn any(self) -> bool {
-        self.encoding || self.style
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self { encoding: self.encoding || other.encoding, style: self.style || other.style }
-    }
-}
-
 /// A portal that was bound from one of them.
 struct Portal {
     prepared: Prepared,
@@ -210,12 +195,8 @@ pub(crate) struct Session {
     passed_since: Option<hashbrown::HashSet<Box<[u8]>>>,
     portals: Names<Portal>,
     settings: Settings,
-    /// A statement may have changed the client's encoding since it was last known.
-    encoding_moves: bool,
-    /// How dates are written may have changed likewise; in a block until its end, which may change it back.
-    style_moves: bool,
-    /// DateStyle and TimeZone as the server last reported them, where it was asked since.
-    reported_style: Option<(String, String)>,
+    /// Which of these a statement may have changed since they were last known.
+    following: Following,
     search_path: SearchPath,
     /// The one that the last text was planned with.
     planned_path: Path,
@@ -224,7 +205,7 @@ pub(crate) struct Session {
     /// What it moves.
     moves: Moves,
     status: Status,
-    /// Extended messages were sent since the last Sync.
+    /// Extended messages have come since the last Sync.
     pipeline: bool,
     /// What must be answered before more is executed.
     order: Order,
@@ -303,21 +284,22 @@ struct SearchPath {
 impl SearchPath {
     /// A text names what the search path hangs on.
     fn disturb(&mut self) {
-        self.known = None;
         self.moves = true;
     }
 
-    /// The transaction is over: what was set stays or was undone; it is asked for once more.
-    fn settle(&mut self) {
+    /// Something was executed.
+    fn executed(&mut self) {
         if self.moves {
             self.known = None;
-            self.moves = false;
         }
     }
 
-    fn keep(&mut self, path: &Path) {
-        if !self.moves {
-            self.known = Some(Arc::clone(path));
+    /// The transaction is over: what was set stays or was undone; it is asked for once more. `last`: nothing that may change
+    /// it again is on its way.
+    fn settle(&mut self, last: bool) {
+        if self.moves {
+            self.known = None;
+            self.moves = !last;
         }
     }
 }
@@ -347,9 +329,7 @@ impl Session {
             passed_since: None,
             portals: Names::default(),
             settings,
-            encoding_moves: false,
-            style_moves: false,
-            reported_style: None,
+            following: Following::default(),
             search_path: SearchPath::default(),
             planned_path: Arc::from([]),
             elsewhere: false,
@@ -445,6 +425,11 @@ impl Session {
             self.order.quiet = self.expects.is_empty() && self.status == Status::Idle;
         }
         self.pipeline = true;
+    }
+
+    /// Something was sent since the last Sync or Query.
+    fn in_pipeline(&self) -> bool {
+        self.pipeline && self.expects.is_within()
     }
 
     /// The entry up to which all must be over. `read`: before a protected read.

@@ -90,16 +90,16 @@ impl Session {
         let front = self.expects.pop();
         let before = self.status;
         self.status = status;
-        self.restore_style();
-        self.style_moves &= status != Status::Idle || !self.expects.is_empty();
+        // What the gateway asks by itself, before a statement that moves a setting or the path, is not that statement's end.
+        let own = front.as_ref().is_some_and(|e| e.show == Show::Hide);
+        self.reported_settings(own);
         if status == Status::Idle {
             // Those that were bound since belong to the next transaction.
             let boundary = self.expects.answered();
             self.portals.retain(|portal| portal.since >= boundary);
             self.close_cursors();
-            // What the gateway asks by itself, before a statement that moves the path, is not that statement's end.
-            if front.as_ref().is_none_or(|e| e.show != Show::Hide) {
-                self.search_path.settle();
+            if !own {
+                self.search_path.settle(self.expects.is_empty());
             }
         }
         let Some(expect) = front else {
@@ -151,6 +151,7 @@ impl Session {
             }
         }
         if expect.show == Show::Relay || expect.show == Show::Rewrite {
+            self.tell_settings();
             self.io.client.output.append_with(|out| simple::ready(out, status));
         }
     }

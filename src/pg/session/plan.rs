@@ -3,9 +3,10 @@
 use super::cursor::has_word;
 use super::failure::Failure;
 use super::hidden::HiddenError;
+use super::moves::Moves;
 use super::sql_names::changes_names;
 use super::statements::NameChange;
-use super::{End, Made, Moves, Path, Session, Tie};
+use super::{End, Made, Path, Session, Tie};
 use crate::pg::catalog::{PlanKey, queries};
 use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
@@ -48,6 +49,8 @@ pub(super) struct Script {
 impl Session {
     /// Decides what is done with a text that may touch something protected.
     pub(super) async fn decide(&mut self, text: &str, declared: &[u32]) -> Result<Decision, HiddenError> {
+        self.moves = Moves::default();
+        self.elsewhere = false;
         if self.has_failed().await? {
             // The server answers 25P02 to all but the end of the transaction, and plans need a catalog.
             return Ok(match sql::first_of(text) {
@@ -58,13 +61,12 @@ impl Session {
         }
         if sql::is_discard_all(text) {
             self.settings.bytea_escape = false;
+            self.moves = Moves::ALL;
             return Ok(Decision::Tied(Tie::Changes(NameChange::AllGone)));
         }
         self.refresh(false).await?;
         let search_path = self.search_path().await?;
         self.planned_path = search_path.clone();
-        self.elsewhere = false;
-        self.moves = Moves::default();
         let mut key = PlanKey { text: text.into(), declared: declared.into(), search_path };
         if let Some(plan) = self.snapshot.plans.of_key(&key) {
             if self.charset().is_some()
@@ -115,34 +117,28 @@ impl Session {
                 return Ok(self.refuses(failure));
             }
         };
-        if planned.iter().any(|p| matches!(p.kind, StatementKind::SetEncoding)) {
-            self.moves.encoding = true;
-            if planned.len() > 1 && planned.iter().any(|p| !matches!(p.verdict, Verdict::Pass)) {
-                // What follows it was read in the encoding before it, and would be answered in the new one.
-                return Ok(self.refuses(Failure::new(
-                    "0A000",
-                    "encoding",
-                    "paravent: client_encoding is changed in one Query with statements on a protected table",
-                    "send the statement that changes client_encoding by itself",
-                )));
-            }
+        let moves = Moves::of(text, &planned);
+        self.moves = self.moves.and(moves);
+        let several = planned.len() > 1;
+        if several && moves.encoding && planned.iter().any(|p| !matches!(p.verdict, Verdict::Pass)) {
+            // What follows it was read in the encoding before it, and would be answered in the new one.
+            return Ok(self.refuses(Failure::new(
+                "0A000",
+                "encoding",
+                "paravent: client_encoding is changed in one Query with statements on a protected table",
+                "send the statement that changes client_encoding by itself",
+            )));
         }
-        if moves_style(text, &planned) {
-            self.moves.style = true;
-            if planned.len() > 1
-                && planned.iter().any(|p| matches!(p.verdict, Verdict::Run(_)))
-                && self.has_dates()
-            {
-                // Its dates were read in the style before it, and would be shown in that.
-                return Ok(self.refuses(Failure::new(
-                    "0A000",
-                    "date-style",
-                    "paravent: DateStyle or TimeZone is changed in one Query with statements on a protected table",
-                    "send the statement that changes it by itself",
-                )));
-            }
+        let runs = |p: &Planned| matches!(p.verdict, Verdict::Run(_));
+        if several && moves.style && planned.iter().any(runs) && self.has_dates() {
+            // Its dates were read in the style before it, and would be shown in that.
+            return Ok(self.refuses(Failure::new(
+                "0A000",
+                "date-style",
+                "paravent: DateStyle or TimeZone is changed in one Query with statements on a protected table",
+                "send the statement that changes it by itself",
+            )));
         }
-        self.moved(self.moves);
         let begins = |p: &Planned| matches!(p.kind, StatementKind::Begin);
         if planned.iter().skip_while(|p| begins(p)).skip(1).any(|p| p.elsewhere) {
             // What stands before it may move the path.
@@ -187,7 +183,7 @@ impl Session {
                 StatementKind::SetByteaOutput(escape) => {
                     self.settings.bytea_escape = escape.unwrap_or(false);
                 }
-                StatementKind::DiscardAll => self.settings.bytea_escape = false,
+                StatementKind::DiscardAll | StatementKind::ResetAll => self.settings.bytea_escape = false,
                 _ => {}
             }
             if matches!(statement.kind, StatementKind::Ddl) {
@@ -309,12 +305,6 @@ impl Session {
         }
     }
 
-    /// A statement is about to run that may move these settings.
-    pub(super) fn moved(&mut self, moves: Moves) {
-        self.encoding_moves |= moves.encoding;
-        self.style_moves |= moves.style;
-    }
-
     /// Whether a statement that was planned under `path` still means the same relations: Postgres
     /// analyses a prepared statement again once the search path has changed.
     pub(super) async fn same_path(&mut self, made: &Made) -> Result<bool, HiddenError> {
@@ -425,7 +415,7 @@ impl Session {
             // The search path is the client's: views are not seen through here.
             let mut answers = Vec::with_capacity(queries::ALL.len());
             for query in queries::ALL {
-                answers.push(self.hidden(query, &[]).await?);
+                answers.push(self.ask(query, &[]).await?);
             }
             match self.database.build(answers) {
                 Ok(snapshot) => self.follow_to(Arc::new(snapshot)),
@@ -449,9 +439,9 @@ impl Session {
         if let Some(path) = &self.search_path.known {
             return Ok(Arc::clone(path));
         }
-        let rows = self.hidden(SEARCH_PATH, &[]).await?;
+        let rows = self.ask(SEARCH_PATH, &[]).await?;
         let path: Path = rows.into_iter().filter_map(|mut row| row.pop()?.map(Arc::from)).collect();
-        self.search_path.keep(&path);
+        self.search_path.known = Some(Arc::clone(&path));
         Ok(path)
     }
 }
@@ -486,12 +476,4 @@ fn ends_failed(kind: &StatementKind) -> bool {
             | StatementKind::RollbackTo(_)
             | StatementKind::PrepareTransaction
     )
-}
-
-/// Whether a text changes how dates are written.
-fn moves_style(text: &str, planned: &[Planned]) -> bool {
-    let by_function = || {
-        has_word(text.as_bytes(), &[b"set_config"]) && has_word(text.as_bytes(), &[b"datestyle", b"timezone"])
-    };
-    planned.iter().any(|p| matches!(p.kind, StatementKind::SetDateStyle)) || by_function()
 }

@@ -107,7 +107,7 @@ impl Session {
             return Ok(());
         }
         self.follow_catalog();
-        self.settle_encoding().await?;
+        self.settle_settings().await?;
         let trusted = self.trust_filter().await;
         if self.skipping && trusted.is_ok() {
             self.pass_over(total);
@@ -135,6 +135,9 @@ impl Session {
             Ok(text) => self.decide(text, &[]).await,
             Err(failure) => Ok(Decision::Refuse(Box::new(failure.clone()))),
         };
+        if decision.is_ok() {
+            self.following.binds(self.moves);
+        }
         if self.skipping && matches!(decision, Ok(_) | Err(HiddenError::Skipped)) {
             // An error has come meanwhile.
             self.pass_over(total);

@@ -3,9 +3,9 @@
 
 use super::encoding;
 use super::expect::{Context, Expect, Show, What};
-use super::extended::kept;
 use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
+use super::prepare::kept;
 use super::rows::{Opener, RowError};
 use super::running::Running;
 use super::statements::{Known, Undo};

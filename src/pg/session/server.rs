@@ -62,13 +62,19 @@ impl Session {
             }
             let Some(header) = frame::header(&input[at..], frame::LARGE)? else { break };
             let whole = input.len() - at >= header.total();
+            if header.tag == b'C' && !whole {
+                // Its tag says whether what was written is kept.
+                self.relay(at);
+                self.await_message(header.total())?;
+                return Ok(true);
+            }
             match self.treat(header.tag) {
                 Treat::Relay => {
-                    if header.tag == b'C' && whole {
+                    if header.tag == b'C' {
                         self.status = after(self.status, self.expects.front(), &input[at + HEADER..]);
+                        self.expects.over(&input[at + HEADER..]);
                     }
                     if header.tag == b'C'
-                        && whole
                         && let Some(Expect { what, context: Some(context), .. }) = self.expects.front_mut()
                     {
                         settle(*what, context, &input[at + HEADER..]);
@@ -83,12 +89,7 @@ impl Session {
                     self.relay(at);
                     at = 0;
                     if !whole {
-                        if header.total() > self.message_limit() {
-                            return Err(End::Fatal(Box::new(Failure::too_large(
-                                self.shared.limits.message_bytes,
-                            ))));
-                        }
-                        self.io.server.input.reserve(header.total());
+                        self.await_message(header.total())?;
                         return Ok(true);
                     }
                     match treat {
@@ -116,8 +117,14 @@ impl Session {
         }
     }
 
-    fn message_limit(&self) -> usize {
-        usize::try_from(self.shared.limits.message_bytes).unwrap_or(usize::MAX)
+    /// Makes room for a message that is read whole.
+    fn await_message(&mut self, total: usize) -> Result<(), End> {
+        let limit = self.shared.limits.message_bytes;
+        if total > usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(End::Fatal(Box::new(Failure::too_large(limit))));
+        }
+        self.io.server.input.reserve(total);
+        Ok(())
     }
 
     fn relay(&mut self, n: usize) {
@@ -187,6 +194,7 @@ impl Session {
         if tag == b'C' {
             let body = &self.io.server.input.bytes()[HEADER..total];
             self.status = after(self.status, self.expects.front(), body);
+            self.expects.over(body);
             if body.starts_with(b"ROLLBACK\0") {
                 self.undoes_ddl();
             }
@@ -271,9 +279,9 @@ impl Session {
     fn parameter_status(&mut self, total: usize) -> Result<(), End> {
         let frame = self.io.server.input.bytes()[..total].to_vec();
         let (name, value) = simple::read_parameter_status(&frame[HEADER..])?;
-        self.restore_style();
+        self.restore_settings();
         follow(&mut self.settings, name, value).map_err(|f| End::Fatal(Box::new(f)))?;
-        self.io.client.output.push(&frame);
+        self.report(name, &frame);
         Ok(())
     }
 

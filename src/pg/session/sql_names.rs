@@ -162,7 +162,7 @@ impl Session {
             Ok(value) => Some(value.into_owned()),
             Err(failure) => return Ok(Err(failure)),
         };
-        let rows = self.hidden(UNSEEN, &[HiddenParam { oid: TEXT, format: Format::Text, value }]).await?;
+        let rows = self.ask(UNSEEN, &[HiddenParam { oid: TEXT, format: Format::Text, value }]).await?;
         let Some(text) = rows.into_iter().next().and_then(|mut row| row.pop()) else {
             return Ok(Ok(Callee::Missing));
         };

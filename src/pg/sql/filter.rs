@@ -29,6 +29,9 @@ const SETTINGS: [&str; 3] = ["standard_conforming_strings", "client_encoding", "
 /// what runs or keeps a text, in which a name may be spelt in more ways than one.
 const HIDING: [&str; 3] = ["schema", "function", "procedure"];
 
+/// Words that say enough only where a statement begins with them: a block of code, and RESET ALL.
+const ONLY_FIRST: [&str; 2] = ["do", "reset"];
+
 /// Decides without parsing that a text can't touch anything protected.
 #[derive(Debug)]
 pub struct Filter {
@@ -60,7 +63,8 @@ impl Filter {
 
     /// Whether the text must be parsed. `false` is certain, `true` is not.
     pub fn may_touch(&self, sql: &[u8]) -> bool {
-        self.words.as_ref().is_none_or(|w| w.is_match(sql)) || sql.split(|b| *b == b';').any(begins_with_do)
+        self.words.as_ref().is_none_or(|w| w.is_match(sql))
+            || sql.split(|b| *b == b';').any(|statement| begins_with(statement, &ONLY_FIRST))
     }
 }
 
@@ -77,8 +81,9 @@ pub(super) fn longest_part(name: &str) -> &str {
     name.split('"').max_by_key(|p| p.len()).unwrap_or(name)
 }
 
-/// Whether a statement is a DO block. A `;` in a string or comment splits too, which can only give more of them.
-fn begins_with_do(statement: &[u8]) -> bool {
+/// Whether a statement begins with one of these words. A `;` in a string or comment splits too, which can only give more
+/// of them.
+fn begins_with(statement: &[u8], words: &[&str]) -> bool {
     let mut rest = statement;
     loop {
         rest = match rest {
@@ -88,11 +93,9 @@ fn begins_with_do(statement: &[u8]) -> bool {
                 &after[end..]
             }
             [b'/', b'*', after @ ..] => after_comment(after),
-            [b'd' | b'D', b'o' | b'O', after @ ..] => {
-                return !after.first().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
-            }
             // What may be the rest of a comment that a `;` has split.
-            _ => return ends_comment(rest) && contains_do(rest),
+            _ if ends_comment(rest) => return words.iter().any(|word| contains(rest, word)),
+            _ => return words.iter().any(|word| is_first(rest, word)),
         };
     }
 }
@@ -114,8 +117,15 @@ fn ends_comment(text: &[u8]) -> bool {
     text.windows(2).any(|w| w == b"*/")
 }
 
-fn contains_do(text: &[u8]) -> bool {
-    text.windows(2).any(|w| w.eq_ignore_ascii_case(b"do"))
+fn contains(text: &[u8], word: &str) -> bool {
+    text.windows(word.len()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn is_first(text: &[u8], word: &str) -> bool {
+    text.split_at_checked(word.len()).is_some_and(|(first, after)| {
+        first.eq_ignore_ascii_case(word.as_bytes())
+            && !after.first().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_')
+    })
 }
 
 /// Whether a text that this grammar does not read may do what must not pass unread: run a text, change how texts
@@ -127,7 +137,7 @@ pub(super) fn may_do_more(sql: &str) -> bool {
     SETTINGS.iter().any(|s| lower.contains(s))
         || (0..tokens.all().len()).any(sets_names)
         || gives_values(&tokens)
-        || lower.as_bytes().split(|b| *b == b';').any(begins_with_do)
+        || lower.as_bytes().split(|b| *b == b';').any(|statement| begins_with(statement, &["do"]))
 }
 
 /// Whether constants stand behind an EXECUTE that is no privilege and no trigger's.
@@ -160,12 +170,18 @@ mod tests {
             "SELECT f(E'peop\\x6ce')",
             "SELECT Query_to_xml('')",
             "do 'begin delete from peo'\n'ple; end'",
+            "/* x */ Reset\nall",
             "SELECT 1; -- ;x\n /* a /* b */; */ DO/**/LANGUAGE plpgsql ''",
         ] {
             assert!(filter.may_touch(sql.as_bytes()), "{sql}");
         }
-        for sql in ["/* a */ INSERT INTO articles VALUES (1) ON CONFLICT DO NOTHING", "SELECT 1; DOMAIN", ";"]
-        {
+        for sql in [
+            "/* a */ INSERT INTO articles VALUES (1) ON CONFLICT DO NOTHING",
+            "SELECT 1; DOMAIN",
+            "SELECT reset FROM resets",
+            "RESETS",
+            ";",
+        ] {
             assert!(!filter.may_touch(sql.as_bytes()), "{sql}");
         }
     }

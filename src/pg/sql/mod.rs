@@ -131,12 +131,14 @@ pub enum StatementKind {
     Release(Box<str>),
     /// Changes relations or functions: the catalog must be read again.
     Ddl,
-    /// Sets `bytea_output`; whether to `escape` (`None`: to its default, or all settings are reset).
+    /// Sets `bytea_output`; whether to `escape` (`None`: to its default).
     SetByteaOutput(Option<bool>),
     /// Sets `client_encoding`.
     SetEncoding,
     /// Sets `DateStyle` or `TimeZone`.
     SetDateStyle,
+    /// RESET ALL.
+    ResetAll,
     /// PREPARE of that name.
     Prepare(Box<str>),
     /// Runs a statement that was prepared.

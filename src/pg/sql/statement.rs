@@ -374,7 +374,7 @@ fn transaction(t: &nodes::TransactionStmt) -> StatementKind {
 
 fn setting(v: &nodes::VariableSetStmt) -> StatementKind {
     if v.kind == VariableSetKind::VAR_RESET_ALL {
-        return StatementKind::SetByteaOutput(None);
+        return StatementKind::ResetAll;
     }
     if v.name().is_some_and(|n| n.eq_ignore_ascii_case("client_encoding")) {
         return StatementKind::SetEncoding;

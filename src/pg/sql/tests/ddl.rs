@@ -179,7 +179,7 @@ fn settings_that_change_how_texts_read_are_refused() {
 fn tells_what_statements_do_to_transactions_and_settings() {
     use StatementKind as K;
     let script = "BEGIN; SAVEPOINT a; ROLLBACK TO a; RELEASE a; COMMIT; ROLLBACK; PREPARE TRANSACTION 'x'; \
-                  SET bytea_output = escape; RESET ALL; CREATE TABLE t (a int); SELECT 1";
+                  SET bytea_output = escape; RESET bytea_output; RESET ALL; CREATE TABLE t (a int); SELECT 1";
     let kinds: Vec<_> = world().script(script, &[]).unwrap().into_iter().map(|p| p.kind).collect();
     let a = || "a".into();
     assert_eq!(
@@ -194,6 +194,7 @@ fn tells_what_statements_do_to_transactions_and_settings() {
             K::PrepareTransaction,
             K::SetByteaOutput(Some(true)),
             K::SetByteaOutput(None),
+            K::ResetAll,
             K::Ddl,
             K::Other
         ]
