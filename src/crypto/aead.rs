@@ -1,8 +1,10 @@
 //! AES-256-GCM (NIST SP 800-38D) with a 96-bit nonce and a 128-bit tag.
 
 use crate::secret::Secret;
+use aes_gcm::aead::consts::U12;
 use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::{AeadInOut, Aes256Gcm, Key, KeyInit, Nonce, Tag};
+use aes_gcm::aes::Aes256Enc;
+use aes_gcm::{AeadInOut, AesGcm, Key, KeyInit, Nonce, Tag};
 
 /// Length of a nonce, in bytes.
 pub const NONCE_LEN: usize = 12;
@@ -18,6 +20,9 @@ pub struct NotAuthentic;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too long to be sealed")]
 pub struct TooLong;
+
+/// GCM only ever encrypts blocks: the schedule that decrypts them is not computed.
+type Aes256Gcm = AesGcm<Aes256Enc, U12>;
 
 fn cipher(key: &Secret<32>) -> Aes256Gcm {
     // A reference into the secret: the key itself is not copied. The schedule is zeroised when dropped.

@@ -16,7 +16,7 @@ const TIMES: std::ops::RangeInclusive<i64> = -211_813_488_000_000_000..=9_223_37
 /// Whether `value` is in the canonical form of `kind`.
 pub fn is_canonical(kind: Kind, value: &[u8]) -> bool {
     match kind {
-        Kind::Text => std::str::from_utf8(value).is_ok(),
+        Kind::Text => value.is_ascii() || std::str::from_utf8(value).is_ok(),
         Kind::Bytes => true,
         Kind::Bool => matches!(value, [0 | 1]),
         Kind::Int => value.len() == 8,

@@ -74,6 +74,11 @@ impl Replacements {
         self.spans.iter().map(|span| self.bytes.get(span.clone()?))
     }
 
+    /// How many bytes were written.
+    pub(super) fn written(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// How many values were told of.
     pub(super) fn count(&self) -> usize {
         self.spans.len()

@@ -138,7 +138,14 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
         }
     }
     let at = bytes.len() - rest.len();
-    at + rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
+    match bytes.last_chunk::<16>() {
+        // Overlaps with what was looked at, where nothing was.
+        Some(last) if at > 0 => match marks(last) {
+            0 => bytes.len(),
+            found => bytes.len() - last.len() + found.trailing_zeros() as usize,
+        },
+        _ => rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len()),
+    }
 }
 
 /// A bit for each byte that is one of them.

@@ -261,7 +261,10 @@ impl Splicer {
     pub(in crate::http) fn splice(&mut self, replacements: &Replacements, out: &mut Vec<u8>) {
         let (ready, held) = (self.ready(), self.held());
         let mut from = 0;
-        out.reserve(ready);
+        let replaced = self.found.edits.iter().zip(replacements.each()).filter(|(_, new)| new.is_some());
+        let cut: usize = replaced.map(|(edit, _)| edit.end - edit.start).sum();
+        // Exactly what comes: bytes without room behind them are shared without another allocation.
+        out.reserve((ready + replacements.written()).saturating_sub(cut));
         for (edit, replacement) in self.found.edits.iter().zip(replacements.each()) {
             if let Some(replacement) = replacement {
                 out.extend_from_slice(&held[from..edit.start]);
@@ -424,6 +427,10 @@ impl Found {
     /// Forgets ids that nothing names any more.
     fn forget(&mut self) {
         if !self.edits.is_empty() || self.ids.is_empty() {
+            return;
+        }
+        if self.subjects.iter().all(Option::is_none) {
+            self.ids.clear();
             return;
         }
         let before = std::mem::take(&mut self.ids);

@@ -1,13 +1,14 @@
 //! JSON strings: from their raw form to text and back (RFC 8259 §7).
 
+use super::skip::plain;
 use std::borrow::Cow;
 
 /// The text of a raw string, quotes included. `None` where an escape names half a character (a lone surrogate) or
 /// the bytes are no UTF-8. The scanner has checked the rest.
 pub(in crate::http) fn decode(raw: &[u8]) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let inner = std::str::from_utf8(inner).ok()?;
-    if !inner.contains('\\') {
+    let inner = simdutf8::basic::from_utf8(inner).ok()?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
     }
     let mut text = String::with_capacity(inner.len());
@@ -57,26 +58,25 @@ fn hex4(text: &str) -> Option<(u32, &str)> {
 pub(in crate::http) fn encode(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    let mut from = 0;
-    for (at, byte) in text.bytes().enumerate() {
+    let mut rest = text.as_bytes();
+    while let Some((good, [byte, after @ ..])) = rest.split_at_checked(plain(rest)) {
         let short = match byte {
-            b'"' | b'\\' => byte,
             b'\n' => b'n',
             b'\r' => b'r',
             b'\t' => b't',
             0x08 => b'b',
             0x0c => b'f',
             0..0x20 => b'u',
-            _ => continue,
+            other => *other,
         };
-        out.extend_from_slice(&text.as_bytes()[from..at]);
+        out.extend_from_slice(good);
         out.extend_from_slice(&[b'\\', short]);
-        if short == b'u' {
+        if *byte < 0x20 && short == b'u' {
             out.extend_from_slice(format!("{byte:04x}").as_bytes());
         }
-        from = at + 1;
+        rest = after;
     }
-    out.extend_from_slice(&text.as_bytes()[from..]);
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 
