@@ -1,7 +1,8 @@
 //! What came within a moment, joined: an entry for each principal.
 
 use super::entry::{Erased, event};
-use super::{Entry, Faults, Group, Principal, Record, Resolver};
+use super::waiting::Gathered;
+use super::{Entry, Faults, Group, Principal, Resolver};
 use crate::clock::rfc3339;
 use crate::ids::KeyId;
 use crate::keys::StandIn;
@@ -36,11 +37,11 @@ struct Joined {
 }
 
 impl Joined {
-    fn add(&mut self, record: &Record) {
-        self.first = Some(self.first.map_or(record.at, |at| at.min(record.at)));
-        self.last = Some(self.last.map_or(record.at, |at| at.max(record.at)));
-        for found in &record.faults {
-            let Some(name) = record.fields.get(usize::from(found.field.0)) else { continue };
+    fn add(&mut self, all: &Gathered) {
+        self.first = Some(self.first.map_or(all.first, |at| at.min(all.first)));
+        self.last = Some(self.last.map_or(all.last, |at| at.max(all.last)));
+        for found in &all.faults {
+            let Some(name) = all.fields.get(usize::from(found.field.0)) else { continue };
             let (values, keys) = self.faults.entry((found.fault, name.clone())).or_default();
             *values += 1;
             // A bound on the line, not on what is counted.
@@ -48,16 +49,17 @@ impl Joined {
                 keys.extend(found.key);
             }
         }
-        if record.opened.is_empty() {
-            return;
-        }
-        self.batches += 1;
-        self.values += record.opened.len() as u64;
-        for (key, field) in &record.opened {
-            let Some(name) = record.fields.get(usize::from(field.0)) else { continue };
+        self.batches += all.batches;
+        self.values += all.opened.len() as u64;
+        // Neighbours mostly have one key.
+        for run in all.opened.chunk_by(|(one, _), (other, _)| one == other) {
+            let Some((key, _)) = run.first() else { continue };
             let fields = self.keys.entry(*key).or_default();
-            if let Err(at) = fields.binary_search(name) {
-                fields.insert(at, name.clone());
+            for (_, field) in run {
+                let Some(name) = all.fields.get(usize::from(field.0)) else { continue };
+                if let Err(at) = fields.binary_search(name) {
+                    fields.insert(at, name.clone());
+                }
             }
         }
     }
@@ -68,22 +70,22 @@ impl Joined {
 /// # Errors
 /// As [`Resolver::stand_ins`].
 pub(super) fn entries<'a>(
-    records: impl Iterator<Item = &'a Record>,
+    gathered: impl Iterator<Item = &'a Gathered>,
     resolver: &dyn Resolver,
 ) -> Result<Vec<Entry>, String> {
-    // One connection's records share a principal: it is told by where it lies, before it is compared.
+    // A principal is told by where it lies, before it is compared.
     let mut places: HashMap<*const Principal, usize> = HashMap::new();
     let mut principals: BTreeMap<&Principal, usize> = BTreeMap::new();
     let mut joined: Vec<Joined> = Vec::new();
-    for record in records {
-        let place = places.entry(Arc::as_ptr(&record.who)).or_insert_with(|| {
-            *principals.entry(&record.who).or_insert_with(|| {
+    for one in gathered {
+        let place = places.entry(Arc::as_ptr(&one.who)).or_insert_with(|| {
+            *principals.entry(&one.who).or_insert_with(|| {
                 joined.push(Joined::default());
                 joined.len() - 1
             })
         });
         if let Some(joined) = joined.get_mut(*place) {
-            joined.add(record);
+            joined.add(one);
         }
     }
     let mut entries = Vec::new();

@@ -17,6 +17,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod waiting;
 mod writer;
 
 pub use entry::{Entry, Faults, Group, Principal, event};

@@ -2,6 +2,7 @@
 
 use super::entry::event;
 use super::segment::Segments;
+use super::waiting::Waiting;
 use super::writer::Writer;
 use super::{AuditError, Entry, Head, Principal, Resolver};
 use crate::crypto::SigningKey;
@@ -16,18 +17,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Openings of one batch.
-#[derive(Debug)]
-pub struct Record {
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
     /// Who.
-    pub who: Arc<Principal>,
+    pub who: &'a Arc<Principal>,
     /// When the batch was released.
     pub at: Timestamp,
     /// The policy's field names, by [`FieldId`].
-    pub fields: Arc<[Arc<str>]>,
+    pub fields: &'a Arc<[Arc<str>]>,
     /// Each value: its key, and its field.
-    pub opened: Vec<(KeyId, FieldId)>,
+    pub opened: &'a [(KeyId, FieldId)],
     /// Values that could not be shown.
-    pub faults: Vec<Found>,
+    pub faults: &'a [Found],
 }
 
 /// A stored value that could not be shown.
@@ -39,13 +40,6 @@ pub struct Found {
     pub field: FieldId,
     /// The key that it names, if it is an envelope.
     pub key: Option<KeyId>,
-}
-
-impl Record {
-    /// How much memory it stands for.
-    pub(super) fn values(&self) -> usize {
-        self.opened.len() + self.faults.len()
-    }
 }
 
 /// How the log is kept.
@@ -82,29 +76,6 @@ pub enum Clients {
 #[error("the audit log can't be written, so that nothing is opened: {0}")]
 pub struct Unwritable(pub String);
 
-/// What waits to be written, in order.
-pub(super) enum Item {
-    Opened(Record),
-    Note(Box<Entry>),
-}
-
-#[derive(Default)]
-pub(super) struct Waiting {
-    pub(super) items: Vec<Item>,
-    /// Values in `items`, and in what the writer took and has not written yet.
-    pub(super) values: usize,
-    /// Somebody waits for all that is here now.
-    pub(super) flush: bool,
-    pub(super) closed: bool,
-    /// Counts what was handed over, and what of it is durable.
-    pub(super) given: u64,
-    pub(super) written: u64,
-    /// Why the last attempt failed.
-    pub(super) failed: Option<String>,
-    /// The newest durable entry.
-    pub(super) head: Head,
-}
-
 pub(super) struct Shared {
     pub(super) waiting: Mutex<Waiting>,
     /// To the writer: there is something.
@@ -138,7 +109,7 @@ impl Audit {
         let segments = Segments::open(&options, key.clone())?;
         let unclean = segments.unclean();
         let head = segments.head();
-        let waiting = Mutex::new(Waiting { head, ..Waiting::default() });
+        let waiting = Mutex::new(Waiting::after(head));
         let (wake, done) = (Condvar::new(), Condvar::new());
         let shared = Arc::new(Shared { waiting, wake, done, over: AtomicBool::new(false), options });
         let writer = Writer { shared: shared.clone(), segments, resolver: Box::new(resolver) };
@@ -159,13 +130,11 @@ impl Audit {
     ///
     /// # Errors
     /// [`Unwritable`].
-    pub fn record(&self, record: Record) -> Result<(), Unwritable> {
+    pub fn record(&self, record: &Record<'_>) -> Result<(), Unwritable> {
         let shared = &self.inner.shared;
         let mut waiting = shared.waiting.lock();
-        let first = waiting.items.is_empty();
-        waiting.values += record.values();
-        waiting.given += 1;
-        waiting.items.push(Item::Opened(record));
+        let first = waiting.is_empty();
+        waiting.gather(record.who, record.fields, record.at, record.opened, record.faults);
         let over = waiting.values > shared.options.most;
         if over {
             shared.over.store(true, Ordering::Release);
@@ -211,8 +180,7 @@ impl Audit {
     pub fn note(&self, entry: Entry) {
         let shared = &self.inner.shared;
         let mut waiting = shared.waiting.lock();
-        waiting.given += 1;
-        waiting.items.push(Item::Note(Box::new(entry)));
+        waiting.note(entry);
         drop(waiting);
         shared.wake.notify_one();
     }

@@ -83,9 +83,25 @@ fn who(user: &str) -> Arc<Principal> {
     Arc::new(Principal { user: user.into(), via: "postgres 127.0.0.1:1".into(), ..Principal::default() })
 }
 
+/// What a batch opened.
+struct Batch {
+    who: Arc<Principal>,
+    at: Timestamp,
+    fields: Arc<[Arc<str>]>,
+    opened: Vec<(KeyId, FieldId)>,
+    faults: Vec<Found>,
+}
+
+impl Batch {
+    fn to(&self, audit: &Audit) -> Result<(), Unwritable> {
+        let Self { who, at, fields, opened, faults } = self;
+        audit.record(&Record { who, at: *at, fields, opened, faults })
+    }
+}
+
 /// `opened` are pairs of a key and a field: 0 is the name, 1 the e-mail address.
-fn record(user: &str, at: &str, opened: &[(u8, u16)]) -> Record {
-    Record {
+fn record(user: &str, at: &str, opened: &[(u8, u16)]) -> Batch {
+    Batch {
         who: who(user),
         at: at.parse().unwrap(),
         fields: ["name", "email"].map(Arc::from).to_vec().into(),
@@ -105,8 +121,8 @@ fn what_could_not_be_shown_is_an_entry_with_whom_it_was_about_and_who_asked() {
         found("wrong-subject", Some(1)),
         found("in-clear", None),
     ];
-    audit.record(Record { faults, ..record("app", NOON, &[]) }).unwrap();
-    audit.record(record("app", NOON, &[(3, 0)])).unwrap();
+    Batch { faults, ..record("app", NOON, &[]) }.to(&audit).unwrap();
+    record("app", NOON, &[(3, 0)]).to(&audit).unwrap();
     drop(audit);
     let entries = house.entries();
     let told: Vec<&Entry> = entries.iter().filter(|e| e.event == event::FAULT).collect();
@@ -124,6 +140,27 @@ fn what_could_not_be_shown_is_an_entry_with_whom_it_was_about_and_who_asked() {
     assert_eq!((opened.len(), opened[0].values), (1, Some(1)), "openings are counted apart");
 }
 
+#[test]
+fn what_one_principal_opens_is_joined_as_it_comes_and_never_over_a_note() {
+    let house = House::new();
+    // Nothing is written before the end.
+    let options = Options { moment: PATIENCE, ..house.options() };
+    let audit = Audit::open(options, house.key.clone(), house.known.clone()).unwrap();
+    let mut batch = record("app", NOON, &[(1, 0), (2, 0)]);
+    batch.to(&audit).unwrap();
+    (batch.at, batch.opened) = (ONE.parse().unwrap(), vec![(key(2), FieldId(1))]);
+    batch.to(&audit).unwrap();
+    audit.note(Entry::new(event::ADMIN));
+    batch.to(&audit).unwrap();
+    drop(audit);
+    let told: Vec<Entry> = house.entries().into_iter().filter(|e| e.event != event::SEGMENT).collect();
+    let events: Vec<&str> = told.iter().map(|e| &*e.event).collect();
+    assert_eq!(events, [event::STARTED, event::OPENED, event::ADMIN, event::OPENED, event::STOPPED]);
+    let counts = |entry: &Entry| (entry.batches, entry.values, entry.from.clone(), entry.until.clone());
+    assert_eq!(counts(&told[1]), (Some(2), Some(3), Some(NOON.into()), Some(ONE.into())));
+    assert_eq!(counts(&told[3]), (Some(1), Some(1), Some(ONE.into()), Some(ONE.into())));
+}
+
 const NOON: &str = "2026-01-02T12:00:00.000Z";
 const ONE: &str = "2026-01-02T13:00:00.000Z";
 
@@ -131,9 +168,9 @@ const ONE: &str = "2026-01-02T13:00:00.000Z";
 fn openings_of_a_moment_are_one_entry_for_each_principal() {
     let house = House::new();
     let audit = house.open();
-    audit.record(record("app", NOON, &[(1, 0), (1, 1), (2, 0), (2, 1)])).unwrap();
-    audit.record(record("app", ONE, &[(3, 0), (1, 0)])).unwrap();
-    audit.record(record("cron", NOON, &[(1, 1)])).unwrap();
+    record("app", NOON, &[(1, 0), (1, 1), (2, 0), (2, 1)]).to(&audit).unwrap();
+    record("app", ONE, &[(3, 0), (1, 0)]).to(&audit).unwrap();
+    record("cron", NOON, &[(1, 1)]).to(&audit).unwrap();
     drop(audit);
     let opened: Vec<Entry> = house.entries().into_iter().filter(|e| e.event == event::OPENED).collect();
     let values: u64 = opened.iter().filter_map(|e| e.values).sum();
@@ -182,7 +219,7 @@ fn only_one_may_write_it() {
 fn log_of(house: &House, records: u8) -> Vec<String> {
     let audit = house.open();
     for n in 1..=records {
-        audit.record(record("app", NOON, &[(n, 0)])).unwrap();
+        record("app", NOON, &[(n, 0)]).to(&audit).unwrap();
         audit.flush(PATIENCE).unwrap();
     }
     drop(audit);
@@ -255,7 +292,7 @@ fn new_files_go_on_in_one_chain_and_a_missing_one_is_found() {
     let options = Options { segment: 500, ..house.options() };
     let audit = Audit::open(options, house.key.clone(), house.known.clone()).unwrap();
     for n in 1..=20 {
-        audit.record(record("app", NOON, &[(n, 0)])).unwrap();
+        record("app", NOON, &[(n, 0)]).to(&audit).unwrap();
         audit.flush(PATIENCE).unwrap();
     }
     drop(audit);
@@ -282,7 +319,7 @@ fn what_the_retention_period_deletes_leaves_the_rest_verifiable() {
     };
     let audit = Audit::open(options, house.key.clone(), house.known.clone()).unwrap();
     let write = |n| {
-        audit.record(record("app", NOON, &[(n, 0)])).unwrap();
+        record("app", NOON, &[(n, 0)]).to(&audit).unwrap();
         audit.flush(PATIENCE).unwrap();
     };
     (1..=6).for_each(write);
@@ -306,10 +343,10 @@ fn while_it_can_not_be_written_openings_go_on_to_a_bound_and_no_further() {
     let options = Options { most: 10, ..house.options() };
     let audit = Audit::open(options, house.key.clone(), house.known.clone()).unwrap();
     for n in 1..=10 {
-        audit.record(record("app", NOON, &[(n, 0)])).unwrap();
+        record("app", NOON, &[(n, 0)]).to(&audit).unwrap();
     }
     assert!(audit.accepts().is_ok());
-    assert!(audit.record(record("app", NOON, &[(11, 0)])).is_err());
+    assert!(record("app", NOON, &[(11, 0)]).to(&audit).is_err());
     assert!(audit.accepts().is_err());
     assert!(audit.flush(Duration::from_millis(1)).is_err());
     *house.known.down.lock() = false;
@@ -328,7 +365,7 @@ fn a_report_tells_whose_fields_were_opened_when_and_by_whom() {
     for (user, at, opened) in
         [("app", NOON, &[(1, 0), (2, 0), (2, 1)][..]), ("cron", ONE, &[(1, 0), (9, 1)][..])]
     {
-        audit.record(record(user, at, opened)).unwrap();
+        record(user, at, opened).to(&audit).unwrap();
         audit.flush(PATIENCE).unwrap();
     }
     audit.note(Entry { before: Some(stand_in(2)), after: Some(stand_in(7)), ..Entry::new(event::LINKED) });
@@ -358,7 +395,7 @@ fn a_report_tells_whose_fields_were_opened_when_and_by_whom() {
 fn no_key_and_no_address_stands_in_the_files() {
     let house = House::new();
     let audit = house.open();
-    audit.record(record("app", NOON, &[(0x5A, 0)])).unwrap();
+    record("app", NOON, &[(0x5A, 0)]).to(&audit).unwrap();
     drop(audit);
     let text = fs::read_to_string(house.path().join("00000001.log")).unwrap();
     assert!(!text.contains(&hex::encode([0x5A; 16])) && text.contains(&stand_in(0x5A)));

@@ -1,10 +1,10 @@
 //! The thread that writes: joins what waits, writes it, makes it durable; tries again where that fails.
 
-use super::entry::event;
+use super::Resolver;
 use super::gather::entries;
-use super::queue::{Item, Shared, Waiting};
+use super::queue::Shared;
 use super::segment::Segments;
-use super::{Entry, Record, Resolver};
+use super::waiting::{Gathered, Item, Waiting};
 use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,18 +26,15 @@ impl Writer {
         let shared = self.shared.clone();
         loop {
             let mut waiting = shared.waiting.lock();
-            while waiting.items.is_empty() && !waiting.closed {
+            while waiting.is_empty() && !waiting.closed {
                 waiting.flush = false;
                 shared.wake.wait(&mut waiting);
             }
             let closed = waiting.closed;
-            if closed {
-                waiting.items.push(Item::Note(Box::new(Entry::new(event::STOPPED))));
-                waiting.given += 1;
-            } else {
+            if !closed {
                 moment(&shared, &mut waiting);
             }
-            let items = std::mem::take(&mut waiting.items);
+            let items = waiting.take(closed);
             drop(waiting);
             let written = self.write_all(&items, closed);
             if closed || !written {
@@ -48,7 +45,7 @@ impl Writer {
 
     /// Writes, however often it takes; false when the log is closed before that succeeded.
     fn write_all(&mut self, items: &[Item], closed: bool) -> bool {
-        let (count, values) = (items.len() as u64, items.iter().map(size).sum::<usize>());
+        let (count, values) = (items.len() as u64, items.iter().map(Item::values).sum::<usize>());
         let mut attempts = 0;
         loop {
             let outcome = self.write(items, closed);
@@ -84,26 +81,19 @@ impl Writer {
 
     fn write(&mut self, items: &[Item], last: bool) -> Result<(), String> {
         let mut out = Vec::new();
-        let mut records: Vec<&Record> = Vec::new();
+        let mut gathered: Vec<&Gathered> = Vec::new();
         for item in items {
             match item {
-                Item::Opened(record) => records.push(record),
+                Item::Opened(one) => gathered.push(one),
                 Item::Note(note) => {
                     // What happened before a note stands before it.
-                    out.extend(entries(records.drain(..), &*self.resolver)?);
+                    out.extend(entries(gathered.drain(..), &*self.resolver)?);
                     out.push((**note).clone());
                 }
             }
         }
-        out.extend(entries(records.drain(..), &*self.resolver)?);
+        out.extend(entries(gathered.drain(..), &*self.resolver)?);
         self.segments.append(out, last).map_err(|error| error.to_string())
-    }
-}
-
-fn size(item: &Item) -> usize {
-    match item {
-        Item::Opened(record) => record.values(),
-        Item::Note(_) => 0,
     }
 }
 

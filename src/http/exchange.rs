@@ -112,19 +112,19 @@ pub(crate) struct Exchange {
 
 impl Inner {
     /// The door for an exchange without a token: what it opens goes on record under its client and its listener.
-    fn nameless(&self, caller: Option<&Caller>) -> Door {
-        let name = || self.door.principal(&self.peer(caller));
-        self.door.witnessed_by(match caller {
-            Some(caller) => caller.nameless(name),
-            None => name(),
-        })
+    fn nameless(&self, caller: Option<&Caller>) -> Arc<Door> {
+        let make = || self.door.witnessed(&self.peer(caller));
+        match caller {
+            Some(caller) => caller.nameless(&self.door, make),
+            None => Arc::new(make()),
+        }
     }
 
     /// The door for one with a verified token: under the person whom it names, never in clear.
-    async fn witnessed(&self, caller: Option<&Caller>, bearer: &Subject) -> Result<Door, Problem> {
+    async fn witnessed(&self, caller: Option<&Caller>, bearer: &Subject) -> Result<Arc<Door>, Problem> {
         let known = self.door.stand_in(bearer).await.map_err(|e| Problem::protect(&e))?;
         let user = format!("jwt:{}", known.as_deref().unwrap_or("unknown"));
-        Ok(self.door.witnessed(&Peer { user: &user, ..self.peer(caller) }))
+        Ok(Arc::new(self.door.witnessed(&Peer { user: &user, ..self.peer(caller) })))
     }
 
     fn peer(&self, caller: Option<&Caller>) -> Peer<'_> {

@@ -169,7 +169,8 @@ pub(super) struct Shield {
 }
 
 struct Inner {
-    door: Door,
+    /// Its connection's, mostly.
+    door: Arc<Door>,
     work: Mutex<Work>,
     /// What the unit is kept under for recovery.
     place: Arc<str>,
@@ -177,8 +178,14 @@ struct Inner {
     creates: Option<Arc<str>>,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.door.put_on_record();
+    }
+}
+
 impl Shield {
-    pub(super) fn new(door: Door, place: Arc<str>, creates: Option<Arc<str>>) -> Self {
+    pub(super) fn new(door: Arc<Door>, place: Arc<str>, creates: Option<Arc<str>>) -> Self {
         Self { inner: Arc::new(Inner { door, work: Mutex::default(), place, creates }) }
     }
 
@@ -326,8 +333,7 @@ impl Shield {
     }
 
     fn put(&self, unit: Box<Unit>) {
-        self.inner.work.lock().unit = Some(unit);
-        self.end();
+        self.told(|work| work.unit = Some(unit));
     }
 
     /// How many rows the answer tells the subjects of.
@@ -357,27 +363,23 @@ impl Shield {
 
     /// The request's body went on whole.
     pub(super) fn sent(&self) {
-        self.inner.work.lock().sent = true;
-        self.end();
+        self.told(|work| work.sent = true);
     }
 
     /// The answer has told.
     pub(super) fn outcome(&self, outcome: Ended) {
-        self.inner.work.lock().outcome = Some(outcome);
-        self.end();
+        self.told(|work| work.outcome = Some(outcome));
     }
 
     /// Nothing of the request ever left: what was made for it sealed nothing.
     pub(super) fn unsent(&self) {
-        let mut work = self.inner.work.lock();
-        (work.sent, work.outcome) = (true, Some(Ended::Undone));
-        drop(work);
-        self.end();
+        self.told(|work| (work.sent, work.outcome) = (true, Some(Ended::Undone)));
     }
 
-    /// Ends the unit once both are known.
-    fn end(&self) {
+    /// Something is known about the unit, which ends once all is.
+    fn told(&self, tell: impl FnOnce(&mut Work)) {
         let mut work = self.inner.work.lock();
+        tell(&mut work);
         let (true, Some(outcome)) = (work.sent, work.outcome) else { return };
         let Some(unit) = work.unit.take() else { return };
         drop(work);

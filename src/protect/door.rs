@@ -92,19 +92,21 @@ impl Door {
 
     /// The same door for one connection or exchange: what it opens goes on record under its peer.
     pub fn witnessed(&self, peer: &Peer<'_>) -> Self {
-        self.witnessed_by(self.principal(peer))
-    }
-
-    /// A peer as the audit log names it, where there is one: for a wire on which many exchanges have one.
-    pub fn principal(&self, peer: &Peer<'_>) -> Option<Arc<Principal>> {
-        self.witness.as_ref().map(|w| Arc::new(peer.principal(w.audit())))
-    }
-
-    /// [`Door::witnessed`] by a [`Door::principal`] of this policy or an earlier one.
-    pub fn witnessed_by(&self, who: Option<Arc<Principal>>) -> Self {
-        let witness = self.witness.as_ref().zip(who).map(|(witness, who)| Arc::new(witness.of(who)));
+        let witness = self.witness.as_ref().map(|witness| Arc::new(witness.of(peer)));
         let Self { inner, access, fence, .. } = self;
         Self { inner: inner.clone(), access: *access, witness, fence: fence.clone() }
+    }
+
+    /// Whether both are doors of one policy, as it was made ready once.
+    pub fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Puts on record what was opened and not released: where that comes to nothing while the door's connection goes on.
+    pub fn put_on_record(&self) {
+        if let Some(witness) = &self.witness {
+            witness.put_on_record();
+        }
     }
 
     pub(super) fn saw(&self, key: KeyId, field: FieldId) {

@@ -1,7 +1,7 @@
 //! Sees what a door opens, and puts it on record before it is released.
 
 use super::ProtectError;
-use crate::audit::{Audit, Found, Record};
+use crate::audit::{Audit, Found, Record, Unwritable};
 use crate::ids::{FieldId, KeyId};
 use crate::policy::model::Policy;
 use jiff::Timestamp;
@@ -29,10 +29,10 @@ impl Witness {
         Self { audit, who: Arc::new(who), fields, seen: Mutex::default() }
     }
 
-    /// The same log for another principal.
-    pub(super) fn of(&self, who: Arc<Principal>) -> Self {
+    /// The same log for a peer.
+    pub(super) fn of(&self, peer: &Peer<'_>) -> Self {
         let (audit, fields) = (self.audit.clone(), self.fields.clone());
-        Self { audit, who, fields, seen: Mutex::default() }
+        Self { who: Arc::new(peer.principal(&audit)), audit, fields, seen: Mutex::default() }
     }
 
     pub(super) fn audit(&self) -> &Audit {
@@ -44,40 +44,48 @@ impl Witness {
         let mut seen = self.seen.lock();
         seen.push((key, field));
         if seen.len() >= BATCH {
-            let full = std::mem::take(&mut *seen);
-            drop(seen);
             // Whether the log is over its bound is asked before anything is released.
-            let _ = self.hand_over(full);
+            let _ = self.hand_over(&seen);
+            seen.clear();
         }
     }
 
     /// A stored value could not be shown: handed over at once, since nothing may be released after it.
     pub(super) fn found(&self, found: Found) {
-        let (who, fields) = (self.who.clone(), self.fields.clone());
-        let record = Record { who, at: Timestamp::now(), fields, opened: Vec::new(), faults: vec![found] };
         // Over its bound nothing is opened any more, and this is on record all the same.
-        let _ = self.audit.record(record);
+        let _ = self.record(&[], &[found]);
     }
 
     /// Hands over what was seen; whether it may be released, and more be opened.
     pub(super) fn release(&self) -> Result<(), ProtectError> {
-        let seen = std::mem::take(&mut *self.seen.lock());
-        let outcome = if seen.is_empty() { self.audit.accepts() } else { self.hand_over(seen) };
+        let mut seen = self.seen.lock();
+        let outcome = if seen.is_empty() { self.audit.accepts() } else { self.hand_over(&seen) };
+        seen.clear();
         outcome.map_err(|error| ProtectError::Unavailable(error.to_string()))
     }
 
-    fn hand_over(&self, opened: Vec<(KeyId, FieldId)>) -> Result<(), crate::audit::Unwritable> {
-        let (who, fields) = (self.who.clone(), self.fields.clone());
-        self.audit.record(Record { who, at: Timestamp::now(), fields, opened, faults: Vec::new() })
+    /// Hands over what was seen and is not to be released.
+    pub(super) fn put_on_record(&self) {
+        let mut seen = self.seen.lock();
+        if !seen.is_empty() {
+            let _ = self.hand_over(&seen);
+            seen.clear();
+        }
+    }
+
+    fn hand_over(&self, opened: &[(KeyId, FieldId)]) -> Result<(), Unwritable> {
+        self.record(opened, &[])
+    }
+
+    fn record(&self, opened: &[(KeyId, FieldId)], faults: &[Found]) -> Result<(), Unwritable> {
+        let Self { audit, who, fields, .. } = self;
+        audit.record(&Record { who, at: Timestamp::now(), fields, opened, faults })
     }
 }
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        let seen = std::mem::take(self.seen.get_mut());
-        if !seen.is_empty() {
-            let _ = self.hand_over(seen);
-        }
+        self.put_on_record();
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::config::HttpForwarded;
 use crate::http::head::without;
-use crate::protect::Principal;
+use crate::protect::Door;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -31,8 +32,8 @@ fn is_claim(name: &str) -> bool {
 pub(in crate::http) struct Caller {
     /// Where it connects from; none of a Unix socket.
     address: Option<IpAddr>,
-    /// As the audit log names whoever brings no token: worked out once.
-    nameless: OnceLock<Option<Arc<Principal>>>,
+    /// The door of its exchanges without a token, of the policy that the last one was decided by.
+    nameless: Mutex<Option<Arc<Door>>>,
 }
 
 impl Caller {
@@ -41,12 +42,13 @@ impl Caller {
         self.address
     }
 
-    /// As the audit log names whoever brings no token.
-    pub(in crate::http) fn nameless(
-        &self,
-        name: impl FnOnce() -> Option<Arc<Principal>>,
-    ) -> Option<Arc<Principal>> {
-        self.nameless.get_or_init(name).clone()
+    /// The door of exchanges without a token: made once for a connection and a policy, which is `policy`'s.
+    pub(in crate::http) fn nameless(&self, policy: &Door, make: impl FnOnce() -> Door) -> Arc<Door> {
+        let mut nameless = self.nameless.lock();
+        match &*nameless {
+            Some(door) if door.is_of(policy) => Arc::clone(door),
+            _ => Arc::clone(nameless.insert(Arc::new(make()))),
+        }
     }
 }
 
@@ -72,7 +74,7 @@ impl Origin {
         let value = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
         Self {
             mode,
-            caller: Caller { address: peer.map(|peer| peer.ip().to_canonical()), nameless: OnceLock::new() },
+            caller: Caller { address: peer.map(|peer| peer.ip().to_canonical()), nameless: Mutex::default() },
             address: value(address),
             proto: HeaderValue::from_static(proto),
             element: value(format!("for={node};proto={proto}")),
@@ -80,7 +82,7 @@ impl Origin {
     }
 
     /// The client, for the record.
-    pub(super) fn caller(&self) -> &Caller {
+    pub(in crate::http) fn caller(&self) -> &Caller {
         &self.caller
     }
 

@@ -8,6 +8,7 @@ mod jwt;
 mod lost;
 mod media;
 mod random;
+mod record;
 mod search;
 mod target;
 
