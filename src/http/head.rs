@@ -46,6 +46,9 @@ impl Types {
         if values.next().is_some() {
             return Err(Ambiguous);
         }
+        if value == "application/json" {
+            return Ok(Self::Json);
+        }
         let text = value.to_str().map_err(|_| Ambiguous)?;
         let (essence, params) = text.split_once(';').unwrap_or((text, ""));
         let essence = lower(essence);

@@ -79,7 +79,12 @@ impl Routes {
         if let Ok(found) = self.exact.at(path) {
             // A parameter of the path that holds what others read as its structure.
             let other = loose.is_some_and(|loose| loose != found.value.number);
-            if other || found.params.iter().any(|(_, value)| value.contains([';', '\\'])) {
+            if other
+                || found
+                    .params
+                    .iter()
+                    .any(|(_, value)| value.bytes().any(|byte| matches!(byte, b';' | b'\\')))
+            {
                 return Match::Spelling;
             }
             let method = method.as_str();
@@ -115,8 +120,9 @@ impl Choice {
 /// Lower case, without escapes, empty or dot segments: nothing that a lenient service would read otherwise.
 fn is_plain(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_~!$&'()*+,=:@/.".contains(&b);
-    let odd = ["//", "/.", "./"].iter().any(|odd| path.contains(odd));
-    path.bytes().all(plain) && !odd && !path.ends_with(['/', '.'])
+    let odd = |pair: &[u8; 2]| matches!(pair, b"//" | b"/." | b"./");
+    let bytes = path.as_bytes();
+    bytes.iter().copied().all(plain) && !bytes.array_windows().any(odd) && !path.ends_with(['/', '.'])
 }
 
 /// So often escapes are decoded: some services do it twice, and there may be some behind each other.

@@ -19,15 +19,54 @@ const END_TO_END: [&str; 11] = [
     "range",
 ];
 
-/// Takes every such field out. `false` where `Connection` is malformed, or names a field that is for everybody.
-pub(super) fn strip(headers: &mut HeaderMap) -> bool {
-    join(headers);
-    if let Some(options) = headers.remove(header::CONNECTION)
-        && !named(headers, &options)
-    {
-        return false;
+/// Which fields a head has that are looked at for their connection's or their message's sake. Most have few: one look
+/// over the names costs less than asking for each.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Present {
+    connection: bool,
+    /// One that [`is_hop`].
+    hop: bool,
+    pub(super) te: bool,
+    pub(super) upgrade: bool,
+    pub(super) coding: bool,
+    pub(super) length: bool,
+    pub(super) expect: bool,
+    pub(super) via: bool,
+}
+
+impl Present {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut all = Self::default();
+        for name in headers.keys().map(HeaderName::as_str) {
+            match name {
+                "connection" => all.connection = true,
+                "te" => all.te = true,
+                "upgrade" => all.upgrade = true,
+                "transfer-encoding" => all.coding = true,
+                "content-length" => all.length = true,
+                "expect" => all.expect = true,
+                "via" => all.via = true,
+                _ => {}
+            }
+            all.hop |= is_hop(name);
+        }
+        all
     }
-    without(headers, is_hop);
+}
+
+/// Takes every such field out. `false` where `Connection` is malformed, or names a field that is for everybody.
+pub(super) fn strip(headers: &mut HeaderMap, present: Present) -> bool {
+    if present.connection {
+        join(headers);
+        if let Some(options) = headers.remove(header::CONNECTION)
+            && !named(headers, &options)
+        {
+            return false;
+        }
+    }
+    if present.hop {
+        without(headers, is_hop);
+    }
     true
 }
 
@@ -104,6 +143,11 @@ mod tests {
         map
     }
 
+    fn stripped(map: &mut HeaderMap) -> bool {
+        let present = Present::of(map);
+        strip(map, present)
+    }
+
     fn names(map: &HeaderMap) -> Vec<&str> {
         map.keys().map(HeaderName::as_str).collect()
     }
@@ -121,14 +165,14 @@ mod tests {
             ("x-private", "1"),
             ("accept", "*/*"),
         ]);
-        assert!(strip(&mut map));
+        assert!(stripped(&mut map));
         assert_eq!(names(&map), ["accept"]);
     }
 
     #[test]
     fn several_connection_fields_count_as_one() {
         let mut map = headers(&[("connection", "close"), ("connection", "x-a"), ("x-a", "1"), ("x-b", "2")]);
-        assert!(strip(&mut map));
+        assert!(stripped(&mut map));
         assert_eq!(names(&map), ["x-b"]);
     }
 
@@ -137,9 +181,9 @@ mod tests {
         for name in END_TO_END {
             let mut map = HeaderMap::new();
             map.insert(header::CONNECTION, HeaderValue::from_str(&format!("close, {name}")).unwrap());
-            assert!(!strip(&mut map), "{name}");
+            assert!(!stripped(&mut map), "{name}");
         }
-        assert!(!strip(&mut headers(&[("connection", "not a token")])));
+        assert!(!stripped(&mut headers(&[("connection", "not a token")])));
     }
 
     #[test]

@@ -178,7 +178,8 @@ impl Client {
         } else {
             (Sent::Relayed(self.inflow(body, upload.clone())), None)
         };
-        match self.send(head, sent, upload.as_ref(), asked).await {
+        let mut request = Some(Request::from_parts(head, sent));
+        match self.send(&mut request, upload.as_ref(), asked).await {
             Ok(arrived) => Ok(self.bring(arrived, exchange, upload, client).await?),
             Err(Lost { problem, unsent }) => {
                 match exchange {

@@ -6,7 +6,7 @@
 
 use super::fault;
 use super::forwarded::{self, Origin};
-use super::hop;
+use super::hop::{self, Present};
 use crate::config::HttpHost;
 use crate::http::problem::Problem;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -44,17 +44,20 @@ pub(super) fn admit(head: &mut Parts, manner: &Manner, origin: &Origin) -> Resul
     if head.method == Method::CONNECT {
         return Err(fault::connect());
     }
-    framing(head, manner)?;
+    let present = Present::of(&head.headers);
+    framing(head, manner, present)?;
     let host = host(head)?;
     target(head)?;
-    let asked = Asked { upgrade: upgrade(head), expects: expects(&head.headers)? };
-    let trailers =
-        head.headers.contains_key(header::TE) && hop::has_token(&head.headers, &header::TE, "trailers");
+    let asked = Asked {
+        upgrade: present.upgrade && upgrade(head),
+        expects: present.expect && expects(&head.headers)?,
+    };
+    let trailers = present.te && hop::has_token(&head.headers, &header::TE, "trailers");
     let protocol = if asked.upgrade { head.headers.remove(header::UPGRADE) } else { None };
-    if !hop::strip(&mut head.headers) {
+    if !hop::strip(&mut head.headers, present) {
         return Err(fault::connection());
     }
-    if head.headers.contains_key(header::VIA) && forwarded::came_through(&head.headers, &manner.pseudonym) {
+    if present.via && forwarded::came_through(&head.headers, &manner.pseudonym) {
         return Err(fault::circle());
     }
     origin.tell(&mut head.headers, host.as_ref());
@@ -82,15 +85,19 @@ pub(super) fn withdraw_upgrade(head: &mut Parts, asked: &mut Asked) {
 }
 
 /// Transfer codings other than chunks are not taken apart here, and lengths beyond the limit not at all.
-fn framing(head: &Parts, manner: &Manner) -> Result<(), Problem> {
-    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+fn framing(head: &Parts, manner: &Manner, present: Present) -> Result<(), Problem> {
+    if present.coding {
+        let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+        let chunks = codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        if !chunks || codings.next().is_some() {
             return Err(fault::framing("a transfer coding other than `chunked`, or more than one"));
         }
-        if head.headers.contains_key(header::CONTENT_LENGTH) {
+        if present.length {
             return Err(fault::framing("Content-Length and Transfer-Encoding in one request"));
         }
+    }
+    if !present.length {
+        return Ok(());
     }
     let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
     if let Some(length) = lengths.next() {

@@ -1,6 +1,7 @@
 //! A response's head: what the service says about its connection stays here, and its body ends in one way only.
 
-use super::{fault, hop, request::digits};
+use super::hop::{self, Present};
+use super::{fault, request::digits};
 use crate::http::problem::Problem;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
@@ -14,12 +15,13 @@ pub(super) fn admit(head: &mut Parts, asked_upgrade: bool) -> Result<(), Problem
     if head.status == StatusCode::SWITCHING_PROTOCOLS && !asked_upgrade {
         return Err(fault::garbled("it changed to a protocol that nobody asked for"));
     }
-    framing(&mut head.headers)?;
+    let present = Present::of(&head.headers);
+    framing(&mut head.headers, present)?;
     let protocol = match head.status {
         StatusCode::SWITCHING_PROTOCOLS => head.headers.remove(header::UPGRADE),
         _ => None,
     };
-    if !hop::strip(&mut head.headers) {
+    if !hop::strip(&mut head.headers, present) {
         return Err(fault::garbled("its Connection field names a field that is for everybody"));
     }
     if let Some(protocol) = protocol {
@@ -31,13 +33,14 @@ pub(super) fn admit(head: &mut Parts, asked_upgrade: bool) -> Result<(), Problem
 }
 
 /// Chunks or a length, never both (RFC 9112 §6.3 calls that an attempt to split responses).
-fn framing(headers: &mut HeaderMap) -> Result<(), Problem> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+fn framing(headers: &mut HeaderMap, present: Present) -> Result<(), Problem> {
+    if present.coding {
+        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+        let chunks = codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        if !chunks || codings.next().is_some() {
             return Err(fault::garbled("it has a transfer coding other than `chunked`"));
         }
-        if headers.contains_key(header::CONTENT_LENGTH) {
+        if present.length {
             return Err(fault::garbled("it has both Content-Length and Transfer-Encoding"));
         }
     }
@@ -45,10 +48,14 @@ fn framing(headers: &mut HeaderMap) -> Result<(), Problem> {
     if let Some(length) = lengths.next() {
         let parsed =
             digits(length).ok_or_else(|| fault::garbled("its Content-Length is not a whole number"))?;
-        if lengths.any(|other| digits(other) != Some(parsed)) {
-            return Err(fault::garbled("its Content-Length fields differ"));
+        let mut several = false;
+        for other in lengths {
+            several = true;
+            if digits(other) != Some(parsed) {
+                return Err(fault::garbled("its Content-Length fields differ"));
+            }
         }
-        if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+        if several {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(parsed));
         }
     }

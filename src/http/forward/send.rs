@@ -8,7 +8,6 @@ use crate::http::exchange::BodyError;
 use crate::http::problem::Problem;
 use crate::http::timer::Lent;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::request::Parts;
 use http::uri::{Authority, Scheme, Uri};
 use http::{Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
@@ -74,41 +73,35 @@ impl From<Problem> for Lost {
 }
 
 /// What became of an attempt.
+#[allow(clippy::large_enum_variant)] // most are answered
 enum Tried {
-    Answered(Box<Response<Incoming>>, Option<One>),
-    /// It is still whole. `left`: it went out once, and may go out again.
+    Answered(Response<Incoming>, Option<One>),
+    /// It is whole again, in its place. `left`: it went out once, and may go out again.
     Unsent {
-        whole: Box<Request<Sent>>,
         left: bool,
     },
 }
 
 impl Client {
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request, out of its place, and waits for the head of its answer: it is too large to be handed from one to
+    /// the next.
     ///
     /// # Errors
     /// What the client gets in place of it.
     pub(super) async fn send(
         &self,
-        head: Parts,
-        sent: Sent,
+        request: &mut Option<Request<Sent>>,
         upload: Option<&Arc<Upload>>,
         asked: Asked,
     ) -> Result<Arrived, Lost> {
         let mut timer = self.timers.lend();
-        let mut request = Request::from_parts(head, sent);
         let mut unsent = true;
         for attempt in 0..TRIES {
             let connection = self.pool.connection(asked.upgrade, attempt > 0).await;
             let connection = connection.map_err(|problem| Lost { problem, unsent })?;
             match self.attempt(connection, request, upload, &mut timer).await? {
-                Tried::Unsent { whole, left } => {
-                    request = *whole;
-                    unsent &= !left;
-                }
-                Tried::Answered(response, one) => {
-                    return Ok(self.arrived(*response, one, asked, timer)?);
-                }
+                Tried::Unsent { left } => unsent &= !left,
+                Tried::Answered(response, one) => return Ok(self.arrived(response, one, asked, timer)?),
             }
         }
         Err(Lost { problem: fault::lost(), unsent })
@@ -117,31 +110,35 @@ impl Client {
     async fn attempt(
         &self,
         connection: Connection,
-        mut request: Request<Sent>,
+        place: &mut Option<Request<Sent>>,
         upload: Option<&Arc<Upload>>,
         timer: &mut Lent,
     ) -> Result<Tried, Problem> {
-        match connection {
+        let request = place.as_mut().ok_or_else(Problem::internal)?;
+        let (error, again, heard) = match connection {
             Connection::Two(mut sender) => {
-                for_two(&mut request, self.pool.is_secure())?;
-                let sending = sender.try_send_request(request);
+                for_two(request, self.pool.is_secure())?;
+                let sending = sender.try_send_request(place.take().ok_or_else(Problem::internal)?);
                 match self.timed(timer, upload, sending).await? {
-                    Ok(response) => Ok(Tried::Answered(Box::new(response), None)),
-                    Err(error) => unsent(error, None, &Heard::default()),
+                    Ok(response) => return Ok(Tried::Answered(response, None)),
+                    Err(error) => (error, None, Heard::default()),
                 }
             }
             Connection::One(mut one, reused) => {
-                for_one(&mut request)?;
-                listen_for_continue(&mut request, upload);
-                let again = if reused { Again::of(&request) } else { None };
+                for_one(request)?;
+                listen_for_continue(request, upload);
+                let again = if reused { Again::of(request) } else { None };
                 one.heard.forget();
-                let sending = one.sender.try_send_request(request);
+                let sending = one.sender.try_send_request(place.take().ok_or_else(Problem::internal)?);
                 match self.timed(timer, upload, sending).await? {
-                    Ok(response) => Ok(Tried::Answered(Box::new(response), Some(one))),
-                    Err(error) => unsent(error, again, &one.heard),
+                    Ok(response) => return Ok(Tried::Answered(response, Some(one))),
+                    Err(error) => (error, again, one.heard),
                 }
             }
-        }
+        };
+        let (whole, left) = unsent(error, again, &heard)?;
+        *place = Some(whole);
+        Ok(Tried::Unsent { left })
     }
 
     /// Waits for the answer's head: `response_seconds` from the last piece of the request.
@@ -186,16 +183,17 @@ impl Client {
     }
 }
 
-/// What to do about a request that failed.
-fn unsent(error: TrySendError<Request<Sent>>, again: Option<Again>, heard: &Heard) -> Result<Tried, Problem> {
-    let mut error = error;
+/// A request that failed, if it may be sent again; and whether it went out before.
+fn unsent(
+    mut error: TrySendError<Request<Sent>>,
+    again: Option<Again>,
+    heard: &Heard,
+) -> Result<(Request<Sent>, bool), Problem> {
     if let Some(request) = error.take_message() {
-        return Ok(Tried::Unsent { whole: Box::new(request), left: false });
+        return Ok((request, false));
     }
     match again {
-        Some(again) if !heard.anything() => {
-            Ok(Tried::Unsent { whole: Box::new(again.request()), left: true })
-        }
+        Some(again) if !heard.anything() => Ok((again.request(), true)),
         _ => Err(failure(&error.into_error())),
     }
 }
