@@ -51,6 +51,10 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // A piece alone is sent, which costs the kernel less than a list of pieces.
+        if let [piece] = bufs {
+            return self.poll_write(cx, piece);
+        }
         each!(self, s => Pin::new(s).poll_write_vectored(cx, bufs))
     }
 
