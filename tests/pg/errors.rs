@@ -209,3 +209,21 @@ fn a_failed_transaction_goes_on_without_waiting() {
         assert_eq!(told(world.through()), told(world.clear()), "{what}");
     }
 }
+
+/// Even where the block made a view, after which every text is looked at.
+#[test]
+fn nothing_is_said_in_a_failed_block_without_an_error() {
+    let world = World::new();
+    for nothing in ["", ";", " ;; ", "-- people", "/* people */ ;"] {
+        let told = |mut client: Raw| {
+            client.rows("BEGIN");
+            client.rows("CREATE TEMP VIEW staff AS SELECT id FROM people");
+            client.fails("SELECT 1 / 0");
+            let simple: Vec<_> = client.query(nothing).iter().map(Message::line).collect();
+            client.send(&[raw::parse("", nothing, &[]), raw::describe(b'S', ""), raw::sync()].concat());
+            let extended: Vec<_> = client.until_ready().iter().map(Message::line).collect();
+            (simple, extended)
+        };
+        assert_eq!(told(world.through()), told(world.clear()), "{nothing:?}");
+    }
+}

@@ -102,6 +102,26 @@ fn refuses_by_name_with_a_hint_in_both_protocols() {
     assert!(world.gateway.admin().metric(&["paravent_statements_total", "refused"]) >= 1.0);
 }
 
+/// A body that the server keeps parsed has no text; what it uses is known all the same.
+#[test]
+fn a_function_whose_body_is_kept_parsed_touches_what_it_uses() {
+    let world = World::new();
+    for function in [
+        "text_of_people() RETURNS bigint LANGUAGE sql AS 'SELECT count(last_name) FROM people'",
+        "deep() RETURNS bigint BEGIN ATOMIC SELECT count(last_name) FROM people; END",
+        "deeper() RETURNS bigint BEGIN ATOMIC SELECT deep(); END",
+        "plain() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM depts; END",
+    ] {
+        world.direct().rows(&format!("CREATE FUNCTION {function}"));
+    }
+    let mut client = world.through();
+    let refused = client.fails("SELECT text_of_people()").line();
+    for name in ["deep", "deeper"] {
+        assert_eq!(client.fails(&format!("SELECT {name}()")).line(), refused.replace("text_of_people", name));
+    }
+    assert_eq!(client.rows("SELECT plain() >= 0"), [row(["t"])]);
+}
+
 #[test]
 fn a_refusal_aborts_the_transaction_as_any_error_does() {
     let world = world();

@@ -103,7 +103,24 @@ pub struct Database {
 /// A reading of the catalog that has ended.
 struct Reading {
     began: Instant,
+    /// How many changes of the schema were known when it began.
+    changes: u64,
     outcome: Result<Arc<Snapshot>, String>,
+}
+
+/// What a reading is to show.
+struct Need {
+    asked: Instant,
+    /// How old it may be.
+    age: Duration,
+    changes: u64,
+}
+
+impl Need {
+    fn is_met_by(&self, reading: &Reading) -> bool {
+        let age = if reading.outcome.is_ok() { self.age } else { Duration::ZERO };
+        reading.began + age >= self.asked && reading.changes >= self.changes
+    }
 }
 
 /// Says, however a reading ends, that it has.
@@ -168,7 +185,7 @@ impl Catalogs {
             let used: Vec<Arc<Database>> =
                 self.databases.lock().values().filter(|d| Arc::strong_count(d) > 1).cloned().collect();
             for database in used {
-                if let Err(error) = database.reload().await {
+                if let Err(error) = database.reload(Duration::ZERO).await {
                     tracing::warn!(database = database.name, %error, "the catalog could not be read again");
                 }
             }
@@ -199,7 +216,7 @@ impl Database {
         {
             return Ok(Arc::clone(snapshot));
         }
-        self.reload().await
+        self.reload(YOUNG).await
     }
 
     /// Whether there is no newer snapshot than this one.
@@ -232,22 +249,22 @@ impl Database {
         self.expire();
     }
 
-    /// Reads the catalog on the gateway's own login, or waits for a reading that began after this was called. All who
-    /// wait go on at once: handed from one to the next, each would wait for the turn of all those before it.
+    /// Reads the catalog on the gateway's own login, or waits for a reading that shows all changes known by now and is at
+    /// most so old. All who wait go on at once: handed from one to the next, each would wait for the turn of all before it.
     ///
     /// # Errors
     /// The login or the queries fail.
-    async fn reload(self: &Arc<Self>) -> io::Result<Arc<Snapshot>> {
-        let (database, asked) = (Arc::clone(self), Instant::now());
-        self.runtime.spawn(async move { database.since(asked).await }).await.map_err(io::Error::other)?
+    async fn reload(self: &Arc<Self>, age: Duration) -> io::Result<Arc<Snapshot>> {
+        let database = Arc::clone(self);
+        let need = Need { asked: Instant::now(), age, changes: self.changes.load(Ordering::Acquire) };
+        self.runtime.spawn(async move { database.that_shows(need).await }).await.map_err(io::Error::other)?
     }
 
-    /// What a reading found that began then or later.
-    async fn since(&self, asked: Instant) -> io::Result<Arc<Snapshot>> {
+    async fn that_shows(&self, need: Need) -> io::Result<Arc<Snapshot>> {
         loop {
             let mut over = pin!(self.over.notified());
             over.as_mut().enable();
-            if let Some(reading) = self.last.lock().as_ref().filter(|reading| reading.began >= asked) {
+            if let Some(reading) = self.last.lock().as_ref().filter(|reading| need.is_met_by(reading)) {
                 return reading.outcome.clone().map_err(io::Error::other);
             }
             if let Ok(own) = self.loading.try_lock() {
@@ -281,7 +298,7 @@ impl Database {
             self.trusted.fetch_max(distrusted, Ordering::AcqRel);
         }
         let outcome = read.as_ref().map(Arc::clone).map_err(ToString::to_string);
-        *self.last.lock() = Some(Reading { began, outcome });
+        *self.last.lock() = Some(Reading { began, changes, outcome });
         read
     }
 

@@ -93,23 +93,36 @@ WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
   AND d.refobjid <> r.ev_class AND d.refobjid >= 16384";
 
-/// Which table is a child or partition of which: both OIDs. And by what a table is partitioned: its OID, NULL, the key.
+/// Which table is a child or partition of which: both OIDs. And by which columns a table is partitioned, also within
+/// expressions: its OID, NULL, their names. (Its key's columns depend on it, so that none is dropped by itself.)
 pub const HIERARCHY: &str = "\
 SELECT i.inhrelid::text, i.inhparent::text, NULL::text
 FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')
 UNION ALL
-SELECT p.partrelid::text, NULL::text, pg_catalog.concat_ws(' ',
-  (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ' ') FROM pg_catalog.pg_attribute a
-   WHERE a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs)),
-  pg_catalog.pg_get_expr(p.partexprs, p.partrelid))
+SELECT p.partrelid::text, NULL::text,
+  (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ' ' ORDER BY a.attnum)
+   FROM pg_catalog.pg_attribute a
+   WHERE a.attrelid = p.partrelid AND (a.attnum = ANY (p.partattrs) OR EXISTS (
+     SELECT FROM pg_catalog.pg_depend d
+     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum
+       AND d.refclassid = d.classid AND d.refobjid = d.objid AND d.refobjsubid = 0 AND d.deptype = 'i')))
 FROM pg_catalog.pg_partitioned_table p
 ORDER BY 1, 2";
 
-/// Functions and procedures that users made, with their bodies: name, body.
+/// Functions and procedures that users made: name, body. Of one whose body is kept parsed (`BEGIN ATOMIC`), the names of what it
+/// uses: to write it as text, the server would look up what another session may drop at that moment, and fail.
 pub const FUNCTIONS: &str = "\
 SELECT p.proname::text,
-  CASE WHEN p.prosrc <> '' THEN p.prosrc ELSE pg_catalog.pg_get_functiondef(p.oid) END
+  CASE WHEN p.prosrc <> '' THEN p.prosrc ELSE (
+    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(COALESCE(c.relname, f.proname)), ' ' ORDER BY d.refobjid, d.refobjsubid)
+    FROM pg_catalog.pg_depend d
+    LEFT JOIN pg_catalog.pg_class c
+      ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = d.refobjid
+    LEFT JOIN pg_catalog.pg_proc f
+      ON d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.oid = d.refobjid
+    WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
+  ) END
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang

@@ -78,7 +78,8 @@ impl Session {
         let text = text.unwrap_or_default();
         match decision {
             Ok(Decision::Pass | Decision::Text(_)) => {
-                let known = match passed(Control::of(text), is_ddl(text).then_some(true)) {
+                let near = is_ddl(text).then(|| self.snapshot.filter.may_name(text.as_bytes()));
+                let known = match passed(Control::of(text), near) {
                     Known::Kept(kept) => Known::Kept(kept),
                     _ => kept(Prepared::Passed { made: self.made(text, &message.types).into() }),
                 };

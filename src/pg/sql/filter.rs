@@ -5,11 +5,9 @@ use crate::pg::catalog::model::Catalog;
 use crate::policy::model::Table;
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
 
-/// Words by which a statement could hide a name or change how texts are read (`SET NAMES` is
-/// `SET client_encoding`), or is about prepared statements, which have names of their own.
+/// Words of statements that change how texts are read (`SET NAMES` is `SET client_encoding`), are about prepared statements,
+/// which have names of their own, or about what keeps or runs a text.
 const WATCHED: [&str; 12] = [
-    "u&",
-    "\\",
     "standard_conforming_strings",
     "client_encoding",
     "bytea_output",
@@ -20,14 +18,16 @@ const WATCHED: [&str; 12] = [
     "execute",
     "deallocate",
     "discard",
+    "function",
+    "procedure",
 ];
 
 /// Settings by which texts are read or values are shown.
 const SETTINGS: [&str; 3] = ["standard_conforming_strings", "client_encoding", "bytea_output"];
 
-/// Words of statements that may be about something protected without its name: ALTER SCHEMA … RENAME, and
-/// what runs or keeps a text, in which a name may be spelt in more ways than one.
-const HIDING: [&str; 3] = ["schema", "function", "procedure"];
+/// Words of statements that may be about something protected without its name as it is watched: by escapes, by
+/// ALTER SCHEMA … RENAME.
+const HIDING: [&str; 3] = ["u&", "\\", "schema"];
 
 /// Words that say enough only where a statement begins with them: a block of code, and RESET ALL.
 const ONLY_FIRST: [&str; 2] = ["do", "reset"];
@@ -37,6 +37,8 @@ const ONLY_FIRST: [&str; 2] = ["do", "reset"];
 pub struct Filter {
     /// `None` when it could not be built: then every text goes to the parser.
     words: Option<AhoCorasick>,
+    /// So many of them, the first, are names or may hide one.
+    naming: usize,
     /// The names that it watches, in order.
     names: Vec<Box<str>>,
 }
@@ -51,7 +53,8 @@ impl Filter {
             names(tables, catalog).map(|name| name.to_ascii_lowercase().into()).collect();
         watched.sort_unstable();
         Self {
-            words: builder.build(names(tables, catalog).chain(WATCHED).chain(hiding)).ok(),
+            naming: hiding.clone().count() + watched.len(),
+            words: builder.build(names(tables, catalog).chain(hiding).chain(WATCHED)).ok(),
             names: watched,
         }
     }
@@ -65,6 +68,16 @@ impl Filter {
     pub fn may_touch(&self, sql: &[u8]) -> bool {
         self.words.as_ref().is_none_or(|w| w.is_match(sql))
             || sql.split(|b| *b == b';').any(|statement| begins_with(statement, &ONLY_FIRST))
+    }
+
+    /// Whether a change of the schema, by this text, may give a name that is not watched yet to what touches something
+    /// protected: such a text says, or hides, one that is watched. `false` is certain, `true` is not.
+    pub fn may_name(&self, sql: &[u8]) -> bool {
+        let naming = |words: &AhoCorasick| {
+            words.find_overlapping_iter(sql).any(|found| found.pattern().as_usize() < self.naming)
+        };
+        self.words.as_ref().is_none_or(naming)
+            || sql.split(|b| *b == b';').any(|statement| begins_with(statement, &["do"]))
     }
 }
 
@@ -183,6 +196,31 @@ mod tests {
             ";",
         ] {
             assert!(!filter.may_touch(sql.as_bytes()), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_schema_that_says_no_watched_name_hides_nothing_new() {
+        let world = world();
+        let filter = Filter::new(&world.tables, &world.catalog);
+        for sql in [
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT count(*) FROM People'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS E'SELECT count(*) FROM peopl\\x65'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS U&'SELECT count(*) FROM peopl!0065' UESCAPE '!'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT touch_people()'",
+            "CREATE VIEW v AS SELECT * FROM staff_view",
+            "ALTER FUNCTION touch_people() RENAME TO f",
+            "ALTER SCHEMA public RENAME TO p",
+            "DO 'BEGIN EXECUTE concat(''CREATE VIEW v AS SELECT * FROM peo'', ''ple''); END'",
+        ] {
+            assert!(filter.may_name(sql.as_bytes()), "{sql}");
+        }
+        for sql in [
+            "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT count(*) FROM articles'",
+            "DROP PROCEDURE f",
+            "CREATE TRIGGER t BEFORE INSERT ON articles EXECUTE FUNCTION f()",
+        ] {
+            assert!(filter.may_touch(sql.as_bytes()) && !filter.may_name(sql.as_bytes()), "{sql}");
         }
     }
 }

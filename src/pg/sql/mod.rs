@@ -69,7 +69,7 @@ pub use mention::names_one_of;
 pub use path::moves as moves_search_path;
 pub use prepare::is_discard_all;
 pub use shape::Shape;
-pub use statement::first_of;
+pub use statement::{first_of, is_empty};
 pub use within::SETTING;
 
 /// What a text is planned against.

@@ -83,6 +83,11 @@ pub fn first_of(sql: &str) -> Option<(StatementKind, Option<usize>)> {
     Some((kind(first.stmt()), end))
 }
 
+/// Whether no statement stands in a text.
+pub fn is_empty(sql: &str) -> bool {
+    pg_raw_parse::parse(sql).is_ok_and(|parsed| parsed.iter().next().is_none())
+}
+
 /// A text, and what of it is protected's in the statement at hand.
 struct Text<'t> {
     sql: &'t str,
