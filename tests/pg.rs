@@ -63,6 +63,8 @@ mod session;
 mod stored_bytes;
 #[path = "pg/subqueries.rs"]
 mod subqueries;
+#[path = "pg/taken_names.rs"]
+mod taken_names;
 #[path = "pg/torn.rs"]
 mod torn;
 #[path = "pg/triggers.rs"]

@@ -189,3 +189,84 @@ fn sql_fetches_from_a_portal_of_the_protocol() {
     assert_eq!(through.fails("FETCH w").sqlstate(), "0A000");
     through.rows("ROLLBACK");
 }
+
+/// A DECLARE that fails leaves the cursor that has its name, and what is known of it.
+#[test]
+fn a_cursor_stays_where_another_of_its_name_can_not_be_declared() {
+    let world = World::new();
+    let (mut clear, mut through) = (world.clear(), world.through());
+    fill(&mut clear);
+    fill(&mut through);
+    let open = "DECLARE c CURSOR WITH HOLD FOR SELECT first_name, birth_date FROM people ORDER BY id";
+    let others = [
+        "DECLARE c CURSOR FOR SELECT id, name FROM depts ORDER BY id",
+        "DECLARE c CURSOR FOR SELECT 1",
+        "DECLARE c CURSOR FOR SELECT email, id, last_name FROM people ORDER BY id DESC",
+        "DECLARE c CURSOR FOR SELECT nothing FROM people",
+        "DECLARE c CURSOR FOR SELECT 1 FROM nothing",
+        "DECLARE c SCROLL CURSOR FOR SELECT id FROM people FOR UPDATE",
+        "SELECT 1; DECLARE c CURSOR FOR SELECT 1; FETCH c",
+        "DECLARE c CURSOR FOR SELECT last_name FROM people; FETCH c",
+    ];
+    let seen = [&mut through, &mut clear].map(|client| {
+        let mut seen = Vec::new();
+        for other in others {
+            for block in [false, true] {
+                let mut ask = |client: &mut Raw, sql: &str| {
+                    seen.push(format!("{sql} ({block})"));
+                    seen.extend(lines(&client.query(sql)));
+                };
+                ask(client, open);
+                ask(client, "FETCH c");
+                if block {
+                    ask(client, "BEGIN");
+                    ask(client, "SAVEPOINT s");
+                }
+                // Before 17 a script that runs as a pipeline is in no block by itself.
+                if block || !other.ends_with("people; FETCH c") {
+                    ask(client, other);
+                }
+                if block {
+                    ask(client, "ROLLBACK TO s");
+                }
+                ask(client, "FETCH c");
+                if block {
+                    ask(client, "COMMIT");
+                }
+                // By the protocol, without waiting; then one that is carried out.
+                let run = |sql: &str| {
+                    let bound = [raw::bind_text("", "", &[], &[]), raw::describe(b'P', "")].concat();
+                    [raw::parse("", sql, &[]), bound, raw::execute("", 0)].concat()
+                };
+                let last = other.rsplit("; ").find(|sql| sql.starts_with("DECLARE")).unwrap();
+                let steps = [
+                    run(last),
+                    raw::sync(),
+                    run("FETCH c"),
+                    raw::sync(),
+                    raw::query("BEGIN; CLOSE c"),
+                    run(last),
+                    run("FETCH c"),
+                    raw::describe(b'P', "c"),
+                    raw::execute("c", 1),
+                    raw::sync(),
+                    raw::query("ROLLBACK"),
+                ];
+                client.send(&steps.concat());
+                for _ in 0..5 {
+                    seen.extend(lines(&client.until_ready()));
+                }
+                seen.extend(lines(&client.query("CLOSE ALL")));
+            }
+        }
+        seen
+    });
+    let pairs = seen[0].iter().zip(&seen[1]);
+    let differs = pairs.clone().position(|(through, direct)| through != direct);
+    assert_eq!(
+        differs.map(|at| &seen[0][at.saturating_sub(12)..(at + 4).min(seen[0].len())]),
+        None,
+        "{seen:#?}"
+    );
+    assert_eq!(seen[0].len(), seen[1].len());
+}

@@ -113,6 +113,7 @@ fn a_parse_that_is_skipped_while_it_is_decided_on_leaves_its_name_as_it_was() {
             let answers = tags(&through.until_ready());
             let expected = match (text == insert, name) {
                 (true, _) => "2CZ",
+                // Meant for what was skipped, most likely.
                 (false, "") => "EZ",
                 (false, _) => "2DCZ",
             };

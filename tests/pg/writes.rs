@@ -5,7 +5,7 @@ use crate::support::canary::assert_absent;
 use crate::support::gateway::Setup;
 use crate::support::postgres::Options;
 use crate::support::world::make_tables;
-use crate::support::{Gateway, Postgres, Raw, World, row};
+use crate::support::{Gateway, Message, Postgres, Raw, World, raw, row};
 
 pub const CORPUS: &str = include_str!("corpus_writes.sql");
 
@@ -150,4 +150,72 @@ fn one_value_for_several_subjects_fails_and_leaves_nothing() {
     // One that is several times the same is no matter.
     client.rows("INSERT INTO comments (author_id, body) SELECT p.id, 'Deux' FROM people p, generate_series(1, 2) WHERE p.id = 2");
     assert_eq!(client.rows("SELECT author_id, body FROM comments"), [row(["2", "Deux"]), row(["2", "Deux"])]);
+}
+
+/// A condition that compares the subject with NULL is true of no row: there is nobody to seal for, and nothing is written.
+#[test]
+fn nothing_is_written_where_the_subject_is_compared_with_null() {
+    let world = World::with(&Options { log_all: true, ..Options::default() });
+    let other = Postgres::start();
+    make_tables(&other);
+    world.people(&["Ana"]);
+    let mut clear = Raw::connect(other.port(), "clear");
+    clear.rows("INSERT INTO people (id, email, first_name) VALUES (1, 'Ana@people.example', 'Ana')");
+    let statements: &[(&str, &[Option<&str>])] = &[
+        ("UPDATE people SET first_name = $1 WHERE id = $2", &[Some("Canari"), None]),
+        ("UPDATE people SET first_name = $1 WHERE $2 = id RETURNING id, first_name", &[Some("Canari"), None]),
+        (
+            "UPDATE people SET email = $1, nick = 'Canari', version = 7 WHERE id IN ($2)",
+            &[Some("canari@x"), None],
+        ),
+        ("UPDATE people SET birth_date = $1 WHERE id = $2 AND version = 0", &[Some("1990-01-02"), None]),
+        ("UPDATE people SET birth_date = $1 WHERE id = $2", &[Some("no date"), None]),
+        ("UPDATE people SET first_name = $1 WHERE id = $2", &[None, None]),
+        ("UPDATE people SET first_name = $1 WHERE id = ANY($2::int[])", &[Some("Canari"), None]),
+        ("UPDATE people SET first_name = $1 WHERE id > $2", &[Some("Canari"), None]),
+        ("UPDATE people SET first_name = 'Canari' WHERE id = NULL", &[]),
+        ("UPDATE comments SET body = $1 WHERE author_id = $2", &[Some("Canari"), None]),
+        (
+            "WITH u AS (UPDATE people SET first_name = $1 WHERE id = $2 RETURNING id) SELECT * FROM u",
+            &[Some("Canari"), None],
+        ),
+        ("DELETE FROM people WHERE id = $1", &[None]),
+        ("DELETE FROM people WHERE id = $1 RETURNING first_name", &[None]),
+        ("SELECT first_name FROM people WHERE id = $1", &[None]),
+        ("SELECT first_name FROM people WHERE email = $1", &[None]),
+        ("SELECT id, first_name FROM people ORDER BY id", &[]),
+    ];
+    let mut clients = [world.through(), clear];
+    for (sql, values) in statements {
+        for declared in [&[][..], &[25, 23][..]] {
+            let declared = if sql.contains("first_name = $1 WHERE id = $2") { declared } else { &[] };
+            let seen = clients.each_mut().map(|client| {
+                let bound = raw::bind_text("", "", values, &[]);
+                let described = raw::describe(b'P', "");
+                let parsed = raw::parse("", sql, declared);
+                client.send(&[parsed, bound, described, raw::execute("", 0), raw::sync()].concat());
+                let line = |m: &Message| match m.tag {
+                    b'E' => m.sqlstate(),
+                    _ => m.line(),
+                };
+                client.until_ready().iter().map(line).collect::<Vec<_>>()
+            });
+            assert_eq!(seen[0], seen[1], "{sql} {values:?}");
+        }
+    }
+    let prepared = "PREPARE u (text, int) AS UPDATE people SET first_name = $1 WHERE id = $2";
+    for client in &mut clients {
+        client.rows(prepared);
+        let answers = client.query("EXECUTE u ('Canari', NULL)");
+        assert_eq!(answers[0].line(), "CommandComplete UPDATE 0");
+    }
+    assert_absent("the log", world.pg.log().as_bytes(), &[b"Canari", b"canari@x"]);
+    // A row that becomes nobody's is another thing.
+    let mut client = world.through();
+    client.rows("INSERT INTO comments (author_id, body) VALUES (1, 'x')");
+    let sql = "UPDATE comments SET author_id = $1, body = $2 WHERE id = 1";
+    let bound = raw::bind_text("", "", &[None, Some("Canari")], &[]);
+    client.send(&[raw::parse("", sql, &[]), bound, raw::execute("", 0), raw::sync()].concat());
+    let answers = client.until_ready();
+    assert!(answers.iter().any(|m| m.tag == b'E' && m.line().contains("#null-subject")), "{answers:?}");
 }

@@ -405,6 +405,9 @@ pub struct RowSubject {
     /// Its condition, where the table's subject has a `when`: where it is false the row's
     /// protected values stay clear.
     pub when: Option<RowWhen>,
+    /// The statement's condition sets the subject, and what `when` tests, equal to these: where one is NULL no row is
+    /// written.
+    pub pinned: bool,
     /// Class of the subject.
     pub class: Arc<str>,
     /// Type OID of the subject's column.

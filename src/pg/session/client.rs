@@ -321,8 +321,23 @@ impl Session {
 
     /// Refuses at this point of a pipeline: the server skips what follows up to Sync, and so do we.
     pub(super) fn refuse_extended(&mut self, response: Vec<u8>) -> Result<(), End> {
-        self.copy_over = true;
         self.io.server.output.append_with(super::run::failing_parse)?;
+        self.refused_extended(response)
+    }
+
+    /// The same, of what is about a name that stands for a refusal. That there is no such statement is said even in a block
+    /// that has failed.
+    pub(super) fn refuse_named(&mut self, failure: &Failure) -> Result<(), End> {
+        if failure.code != "26000" {
+            return self.refuse_extended(failure.response());
+        }
+        self.io.server.output.append_with(super::run::failing_bind)?;
+        self.refused_extended(failure.response())
+    }
+
+    /// What fails was sent.
+    fn refused_extended(&mut self, response: Vec<u8>) -> Result<(), End> {
+        self.copy_over = true;
         let response = encoding::spoken(self.charset(), response);
         let context = Context { refusal: Some(response), ..Context::default() };
         self.expects.push_with(What::Complete, Show::Rewrite, context);

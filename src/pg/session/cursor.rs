@@ -4,6 +4,7 @@ use super::running::Running;
 use super::{Prepared, Session, encoding};
 use crate::pg::plan::{Cursor, Plan, Verdict};
 use crate::pg::sql::{Planned, StatementKind, refuse};
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 impl Session {
@@ -15,19 +16,23 @@ impl Session {
                 && has_word(text, &[b"fetch", b"declare"]))
     }
 
-    /// FETCH from a cursor on a protected table runs as its query's rows are to be read. A cursor that is
-    /// declared later under the same name stands in its place.
-    pub(super) fn plan_fetches(&mut self, text: &str, planned: &mut [Planned]) {
+    /// FETCH from a cursor on a protected table runs as its query's rows are to be read. A cursor that the same text
+    /// declares before it stands in the place of one that is open.
+    pub(super) fn plan_fetches(&self, text: &str, planned: &mut [Planned]) {
+        let mut ahead: HashMap<Box<str>, Option<Arc<Cursor>>> = HashMap::new();
         for statement in planned {
             match (&statement.kind, &statement.verdict) {
-                (StatementKind::Declare(_), Verdict::Run(plan)) if plan.cursor.is_some() => {
-                    let plan = Arc::clone(plan);
-                    self.declares(&plan);
+                (StatementKind::Declare(name), Verdict::Run(plan)) => {
+                    ahead.insert(name.clone(), plan.cursor.clone());
                 }
-                (StatementKind::Declare(name), _) => drop(self.cursors.remove(&**name)),
+                (StatementKind::Declare(name), _) => drop(ahead.insert(name.clone(), None)),
                 (StatementKind::Fetch(name), Verdict::Pass) => {
                     let sql = text[statement.range.clone()].trim();
-                    if let Some(verdict) = self.fetched(name, sql) {
+                    let verdict = match ahead.get(name) {
+                        Some(declared) => declared.as_ref().map(|cursor| run(cursor.fetched(sql))),
+                        None => self.fetched(name, sql),
+                    };
+                    if let Some(verdict) = verdict {
                         statement.verdict = verdict;
                     }
                 }
@@ -49,10 +54,10 @@ impl Session {
                     "Fetch its rows by Execute, as they were bound.",
                 )));
             }
-            return Some(Verdict::Run(Arc::new(run.plan.read_by(sql))));
+            return Some(self::run(run.plan.read_by(sql)));
         }
         let cursor = self.cursors.get(name)?;
-        Some(Verdict::Run(Arc::new(cursor.fetched(sql))))
+        Some(run(cursor.fetched(sql)))
     }
 
     /// A cursor's rows by the protocol, where it is a portal of that name too.
@@ -64,10 +69,25 @@ impl Session {
         Some(Running::text(&Arc::new(cursor.fetched("")), &Arc::from([])))
     }
 
-    /// A statement of this plan is about to run.
-    pub(super) fn declares(&mut self, plan: &Plan) {
-        if let Some(cursor) = &plan.cursor {
+    /// The cursors that statements declare which touch nothing protected, in order; none where none of them has the name
+    /// of one that does.
+    pub(super) fn hidden_cursors<'a>(&self, planned: impl Iterator<Item = &'a Planned>) -> Vec<Box<str>> {
+        let name = |p: &'a Planned| match &p.kind {
+            StatementKind::Declare(name) => Some(name),
+            _ => None,
+        };
+        let names: Vec<&Box<str>> = planned.filter_map(name).collect();
+        let any = names.iter().any(|name| self.cursors.contains_key(*name));
+        if any { names.into_iter().cloned().collect() } else { Vec::new() }
+    }
+
+    /// The DECLARE at the front was carried out: from now on its name stands for this cursor.
+    pub(super) fn declared(&mut self) {
+        let Some(front) = self.expects.front_mut() else { return };
+        if let Some(cursor) = front.run.as_ref().and_then(|run| run.plan.cursor.as_ref()) {
             self.cursors.insert(cursor.name.clone(), Arc::clone(cursor));
+        } else if let Some(context) = front.context.as_mut().filter(|context| !context.declares.is_empty()) {
+            self.cursors.remove(&context.declares.remove(0));
         }
     }
 
@@ -78,6 +98,10 @@ impl Session {
         }
         self.cursors.retain(|_, cursor: &mut Arc<Cursor>| cursor.hold);
     }
+}
+
+fn run(plan: Plan) -> Verdict {
+    Verdict::Run(Arc::new(plan))
 }
 
 /// Whether a text holds one of these words, in any case.

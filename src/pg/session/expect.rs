@@ -87,6 +87,8 @@ pub(super) struct Context {
     pub made: Option<(u64, Mark)>,
     /// What it does to the names of prepared statements once it has run.
     pub change: Option<NameChange>,
+    /// Cursors that it declares, in order: under these names are none of the protected ones then.
+    pub declares: Vec<Box<str>>,
     /// What a name stands for if it is not carried out.
     pub undo: Option<Undo>,
     /// An error was among its answers.

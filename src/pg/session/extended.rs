@@ -110,7 +110,7 @@ impl Session {
         match prepared {
             Prepared::Refused(failure) => {
                 self.take(total);
-                self.refuse_extended(failure.response())
+                self.refuse_named(&failure)
             }
             Prepared::Control(_) | Prepared::Ddl { .. } | Prepared::Tied { .. } => {
                 if let Prepared::Tied { made, .. } = &prepared {
@@ -213,9 +213,9 @@ impl Session {
         };
         if let Some(Prepared::Refused(failure)) = prepared {
             // Under the name may lie what was left of something else.
-            let response = failure.response();
+            let failure = Arc::clone(failure);
             self.take(total);
-            return self.refuse_extended(response);
+            return self.refuse_named(&failure);
         }
         let Some(Prepared::Run { run, .. }) = prepared else {
             self.forward(total, What::Describe);
@@ -242,7 +242,8 @@ impl Session {
         let Some(portal) = self.portals.get_mut(name) else { return Ok(self.pass_execute_now(total)) };
         let Prepared::Run { run, .. } = &portal.prepared else { return Ok(false) };
         let run = Arc::clone(run);
-        let waits = run.plan.copy.is_some() || run.plan.prepares.is_some();
+        let plan = &run.plan;
+        let waits = plan.copy.is_some() || plan.prepares.is_some() || plan.cursor.is_some();
         if portal.kept.is_some() || run.holds_rows() || waits || !self.is_in_order(!run.plan.modifies) {
             return Ok(false);
         }

@@ -42,6 +42,7 @@ mod tests;
 mod units;
 mod values;
 mod when;
+mod whose;
 
 use aho_corasick::AhoCorasick;
 
@@ -137,13 +138,15 @@ enum Prepared {
     Refused(Arc<Failure>),
 }
 
-/// What ties a statement that is let through to prepared statements of other names.
+/// What ties a statement that is let through to prepared statements of other names, or to cursors.
 #[derive(Clone)]
 enum Tie {
     /// PREPARE, DEALLOCATE, DISCARD ALL.
     Changes(NameChange),
     /// EXECUTE of that name, under which nothing protected is known.
     Calls(Box<str>),
+    /// DECLARE of cursors that touch nothing protected, under the name of one that does.
+    Declares(Vec<Box<str>>),
 }
 
 /// What a prepared statement was decided with.

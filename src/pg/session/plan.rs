@@ -202,6 +202,7 @@ impl Session {
         }
         if planned.iter().all(|p| matches!(p.verdict, Verdict::Pass)) {
             let tied = |p: &Planned| changes_names(&p.kind);
+            let hidden = self.hidden_cursors(planned.iter());
             // With others in one Query, DISCARD ALL fails.
             let several = planned.len() > 1;
             let tied = |p: &Planned| tied(p) && !(several && matches!(p.kind, StatementKind::DiscardAll));
@@ -212,6 +213,7 @@ impl Session {
                     planned.retain(|p| !p.range.is_empty());
                     Decision::Script(planned)
                 }
+                _ if !hidden.is_empty() => Decision::Tied(Tie::Declares(hidden)),
                 (all, _) if all.len() > 1 => self.masked(text, all).map_or(Decision::Pass, Decision::Text),
                 _ => Decision::Pass,
             });

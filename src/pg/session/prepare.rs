@@ -9,6 +9,7 @@ use super::plan::Decision;
 use super::statements::{Known, Undo};
 use super::units::{Control, is_ddl};
 use super::{End, Prepared, Session};
+use crate::pg::sql;
 use crate::pg::wire::frame::HEADER;
 use crate::pg::wire::parse_msg;
 use crate::pg::wire::simple::{self, Target};
@@ -89,15 +90,20 @@ impl Session {
                 let made = self.made(text, &message.types).into();
                 self.pass_parse(total, &name, kept(Prepared::Tied { tie, made }))
             }
+            // That it is several statements is said even in a block that has failed.
+            Ok(Decision::Refuse(failure))
+                if failure.anchor == "internal" && matches!(sql::first_of(text), Some((_, Some(_)))) =>
+            {
+                self.parse_script(&name, &[])
+            }
             Ok(Decision::Refuse(failure)) => self.refuse_parse(&name, *failure),
             Ok(Decision::Run(plan)) => self.parse_plan(&sent, &plan, self.made(text, &message.types).into()),
             // The server reads several statements as none.
             Ok(Decision::Ends(..)) => self.parse_script(&name, &[]),
             Ok(Decision::Script(script)) => self.parse_script(&name, &script),
             Err(error) => {
-                // Nothing was sent. What is bound to the name all the same was meant for this statement.
                 let failure = Failure::no_statement(&String::from_utf8_lossy(&name));
-                drop(self.statements.put(&name, kept(Prepared::Refused(failure.into()))));
+                self.statements.fails(&name, Prepared::Refused(failure.into()));
                 self.failed_extended(error)
             }
         }
@@ -140,11 +146,13 @@ impl Session {
     /// clear, must not reach the server.
     pub(super) fn refuse_parse(&mut self, name: &[u8], failure: Failure) -> Result<(), End> {
         let response = failure.response();
-        // What could not be decided (in a failed transaction) is not the name's fault.
-        let undecided = failure.anchor == "internal";
-        let missing = || Failure::no_statement(&String::from_utf8_lossy(name));
-        let stands = if undecided { missing() } else { failure };
-        drop(self.statements.put(name, kept(Prepared::Refused(stands.into()))));
+        if failure.anchor == "internal" {
+            // What could not be decided (in a failed transaction) is not the name's fault.
+            let missing = Failure::no_statement(&String::from_utf8_lossy(name));
+            self.statements.fails(name, Prepared::Refused(missing.into()));
+        } else {
+            drop(self.statements.put(name, kept(Prepared::Refused(failure.into()))));
+        }
         self.refuse_extended(response)
     }
 

@@ -28,6 +28,17 @@ const FAILING_NAME: &[u8] = b"_paravent_refused";
 /// The name of a statement in the form of its [`Plan::keep`].
 const KEEPING_NAME: &[u8] = b"_paravent_keeping";
 
+/// What no Parse takes.
+const SEVERAL: &str = "SELECT 1; SELECT 1";
+
+/// The name of a statement that there is not.
+const MISSING_NAME: &[u8] = b"_paravent_missing";
+
+/// Appends a Bind that fails, also in a block that has failed, since there is no such statement.
+pub(super) fn failing_bind(out: &mut Vec<u8>) -> Result<(), WireError> {
+    bind::BindWriter::begin(out, b"", MISSING_NAME, &[])?.finish(&[])
+}
+
 /// Appends a simple Query that fails.
 pub(super) fn failing_query(out: &mut Vec<u8>) {
     // The text is ours and holds no zero byte.
@@ -42,7 +53,10 @@ pub(super) fn failing_parse(out: &mut Vec<u8>) -> Result<(), WireError> {
 /// Rows of a bound INSERT that the client has not fetched yet, as it is to see them.
 pub(super) struct Kept {
     rows: VecDeque<Vec<u8>>,
+    /// How CommandComplete ends it.
     tag: Vec<u8>,
+    /// It tells how many rows the last Execute gave, as where a portal's rows come from a store.
+    counts: bool,
 }
 
 impl Session {
@@ -61,22 +75,19 @@ impl Session {
             [Planned { verdict: Verdict::Fails(text), .. }] => {
                 let failure = Failure::no_statement(&String::from_utf8_lossy(name));
                 let text = text.clone();
-                drop(self.statements.put(name, kept(Prepared::Refused(failure.into()))));
+                self.statements.fails(name, Prepared::Refused(failure.into()));
                 self.send_failing(&text)
             }
             [Planned { verdict: Verdict::Missing(called), .. }] => {
-                self.refuse_parse(name, Failure::no_statement(called))
+                let failure = Failure::no_statement(called);
+                let response = failure.response();
+                self.statements.fails(name, Prepared::Refused(failure.into()));
+                self.refuse_extended(response)
             }
             _ => {
-                let failure = Failure::new(
-                    "42601",
-                    "syntax",
-                    "cannot insert multiple commands into a prepared statement",
-                    "send each statement by itself",
-                );
                 let missing = Failure::no_statement(&String::from_utf8_lossy(name));
-                drop(self.statements.put(name, kept(Prepared::Refused(missing.into()))));
-                self.refuse_extended(failure.response())
+                self.statements.fails(name, Prepared::Refused(missing.into()));
+                self.send_failing(SEVERAL)
             }
         }
     }
@@ -215,7 +226,8 @@ impl Session {
         let Some(write) = plan.write.as_ref().filter(|_| run.holds_rows()) else {
             self.io.server.output.append_with(|out| simple::execute(out, portal, rows))?;
             self.begin_run(run, made, simple);
-            return Ok(());
+            // What its name stands for must be known before it is fetched from.
+            return if plan.cursor.is_some() { self.wait_for_all().await } else { Ok(()) };
         };
         let expect = self.counted_run(run, made, simple);
         // All rows at once and held: whose they are must be durable before anything can commit.
@@ -258,7 +270,6 @@ impl Session {
 
     /// An Execute of a plan goes to the server, and its rows come as they are.
     pub(super) fn begin_run(&mut self, run: &Arc<Running>, made: Option<(u64, Mark)>, simple: bool) {
-        self.declares(&run.plan);
         let expect = self.counted_run(run, made, simple);
         self.expects.add(expect);
         if !run.plan.outputs.is_empty() {
@@ -292,7 +303,7 @@ impl Session {
         formats: &[Format],
         held: &[u8],
     ) -> Result<Result<Kept, Failure>, End> {
-        let mut kept = Kept { rows: VecDeque::new(), tag: Vec::new() };
+        let mut kept = Kept { rows: VecDeque::new(), tag: Vec::new(), counts: !plan.swallow_rows };
         for frame in whole_frames(held) {
             if frame[0] != b'D' {
                 kept.tag = frame.to_vec();
@@ -341,7 +352,9 @@ impl Session {
             sent += 1;
         }
         // As Postgres: a limit that is reached suspends, even when no row is left.
-        if sent < limit {
+        if sent < limit && kept.counts {
+            client.append_with(|out| simple::recounted(out, &kept.tag, sent))?;
+        } else if sent < limit {
             client.push(&kept.tag);
         } else {
             client.append_with(simple::portal_suspended);

@@ -134,11 +134,13 @@ impl Session {
         self.expects.add(quiet(What::Describe));
         let ddl = matches!(kind, StatementKind::Ddl);
         let change = self.change_of(script, &[], statement);
-        let changes = change.is_some();
+        let declares = self.hidden_cursors(std::iter::once(statement));
+        let changes = change.is_some() || !declares.is_empty();
         self.expects.add(quiet(What::Execute).with(Context {
             units,
             ddl,
             change,
+            declares,
             before,
             ..Context::default()
         }));

@@ -12,6 +12,9 @@ use crate::pg::wire::WireError;
 use crate::pg::wire::frame::{self, HEADER};
 use crate::pg::wire::simple;
 
+/// The tag of DECLARE.
+const DECLARED: &[u8] = b"DECLARE CURSOR\0";
+
 /// What is done with a message.
 enum Treat {
     /// Passed on whole or in parts, not looked at.
@@ -73,7 +76,11 @@ impl Session {
                     if header.tag == b'C' {
                         self.status = after(self.status, self.expects.front(), &input[at + HEADER..]);
                         self.expects.over(&input[at + HEADER..]);
+                        if input[at + HEADER..].starts_with(DECLARED) {
+                            self.declared();
+                        }
                     }
+                    let input = self.io.server.input.bytes();
                     if header.tag == b'C'
                         && let Some(Expect { what, context: Some(context), .. }) = self.expects.front_mut()
                     {
@@ -195,8 +202,12 @@ impl Session {
             let body = &self.io.server.input.bytes()[HEADER..total];
             self.status = after(self.status, self.expects.front(), body);
             self.expects.over(body);
+            let declared = body.starts_with(DECLARED);
             if body.starts_with(b"ROLLBACK\0") {
                 self.undoes_ddl();
+            }
+            if declared {
+                self.declared();
             }
         }
         if tag == b'T' && !self.fits_plan(total) {

@@ -209,13 +209,15 @@ impl Session {
     /// Relays a simple Query of one such statement. Nothing else is looked at before it is known to have run.
     pub(super) async fn pass_tied_query(&mut self, total: usize, tie: Tie) -> Result<(), End> {
         self.shared.metrics.passed.increment(1);
-        let change = match tie {
-            Tie::Changes(change) => Some(change),
-            Tie::Calls(_) => None,
+        let (change, declares) = match tie {
+            Tie::Changes(change) => (Some(change), Vec::new()),
+            Tie::Calls(_) => (None, Vec::new()),
+            Tie::Declares(names) => (None, names),
         };
         self.note_passed(change.as_ref());
         let units = self.units.take();
-        self.expects.push_with(What::Query, Show::Relay, Context { units, change, ..Context::default() });
+        let context = Context { units, change, declares, ..Context::default() };
+        self.expects.push_with(What::Query, Show::Relay, context);
         self.order.ends = self.expects.sent();
         self.pipeline = false;
         self.relay_rest(total).await?;
@@ -225,8 +227,9 @@ impl Session {
 
     /// Execute of such a statement.
     pub(super) async fn execute_tied(&mut self, total: usize, tie: Tie) -> Result<(), End> {
-        let change = match tie {
-            Tie::Changes(change) => change,
+        let (change, declares) = match tie {
+            Tie::Changes(change) => (Some(change), Vec::new()),
+            Tie::Declares(names) => (None, names),
             Tie::Calls(name) if !self.calls_plain(&name) => {
                 self.take(total);
                 self.shared.metrics.refused("replan");
@@ -238,9 +241,9 @@ impl Session {
             }
         };
         self.shared.metrics.passed.increment(1);
-        self.note_passed(Some(&change));
+        self.note_passed(change.as_ref());
         self.pipeline = true;
-        let context = Context { change: Some(change), ..Context::default() };
+        let context = Context { change, declares, ..Context::default() };
         self.expects.push_with(What::Execute, Show::Relay, context);
         self.relay_rest(total).await?;
         self.wait_for_all().await

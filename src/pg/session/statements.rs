@@ -1,8 +1,8 @@
 //! Prepared statements by name. SQL and the protocol share one namespace, and what is known of a name must be
 //! what the server has under it: values that are bound to a statement which is not known would go unread.
 
-use super::Prepared;
 use super::names::{Names, counts};
+use super::{Failure, Prepared};
 use hashbrown::HashSet;
 
 /// What the server has under a name.
@@ -81,11 +81,23 @@ impl Statements {
         (!untold).then(|| Undo { name: name.into(), before })
     }
 
+    /// A Parse fails for certain. Under a name that is taken the server keeps what it has; where there is nothing, or the
+    /// unnamed statement is gone, what is bound to the name all the same was meant for this one.
+    pub(super) fn fails(&mut self, name: &[u8], instead: Prepared) {
+        let name = counts(name);
+        if name.is_empty() || (self.kept.get(name).is_none() && !self.plain.contains(name)) {
+            drop(self.put(name, Known::Kept(Box::new(instead))));
+        }
+    }
+
     /// The message was not carried out.
     pub(super) fn undo(&mut self, undo: Undo) {
         let Undo { name, before } = undo;
         if matches!(before, Known::Nothing) && self.kept.get(&name).is_some() {
-            // The server has nothing there: values of a Bind that comes all the same stay protected.
+            // The server has nothing there, or as the unnamed one what was let through before: values of a Bind that comes
+            // all the same were meant for this one.
+            let missing = Failure::no_statement(&String::from_utf8_lossy(&name));
+            self.kept.insert(&name, Prepared::Refused(missing.into()));
             return;
         }
         drop(self.put(&name, before));
@@ -156,6 +168,37 @@ mod tests {
         let undo = statements.put(b"p", Known::Plain).unwrap();
         statements.undo(undo);
         assert_eq!(state(&statements, "p"), "nothing");
+    }
+
+    #[test]
+    fn what_is_bound_to_the_unnamed_one_after_a_parse_that_was_skipped_goes_nowhere() {
+        let mut statements = Statements::default();
+        statements.put(b"", Known::Plain);
+        let undo = statements.put(b"", kept()).unwrap();
+        statements.undo(undo);
+        assert!(matches!(statements.get(b""), Some(Prepared::Refused(_))));
+        // One that was kept before is there still.
+        statements.put(b"", kept());
+        let undo = statements.put(b"", Known::Plain).unwrap();
+        statements.undo(undo);
+        assert!(matches!(statements.get(b""), Some(Prepared::Control(_))));
+    }
+
+    #[test]
+    fn a_parse_that_fails_for_certain_leaves_a_name_that_is_taken() {
+        let mut statements = Statements::default();
+        let missing = || Prepared::Refused(Failure::no_statement("").into());
+        statements.put(b"k", kept());
+        statements.put(b"p", Known::Plain);
+        statements.put(b"", kept());
+        for name in ["k", "p", "n", ""] {
+            statements.fails(name.as_bytes(), missing());
+        }
+        assert_eq!(["k", "p", "n", ""].map(|n| state(&statements, n)), ["kept", "plain", "kept", "kept"]);
+        assert!(matches!(statements.get(b"k"), Some(Prepared::Control(_))));
+        for name in ["n", ""] {
+            assert!(matches!(statements.get(name.as_bytes()), Some(Prepared::Refused(_))), "{name}");
+        }
     }
 
     #[test]

@@ -6,10 +6,11 @@ use super::failure::Failure;
 use super::hidden::{HiddenError, HiddenParam};
 use super::keep::put;
 use super::params::{Bound, Client, array_literal, nobody};
+use super::whose::Whose;
 use super::{Session, subject};
 use crate::clear::{Clear, Kind};
-use crate::ids::{FieldId, Subject};
-use crate::pg::plan::{Action, Lookup, Param, Plan, RowSubject, Source, SubjectSource, Write};
+use crate::ids::FieldId;
+use crate::pg::plan::{Action, Lookup, Param, Plan, Source, SubjectSource, Write};
 use crate::pg::value::{self, Format, ValueError};
 use crate::pg::wire::bind;
 use crate::policy::model::{Declared, Field, Protect};
@@ -22,15 +23,6 @@ impl From<Failure> for HiddenError {
     fn from(failure: Failure) -> Self {
         Self::Server(failure.response())
     }
-}
-
-/// Whose a row of the statement is.
-pub(super) enum Whose {
-    Known(Subject),
-    Returned,
-    Nobody,
-    /// Its `when` is false: its values stay clear.
-    Unprotected,
 }
 
 /// Elements of an array parameter.
@@ -228,46 +220,6 @@ impl Session {
         HiddenError::Server(failure.response())
     }
 
-    /// Whose each row is.
-    async fn whose(
-        &mut self,
-        write: &Write,
-        client: &Client<'_>,
-        found: &[String],
-    ) -> Result<Vec<Whose>, HiddenError> {
-        if write.lookup.is_some() {
-            let known = |id: &String| Whose::Known(Subject::new(write.class.clone(), id.as_str()));
-            return Ok(found.iter().map(known).collect());
-        }
-        let mut whose = Vec::with_capacity(write.rows.len());
-        for row in &write.rows {
-            if let SubjectSource::Each(source) = &row.subject {
-                let ids = client.texts(source, row.oid)?;
-                for (i, id) in ids.into_iter().enumerate() {
-                    let applies = self.applies(row.when.as_ref(), client, i).await?;
-                    whose.push(match (applies, id) {
-                        (false, _) => Whose::Unprotected,
-                        (true, None) => Whose::Nobody,
-                        (true, Some(id)) => known(row, &id)?,
-                    });
-                }
-                continue;
-            }
-            let applies = self.applies(row.when.as_ref(), client, 0).await?;
-            whose.push(match &row.subject {
-                _ if !applies => Whose::Unprotected,
-                SubjectSource::Client(i) => match client.text(usize::from(*i), row.oid)? {
-                    Some(id) => known(row, &id)?,
-                    None => Whose::Nobody,
-                },
-                SubjectSource::Literal(id) => known(row, id)?,
-                SubjectSource::Nobody => Whose::Nobody,
-                SubjectSource::Returned | SubjectSource::Found | SubjectSource::Each(_) => Whose::Returned,
-            });
-        }
-        Ok(whose)
-    }
-
     /// Collects what is to be protected; what stays clear is bound as it is.
     fn work(
         &self,
@@ -285,7 +237,7 @@ impl Session {
                     let row = usize::from(*row);
                     let clear = self.read(param, *field, client)?;
                     match (clear, whose.get(row)) {
-                        (None, _) => {}
+                        (None, _) | (Some(_), Some(Whose::NoRow)) => {}
                         (Some(_), Some(Whose::Unprotected)) => bound[index] = client.plain(param)?,
                         (Some(_), Some(Whose::Nobody) | None) => return Err(nobody().into()),
                         (Some(value), Some(_)) => work.push(Work { param: index, field: *field, row, value }),
@@ -480,16 +432,4 @@ pub(super) fn hidden_params(
 /// Whether a binary value of the field's own type is text.
 fn field_words(field: &Field) -> bool {
     matches!(field.ty, Declared::Text | Declared::Varchar(_) | Declared::Jsonb)
-}
-
-fn known(row: &RowSubject, id: &str) -> Result<Whose, Failure> {
-    match subject::canonical(row.oid, id) {
-        Some(id) => Ok(Whose::Known(Subject::new(row.class.clone(), id))),
-        None => Err(Failure::new(
-            "22P02",
-            "subject-id",
-            "paravent: the subject's id does not read as its column's type",
-            "give an id in the form of its type",
-        )),
-    }
 }

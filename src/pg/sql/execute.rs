@@ -192,6 +192,7 @@ impl Arguments<'_> {
                 oid: when.oid,
                 equals: when.equals.clone(),
             }),
+            pinned: row.pinned,
             class: Arc::clone(&row.class),
             oid: row.oid,
         };

@@ -138,6 +138,7 @@ impl<'s> Planner<'s> {
         RowSubject {
             subject,
             when,
+            pinned: false,
             class: std::sync::Arc::clone(&target.table.subject.class),
             oid: target.subject_oid,
         }

@@ -211,7 +211,7 @@ impl<'s> Planner<'s> {
             };
             let what = "MERGE that updates a protected column for a subject that is no constant";
             let known = known.ok_or_else(|| unfollowed(what))?;
-            merge.rows.push(self.row_of(target, known, None));
+            merge.rows.push(RowSubject { pinned: true, ..self.row_of(target, known, None) });
         }
         Ok(())
     }

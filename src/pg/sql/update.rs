@@ -234,6 +234,7 @@ impl<'s> Planner<'s> {
         new_subject: Option<SubjectSource>,
         env: &Env<'_>,
     ) -> Step<Option<Whose>> {
+        let pinned = new_subject.is_none();
         let subject = match new_subject {
             Some(subject) => Some(subject),
             None => self.pinned(s.where_clause(), (target.rel, target.subject), env)?,
@@ -255,7 +256,7 @@ impl<'s> Planner<'s> {
             }
         };
         if let Some(subject) = subject {
-            return Ok(Some(Whose::One(self.row_of(target, subject, when))));
+            return Ok(Some(Whose::One(RowSubject { pinned, ..self.row_of(target, subject, when) })));
         }
         let mut queries = s.with_clause().into_iter().flat_map(|w| w.ctes());
         let writes = queries.any(|q| !matches!(q.ctequery(), Node::SelectStmt(_)));

@@ -130,6 +130,19 @@ pub fn portal_suspended(out: &mut Vec<u8>) {
     empty(out, b's');
 }
 
+/// Appends a CommandComplete (`C`), which is given whole, with another number at its end.
+pub fn recounted(out: &mut Vec<u8>, frame: &[u8], rows: usize) -> Result<(), WireError> {
+    let tag = frame.get(frame::HEADER..).and_then(|body| body.strip_suffix(b"\0")).unwrap_or_default();
+    let words = tag.len() - tag.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let begun = frame::begin(out, b'C');
+    out.extend_from_slice(&tag[..words]);
+    if words < tag.len() {
+        out.extend_from_slice(rows.to_string().as_bytes());
+    }
+    out.push(0);
+    frame::finish(out, begun)
+}
+
 /// Appends EmptyQueryResponse (`I`).
 pub fn empty_query(out: &mut Vec<u8>) {
     empty(out, b'I');
@@ -216,6 +229,25 @@ pub fn parameter_status(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<
 mod tests {
     use super::*;
     use frame::HEADER;
+
+    #[test]
+    fn a_tag_is_counted_anew() {
+        for (tag, expected) in
+            [("INSERT 0 3", "INSERT 0 12"), ("UPDATE 0", "UPDATE 12"), ("BEGIN", "BEGIN"), ("", "")]
+        {
+            let frame = |tag: &str| {
+                let mut out = Vec::new();
+                let begun = frame::begin(&mut out, b'C');
+                out.extend_from_slice(tag.as_bytes());
+                out.push(0);
+                frame::finish(&mut out, begun).unwrap();
+                out
+            };
+            let mut out = Vec::new();
+            recounted(&mut out, &frame(tag), 12).unwrap();
+            assert_eq!(out, frame(expected));
+        }
+    }
 
     #[test]
     fn small_messages_read_as_written() {

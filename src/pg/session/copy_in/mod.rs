@@ -9,7 +9,7 @@ use super::hidden::HiddenError;
 use super::params::nobody;
 use super::running::Running;
 use super::subject;
-use super::values::Whose;
+use super::whose::Whose;
 use super::{End, Session};
 use crate::clear::Clear;
 use crate::ids::Subject;

@@ -5,7 +5,7 @@ use crate::ids::Subject;
 use crate::pg::copy::{CopyError, Cut, Style};
 use crate::pg::plan::{CopyField, CopyFrom, CopySubject};
 use crate::pg::session::failure::Failure;
-use crate::pg::session::values::Whose;
+use crate::pg::session::whose::Whose;
 use crate::pg::session::{encoding, subject, when};
 use crate::pg::value::Format;
 use crate::protect::{Stored, armour};
