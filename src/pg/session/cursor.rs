@@ -18,11 +18,15 @@ impl Session {
 
     /// FETCH from a cursor on a protected table runs as its query's rows are to be read. A cursor that the same text
     /// declares before it stands in the place of one that is open.
-    pub(super) fn plan_fetches(&self, text: &str, planned: &mut [Planned]) {
+    pub(super) fn plan_fetches(&mut self, text: &str, planned: &mut [Planned]) {
         let mut ahead: HashMap<Box<str>, Option<Arc<Cursor>>> = HashMap::new();
         for statement in planned {
             match (&statement.kind, &statement.verdict) {
                 (StatementKind::Declare(name), Verdict::Run(plan)) => {
+                    if plan.cursor.is_none() {
+                        // Of the catalog, with declared types in it.
+                        self.cursors.remove(name);
+                    }
                     ahead.insert(name.clone(), plan.cursor.clone());
                 }
                 (StatementKind::Declare(name), _) => drop(ahead.insert(name.clone(), None)),
