@@ -179,7 +179,9 @@ fn a_statement_after_a_row_that_cannot_be_shown_is_skipped_as_the_server_skips_i
             .concat(),
         );
         let answers = through.until_ready();
-        assert_eq!(answers[answers.len() - 2].sqlstate(), "XX001");
+        // From 18 on the path that the block had set is reported behind it.
+        let errors: Vec<_> = answers.iter().filter(|m| m.tag == b'E').map(|m| m.sqlstate()).collect();
+        assert_eq!(errors, ["XX001"]);
         assert_eq!(answers[answers.len() - 1].body, b"E");
         through.rows("ROLLBACK");
         through
