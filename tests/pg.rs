@@ -71,5 +71,7 @@ mod torn;
 mod triggers;
 #[path = "pg/views.rs"]
 mod views;
+#[path = "pg/words.rs"]
+mod words;
 #[path = "pg/writes.rs"]
 mod writes;

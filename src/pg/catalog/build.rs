@@ -47,11 +47,11 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     let all = hierarchy.extend(&mut relations, tables);
     let tables = &all[..];
     let views = pairs(views, |row| number(row, 1)).ok_or(BuildError("VIEWS"))?;
-    let calls = pairs(calls, |row| Some(text(row, 1)?.to_lowercase())).ok_or(BuildError("CALLS"))?;
+    let calls = pairs(calls, |row| Some(text(row, 1)?.to_ascii_lowercase())).ok_or(BuildError("CALLS"))?;
     let assigning: Vec<Arc<str>> = functions
         .iter()
         .filter(|row| text(row, 1).is_some_and(|body| crate::pg::sql::assigns_protected(body, tables)))
-        .filter_map(|row| Some(text(row, 0)?.to_lowercase().into()))
+        .filter_map(|row| Some(text(row, 0)?.to_ascii_lowercase().into()))
         .collect();
     let functions = mark(&mut relations, &views, functions, &calls, (tables, &hierarchy));
     let mut triggered: Vec<Arc<str>> = Vec::new();
@@ -242,11 +242,11 @@ fn mark(
 
 /// Names of functions whose body names a protected table, a relation that is marked, or another such function.
 fn touching(rows: &[Row], tables: &[Table], relations: &HashMap<u32, Relation>) -> Vec<Arc<str>> {
-    let mut words: Vec<String> = tables.iter().map(|t| t.name.to_lowercase()).collect();
-    words.extend(relations.values().filter(|r| r.is_watched()).map(|r| r.name.to_lowercase()));
+    let mut words: Vec<String> = tables.iter().map(|t| t.name.to_ascii_lowercase()).collect();
+    words.extend(relations.values().filter(|r| r.is_watched()).map(|r| r.name.to_ascii_lowercase()));
     let bodies: Vec<(String, String)> = rows
         .iter()
-        .filter_map(|row| Some((text(row, 0)?.to_lowercase(), text(row, 1)?.to_lowercase())))
+        .filter_map(|row| Some((text(row, 0)?.to_ascii_lowercase(), text(row, 1)?.to_ascii_lowercase())))
         .collect();
     let mut found: Vec<Arc<str>> = Vec::new();
     loop {

@@ -422,8 +422,7 @@ impl Session {
 
 /// What a text that is not parsed does to the transaction and the schema.
 pub(super) fn first_words(text: &[u8]) -> (Option<Control>, bool) {
-    match std::str::from_utf8(text) {
-        Ok(text) => (Control::of(text), is_ddl(text)),
-        Err(_) => (None, false),
-    }
+    // Comments may be in any encoding.
+    let text = String::from_utf8_lossy(text);
+    (Control::of(&text), is_ddl(&text))
 }

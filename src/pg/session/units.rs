@@ -156,25 +156,7 @@ impl Units {
 impl Control {
     /// Reads the first words of a statement that was not parsed; `None` for all that ends nothing.
     pub(super) fn of(text: &str) -> Option<Self> {
-        let text = text.trim_start();
-        if !matches!(
-            text.as_bytes().first(),
-            Some(
-                b'c' | b'C'
-                    | b'e'
-                    | b'E'
-                    | b'r'
-                    | b'R'
-                    | b'a'
-                    | b'A'
-                    | b's'
-                    | b'S'
-                    | b'p'
-                    | b'P'
-                    | b'-'
-                    | b'/'
-            )
-        ) {
+        if !begins_with(text, b"cerasp") {
             return None;
         }
         let mut words = Words(text);
@@ -192,16 +174,19 @@ impl Control {
                 }
                 match word.as_deref() {
                     Some("prepared") => None,
-                    Some("to") => match words.next()? {
-                        w if w.eq_ignore_ascii_case("savepoint") => {
-                            Some(Self::RollbackTo(name(words.next()?)))
+                    Some("to") => {
+                        let mut ahead = Words(words.0);
+                        let word = ahead.next()?;
+                        // It may be a name as well.
+                        if word.eq_ignore_ascii_case("savepoint") && Words(ahead.0).next().is_some() {
+                            words = ahead;
                         }
-                        w => Some(Self::RollbackTo(name(w))),
-                    },
+                        words.named(Self::RollbackTo)
+                    }
                     _ => Some(Self::Rollback),
                 }
             }
-            "savepoint" => Some(Self::Savepoint(name(words.next()?))),
+            "savepoint" => words.named(Self::Savepoint),
             "prepare" => (next().as_deref() == Some("transaction")).then_some(Self::Unclear),
             _ => None,
         }
@@ -210,47 +195,102 @@ impl Control {
 
 /// Whether a statement that was not parsed changes the schema, by its first word.
 pub(super) fn is_ddl(text: &str) -> bool {
-    let text = text.trim_start();
-    matches!(text.as_bytes().first(), Some(b'c' | b'C' | b'a' | b'A' | b'd' | b'D' | b'-' | b'/'))
+    begins_with(text, b"cad")
         && Words(text)
             .next()
             .is_some_and(|word| ["create", "alter", "drop"].iter().any(|ddl| word.eq_ignore_ascii_case(ddl)))
+}
+
+/// Whether a text's first word may begin with one of these letters; most don't, and are looked at no further.
+fn begins_with(text: &str, letters: &[u8]) -> bool {
+    let first = text.bytes().find(|byte| !is_space(*byte));
+    first.is_some_and(|byte| letters.contains(&byte.to_ascii_lowercase()) || matches!(byte, b'-' | b'/'))
 }
 
 /// An identifier as Postgres folds it.
 fn name(word: &str) -> String {
     match word.strip_prefix('"').and_then(|w| w.strip_suffix('"')) {
         Some(quoted) => quoted.replace("\"\"", "\""),
-        None => word.to_lowercase(),
+        None => word.to_ascii_lowercase(),
     }
 }
 
-/// Words and quoted identifiers of a text, comments passed over.
+/// What stands between words: the server's white space, and the end of an empty statement.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c' | b';')
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii()
+}
+
+/// Words, quoted identifiers and other characters of a text, as the server tells them apart; comments are passed over.
 struct Words<'a>(&'a str);
+
+impl Words<'_> {
+    /// What is done about the savepoint that is named next.
+    fn named(&mut self, control: fn(String) -> Control) -> Option<Control> {
+        let word = self.next()?;
+        // With escapes in it, it is not read here.
+        let escaped = word.eq_ignore_ascii_case("u") && self.0.starts_with('&');
+        Some(if escaped { Control::Unclear } else { control(name(word)) })
+    }
+}
 
 impl<'a> Iterator for Words<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
         loop {
-            self.0 = self.0.trim_start_matches(|c: char| c.is_whitespace() || c == ';');
+            self.0 = self.0.trim_start_matches(|c: char| c.is_ascii() && is_space(c as u8));
             if let Some(rest) = self.0.strip_prefix("--") {
-                self.0 = rest.split_once('\n')?.1;
+                self.0 = rest.split_once(['\n', '\r'])?.1;
             } else if let Some(rest) = self.0.strip_prefix("/*") {
-                self.0 = rest.split_once("*/")?.1;
+                self.0 = after_comment(rest)?;
             } else {
                 break;
             }
         }
-        let end = if self.0.starts_with('"') {
-            self.0[1..].find('"').map_or(self.0.len(), |i| i + 2)
-        } else {
-            self.0.find(|c: char| c.is_whitespace() || c == ';').unwrap_or(self.0.len())
+        let first = self.0.chars().next()?;
+        let end = match first {
+            '"' => quoted(self.0),
+            first if is_word(first) => self.0.find(|c| !is_word(c)).unwrap_or(self.0.len()),
+            first => first.len_utf8(),
         };
         let (word, rest) = self.0.split_at(end);
         self.0 = rest;
-        (!word.is_empty()).then_some(word)
+        Some(word)
     }
+}
+
+/// What follows a comment that has begun: others may lie in it.
+fn after_comment(mut text: &str) -> Option<&str> {
+    let mut depth = 1;
+    while depth > 0 {
+        let at = text.find(['*', '/'])?;
+        text = &text[at..];
+        let step = match text.as_bytes().get(..2)? {
+            b"*/" => -1,
+            b"/*" => 1,
+            _ => 0,
+        };
+        depth += step;
+        text = &text[if step == 0 { 1 } else { 2 }..];
+    }
+    Some(text)
+}
+
+/// How long the quoted identifier is with which a text begins.
+fn quoted(text: &str) -> usize {
+    let mut at = 1;
+    while let Some(end) = text[at..].find('"') {
+        at += end + 1;
+        if !text[at..].starts_with('"') {
+            return at;
+        }
+        at += 1;
+    }
+    text.len()
 }
 
 #[cfg(test)]
@@ -275,8 +315,31 @@ mod tests {
             ("SELECT 1", None),
             ("RELEASE SAVEPOINT a", None),
             ("", None),
+            (";COMMIT", Some(Commit)),
+            ("COMMIT/*traceparent='00-1'*/", Some(Commit)),
+            ("end--x", Some(Commit)),
+            ("/* a /* b */ c */commit/**/prepared 'x'", None),
+            ("-- x\rcommit", Some(Commit)),
+            ("rollback/**/to/**/\"a \"\" b\"--x", Some(RollbackTo("a \" b".into()))),
+            ("rollback to savepoint savepoint", Some(RollbackTo("savepoint".into()))),
+            ("rollback to savepoint", Some(RollbackTo("savepoint".into()))),
+            ("savepoint\x0bÉ", Some(Savepoint("É".into()))),
+            ("savepoint U&\"!0061\" UESCAPE '!'", Some(Unclear)),
+            ("prepare/**/transaction'x'", Some(Unclear)),
+            ("commit_all", None),
+            ("/* commit", None),
         ] {
             assert_eq!(Control::of(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn tells_what_changes_the_schema() {
+        for text in ["CREATE VIEW v", "create/**/view v", " -- x\n;/*y*/ALTER\tTABLE t", "drop--\nview v"] {
+            assert!(is_ddl(text), "{text}");
+        }
+        for text in ["created", "SELECT create", "creaté", "", "/*"] {
+            assert!(!is_ddl(text), "{text}");
         }
     }
 }

@@ -26,8 +26,8 @@ const WATCHED: [&str; 12] = [
 const SETTINGS: [&str; 3] = ["standard_conforming_strings", "client_encoding", "bytea_output"];
 
 /// Words of statements that may be about something protected without its name as it is watched: by escapes, by
-/// ALTER SCHEMA … RENAME.
-const HIDING: [&str; 3] = ["u&", "\\", "schema"];
+/// ALTER SCHEMA … RENAME, by ALTER TABLE … ENABLE TRIGGER.
+const HIDING: [&str; 4] = ["u&", "\\", "schema", "trigger"];
 
 /// Words that say enough only where a statement begins with them: a block of code, and RESET ALL.
 const ONLY_FIRST: [&str; 2] = ["do", "reset"];
@@ -211,6 +211,7 @@ mod tests {
             "CREATE VIEW v AS SELECT * FROM staff_view",
             "ALTER FUNCTION touch_people() RENAME TO f",
             "ALTER SCHEMA public RENAME TO p",
+            "ALTER TABLE articles ENABLE TRIGGER USER",
             "DO 'BEGIN EXECUTE concat(''CREATE VIEW v AS SELECT * FROM peo'', ''ple''); END'",
         ] {
             assert!(filter.may_name(sql.as_bytes()), "{sql}");
@@ -218,7 +219,7 @@ mod tests {
         for sql in [
             "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT count(*) FROM articles'",
             "DROP PROCEDURE f",
-            "CREATE TRIGGER t BEFORE INSERT ON articles EXECUTE FUNCTION f()",
+            "PREPARE p AS SELECT * FROM articles",
         ] {
             assert!(filter.may_touch(sql.as_bytes()) && !filter.may_name(sql.as_bytes()), "{sql}");
         }
