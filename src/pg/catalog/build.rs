@@ -98,7 +98,7 @@ pub(super) fn seen_through(catalog: &Catalog) -> Vec<u32> {
 pub(super) fn define(catalog: &mut Catalog, rows: &[Row]) -> Result<(), BuildError> {
     let mut texts: HashMap<u32, Option<Arc<str>>> = HashMap::new();
     for row in rows {
-        texts.insert(number(row, 0).ok_or(BuildError("definitions"))?, text(row, 1).map(Arc::from));
+        texts.insert(number(row, 0).ok_or(BuildError("definitions"))?, text(row, 2).map(Arc::from));
     }
     for relation in catalog.relations.values_mut() {
         if let Some(text) = texts.remove(&relation.oid) {
@@ -320,7 +320,7 @@ mod tests {
         ];
         let mut catalog = build(1, &answers, &tables).unwrap();
         assert_eq!(seen_through(&catalog), [4, 8], "of others no text is read");
-        define(&mut catalog, &[row(&["4", "SELECT id FROM public.people;"])]).unwrap();
+        define(&mut catalog, &[row(&["4", "digest", "SELECT id FROM public.people;"])]).unwrap();
         let over_people = &catalog.relations[&("public".into(), "over_people".into())];
         assert_eq!(over_people.definition.as_deref(), Some("SELECT id FROM public.people;"));
         let marks = |name: &str| {

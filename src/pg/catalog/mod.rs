@@ -8,6 +8,7 @@ pub mod mask;
 pub mod model;
 mod plans;
 pub mod queries;
+mod texts;
 
 use crate::pg::net::connect::{Connector, Login, describe};
 use crate::pg::sql::Filter;
@@ -23,6 +24,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use texts::Texts;
 use tokio::runtime::Handle;
 use tokio::sync::{MutexGuard, Notify};
 use tokio_postgres::SimpleQueryMessage;
@@ -42,7 +44,7 @@ pub struct Snapshot {
     /// Which texts can touch anything protected.
     pub filter: Filter,
     answers: Vec<Vec<Row>>,
-    definitions: Vec<Row>,
+    texts: Texts,
     /// What was planned with it.
     pub plans: Plans,
 }
@@ -55,13 +57,13 @@ impl Snapshot {
     pub fn new(answers: Vec<Vec<Row>>, tables: &[Table], version: u64) -> Result<Self, BuildError> {
         let catalog = build::build(version, &answers, tables)?;
         let filter = Filter::new(&catalog.tables, &catalog);
-        Ok(Self { catalog, filter, answers, definitions: Vec::new(), plans: Plans::default() })
+        Ok(Self { catalog, filter, answers, texts: Texts::default(), plans: Plans::default() })
     }
 
     /// Adds the texts of views.
-    fn define(&mut self, definitions: Vec<Row>) -> Result<(), BuildError> {
-        build::define(&mut self.catalog, &definitions)?;
-        self.definitions = definitions;
+    fn define(&mut self, texts: Texts) -> Result<(), BuildError> {
+        build::define(&mut self.catalog, texts.rows())?;
+        self.texts = texts;
         Ok(())
     }
 }
@@ -312,21 +314,29 @@ impl Database {
         let known = self.newest();
         let views = known.as_ref().map(|known| build::seen_through(&known.catalog)).unwrap_or_default();
         let mut answers = every(&client, &queries::all_and(&views)).await?;
-        let definitions = answers.split_off(queries::ALL.len().min(answers.len()));
+        let digests = answers.split_off(queries::ALL.len().min(answers.len())).concat();
         // Mostly nothing has changed: then nothing is built.
-        if let Some(known) = known.filter(|known| known.answers == answers)
-            && definitions.concat() == known.definitions
-        {
+        let known = known.filter(|known| known.answers == answers);
+        if let Some(known) = known.as_ref().filter(|known| known.texts.are_all_of(&digests)) {
             *own = Some(client);
-            return Ok(known);
+            return Ok(Arc::clone(known));
         }
         let mut new = self.build(answers).map_err(io::Error::other)?;
-        let definitions = match &build::seen_through(&new.catalog)[..] {
-            [] => Vec::new(),
-            views => rows(&client, &queries::definitions(views)).await?,
-        };
-        new.define(definitions).map_err(io::Error::other)?;
+        let views = build::seen_through(&new.catalog);
+        let texts = Texts::read(&client, &views, known.as_ref().map(|known| &known.texts), &digests).await?;
         *own = Some(client);
+        if let Some(known) = known.filter(|known| known.texts == texts) {
+            return Ok(known);
+        }
+        let unread = views.len() - texts.rows().len().min(views.len());
+        if unread > 0 {
+            tracing::warn!(
+                database = self.name,
+                views = unread,
+                "views are refused, since their tables are locked"
+            );
+        }
+        new.define(texts).map_err(io::Error::other)?;
         self.warn(&new.catalog);
         Ok(Arc::new(new))
     }
@@ -392,7 +402,14 @@ pub async fn rows(client: &tokio_postgres::Client, query: &str) -> io::Result<Ve
 
 /// The rows of each of several queries.
 async fn every(client: &tokio_postgres::Client, queries: &str) -> io::Result<Vec<Vec<Row>>> {
-    let messages = client.simple_query(queries).await.map_err(|e| io::Error::other(describe(&e)))?;
+    asked(client, queries).await.map_err(|e| io::Error::other(describe(&e)))
+}
+
+async fn asked(
+    client: &tokio_postgres::Client,
+    queries: &str,
+) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+    let messages = client.simple_query(queries).await?;
     let (mut all, mut rows) = (Vec::new(), Vec::new());
     for message in messages {
         match message {

@@ -1,6 +1,8 @@
 //! The catalog queries. Each gives text columns only, so that the gateway's own login and a client's
 //! session (hidden, within its transaction) read them in the same way.
 
+use std::time::Duration;
+
 /// Relations and their live columns: one row per column. Only schemas that users own.
 ///
 /// Columns: relation OID, schema, name, relkind, rules, BEFORE ROW triggers, column name,
@@ -149,13 +151,31 @@ WHERE c.collprovider <> 'd' AND c.collencoding IN (-1, 6)
        OR c.oid >= 16384
        OR c.oid IN (SELECT a.attcollation FROM pg_catalog.pg_attribute a WHERE a.attrelid >= 16384))";
 
-/// The texts of these views: relation OID, text. Read with an empty search path, so that all names are qualified. Only of
-/// views that are seen through, since the server locks the tables of each: it would wait for whoever changes one.
-pub fn definitions(views: &[u32]) -> String {
+/// A digest of the rules of a view `c`: its query as the server keeps it, by numbers. (SHA-256 of the bytes, since the server may lack MD5.)
+const DIGEST: &str = "\
+(SELECT pg_catalog.string_agg(
+   pg_catalog.encode(pg_catalog.sha256(pg_catalog.textsend(r.ev_action::text)), 'hex'), ' ' ORDER BY r.oid)
+ FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid)";
+
+fn list(views: &[u32]) -> String {
     let oids: Vec<String> = views.iter().map(u32::to_string).collect();
-    let oids = oids.join(", ");
+    oids.join(", ")
+}
+
+/// Digests of these views: relation OID, digest. With the names in the other answers it tells whether a text is another,
+/// without a lock.
+fn digests(views: &[u32]) -> String {
+    let views = list(views);
+    format!("SELECT c.oid::text, {DIGEST} FROM pg_catalog.pg_class c WHERE c.oid IN ({views}) ORDER BY c.oid")
+}
+
+/// The texts of these views: relation OID, digest, text. Read with an empty search path, so that all names are qualified. Only
+/// of views that are seen through, since the server locks the tables of each: it waits so long for whoever changes one.
+pub fn definitions(views: &[u32], patience: Duration) -> String {
+    let (views, patience) = (list(views), patience.as_millis());
     format!(
-        "SELECT c.oid::text, pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class c WHERE c.oid IN ({oids}) ORDER BY c.oid"
+        "SET LOCAL lock_timeout = {patience};\nSELECT c.oid::text, {DIGEST}, pg_catalog.pg_get_viewdef(c.oid) \
+         FROM pg_catalog.pg_class c WHERE c.oid IN ({views}) ORDER BY c.oid"
     )
 }
 
@@ -181,12 +201,12 @@ pub const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num
 pub const ALL: [&str; 10] =
     [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, HIERARCHY, MASK];
 
-/// The text that asks all of them at once, and for the texts of these views after them.
+/// The text that asks all of them at once, and for the digests of these views after them.
 pub fn all_and(views: &[u32]) -> String {
     let mut text = ALL.join(";\n");
     if !views.is_empty() {
         text.push_str(";\n");
-        text.push_str(&definitions(views));
+        text.push_str(&digests(views));
     }
     text
 }

@@ -17,7 +17,9 @@ impl Planner<'_> {
         self.touched = true;
         let unseen = |why: &str| Stop::from(unseen(&relation.name, why));
         let Some(definition) = &relation.definition else {
-            return Err(unseen("was made or changed in this transaction, or is new"));
+            return Err(unseen(
+                "was made or changed in this transaction, is new, or one of its tables is locked by another session",
+            ));
         };
         let Ok(parsed) = pg_raw_parse::parse(definition) else {
             return Err(unseen("has a definition of another grammar"));
