@@ -90,6 +90,34 @@ fn a_function_with_other_capitals_in_its_name_is_known() {
     assert_nothing_in_clear(&world);
 }
 
+/// The function is watched; what runs it comes in the same Query as the write.
+#[test]
+fn a_script_that_lets_a_table_run_a_function_and_writes_it_is_refused() {
+    let world = World::new();
+    world.direct().rows(
+        "CREATE TABLE staging (email text); ALTER TABLE staging OWNER TO app; GRANT CREATE ON SCHEMA public TO app; \
+         CREATE FUNCTION fill_people() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN INSERT INTO people (email) VALUES (NEW.email); RETURN NEW; END'; \
+         CREATE FUNCTION note_people(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS \
+         'BEGIN INSERT INTO people (email) VALUES ($1); RETURN $1; END'",
+    );
+    let mut client = world.through();
+    for change in [
+        "CREATE TRIGGER fill BEFORE INSERT ON staging FOR EACH ROW EXECUTE FUNCTION fill_people()",
+        "ALTER TABLE staging ADD COLUMN noted text DEFAULT note_people('canari@x.example')",
+        "CREATE TEMP TABLE staging (email text CHECK (note_people(email) IS NOT NULL))",
+        "CREATE TEMP TABLE staging (email text, noted text GENERATED ALWAYS AS (note_people(email)) STORED)",
+        "CREATE INDEX ON staging (note_people(email))",
+    ] {
+        let error =
+            client.fails(&format!("{change}; INSERT INTO staging (email) VALUES ('canari@x.example')"));
+        assert_eq!(error.sqlstate(), "0A000", "{change}");
+    }
+    // Not for a reference to people alone.
+    client.rows("CREATE TABLE visits (person integer REFERENCES people); INSERT INTO visits VALUES (NULL)");
+    assert_nothing_in_clear(&world);
+}
+
 fn assert_nothing_in_clear(world: &World) {
     let clear = "SELECT count(*) FROM people WHERE email LIKE '%canari%'";
     assert_eq!(world.direct().rows(clear), [row(["0"])]);

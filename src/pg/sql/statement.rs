@@ -51,13 +51,14 @@ pub(super) fn plan_as(
         {
             verdict = Verdict::Refuse(refuse::refusal(
                 "script-ddl",
-                "a statement that names a view on a protected table which the same Query makes",
+                "a statement that names what touches a protected table by an earlier statement of the same Query",
                 "Send the statements that change the schema by themselves.",
             ));
         }
         made.extend(super::assigns::made(raw.stmt(), scope).map(str::to_owned));
         if mentions {
-            made.extend(new_name(raw.stmt()).map(str::to_owned));
+            let runs = says_function(&tokens, &range, scope).then(|| runs_functions(raw.stmt())).flatten();
+            made.extend(new_name(raw.stmt()).or(runs).map(str::to_owned));
         }
         let elsewhere = matches!(verdict, Verdict::Pass)
             && mentions
@@ -297,6 +298,24 @@ fn new_name(stmt: Node<'_>) -> Option<&str> {
         Node::CreateStmt(c) if !c.inh_relations().is_empty() => c.relation()?.relname(),
         _ => None,
     }
+}
+
+/// The relation for which a statement sets functions that run when it is written.
+fn runs_functions(stmt: Node<'_>) -> Option<&str> {
+    match stmt {
+        Node::CreateTrigStmt(t) => t.relation()?.relname(),
+        Node::AlterTableStmt(a) => a.relation()?.relname(),
+        Node::CreateStmt(c) => c.relation()?.relname(),
+        Node::IndexStmt(i) => i.relation()?.relname(),
+        Node::RuleStmt(r) => r.relation()?.relname(),
+        _ => None,
+    }
+}
+
+/// Whether a function that touches something protected is named.
+fn says_function(tokens: &Tokens<'_>, range: &Range<usize>, scope: &Scope<'_>) -> bool {
+    let watched = |name: String| scope.catalog.functions.iter().any(|f| **f == *name);
+    tokens.all().iter().any(|t| range.contains(&t.start) && tokens.name(t).is_some_and(watched))
 }
 
 /// Whether a statement reads or writes by one of these names, which are not watched yet.
