@@ -69,6 +69,8 @@ mod taken_names;
 mod torn;
 #[path = "pg/triggers.rs"]
 mod triggers;
+#[path = "pg/trust.rs"]
+mod trust;
 #[path = "pg/views.rs"]
 mod views;
 #[path = "pg/words.rs"]

@@ -244,6 +244,16 @@ impl Database {
         self.trusted.load(Ordering::Acquire) == self.distrusted.load(Ordering::Acquire)
     }
 
+    /// How often it was distrusted.
+    pub fn distrusts(&self) -> u64 {
+        self.distrusted.load(Ordering::Acquire)
+    }
+
+    /// The version of the newest snapshot.
+    pub fn latest(&self) -> u64 {
+        self.latest.load(Ordering::Acquire)
+    }
+
     /// A view, or the like, on a protected table was made or renamed: no text is taken for harmless by the
     /// names that were known before.
     pub fn distrust(&self) {

@@ -5,7 +5,7 @@ use super::encoding;
 use super::expect::{Context, Show, What};
 use super::failure::Failure;
 use super::hidden::HiddenError;
-use super::units::{Control, is_ddl};
+use super::units::{Control, is_ddl, may_follow};
 use super::{End, Session};
 use crate::pg::catalog::Snapshot;
 use crate::pg::wire::frame::{self, HEADER};
@@ -289,8 +289,10 @@ impl Session {
 
     /// Takes the newest snapshot, so that a view or function made behind the gateway is seen.
     pub(super) fn follow_catalog(&mut self) {
-        if !self.private
-            && !self.database.is_newest(&self.snapshot)
+        self.looks();
+        if self.private {
+            self.follow_privately();
+        } else if !self.database.is_newest(&self.snapshot)
             && let Some(newer) = self.database.newest()
         {
             self.follow_to(newer);
@@ -311,7 +313,7 @@ impl Session {
         self.passed_since.is_some()
             || self.expects.names_in_doubt()
             || !self.trusts_filter()
-            || !(self.private || self.database.is_newest(&self.snapshot))
+            || self.is_behind_newest()
     }
 
     /// Whether a statement that is not kept here was let pass before more names were protected.
@@ -425,4 +427,9 @@ pub(super) fn first_words(text: &[u8]) -> (Option<Control>, bool) {
     // Comments may be in any encoding.
     let text = String::from_utf8_lossy(text);
     (Control::of(&text), is_ddl(&text))
+}
+
+/// Whether such a change of the schema may give another name to what has one.
+pub(super) fn names_anew(text: &[u8]) -> bool {
+    may_follow(&String::from_utf8_lossy(text))
 }

@@ -112,7 +112,7 @@ impl Session {
                 self.take(total);
                 self.refuse_named(&failure)
             }
-            Prepared::Control(_) | Prepared::Ddl { .. } | Prepared::Tied { .. } => {
+            Prepared::Control(_) | Prepared::Ddl(_) | Prepared::Tied { .. } => {
                 if let Prepared::Tied { made, .. } = &prepared {
                     self.following.binds(made.moves);
                 }
@@ -297,9 +297,8 @@ impl Session {
                 self.shared.metrics.passed.increment(1);
                 self.execute_control(total, control).await
             }
-            Prepared::Ddl { near } => {
-                self.near |= near;
-                self.near_block |= near;
+            Prepared::Ddl(change) => {
+                self.changes(change);
                 self.shared.metrics.passed.increment(1);
                 self.expects.push_with(
                     What::Execute,

@@ -39,6 +39,7 @@ mod statements;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod units;
 mod values;
 mod when;
@@ -66,6 +67,7 @@ use statements::{NameChange, Statements};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
+use trust::{Change, Trust};
 use units::{Control, Units};
 
 /// What a session shares with the others of its listener.
@@ -125,10 +127,8 @@ enum Prepared {
         made: Arc<Made>,
     },
     Control(Control),
-    /// It changes the schema; `near`: of what touches something protected.
-    Ddl {
-        near: bool,
-    },
+    /// It changes the schema.
+    Ddl(Change),
     /// It changes the names of prepared statements, or runs one that is not kept here.
     Tied {
         tie: Tie,
@@ -188,10 +188,8 @@ pub(crate) struct Session {
     private: bool,
     /// The schema was changed in this transaction, and the snapshot does not show it yet.
     dirty: bool,
-    /// What was changed may touch what is protected under a name that is not watched yet: by a statement since the
-    /// snapshot was made, and anywhere in this transaction.
-    near: bool,
-    near_block: bool,
+    /// What was changed may touch what is protected under a name that is not watched yet.
+    trust: Trust,
     expects: Expects,
     statements: Statements,
     /// Statements that were let pass since more names are protected than when the first of them was; none yet.
@@ -325,8 +323,7 @@ impl Session {
             snapshot,
             private: false,
             dirty: false,
-            near: false,
-            near_block: false,
+            trust: Trust::default(),
             expects: Expects::default(),
             statements: Statements::default(),
             passed_since: None,
@@ -492,5 +489,6 @@ impl Session {
                 self.io.server.close().await;
             }
         }
+        self.tell_last().await;
     }
 }

@@ -126,13 +126,7 @@ impl Session {
             }
         }
         if status == Status::Idle {
-            if self.near_block {
-                self.database.distrust();
-            }
-            // What is on its way may be such a change itself: then that stays until it is answered.
-            let over = self.expects.is_empty();
-            self.near &= !over;
-            self.near_block &= !over;
+            self.settle_trust();
         }
         if status == Status::Idle && self.private {
             // What this transaction changed is now everybody's, or undone.

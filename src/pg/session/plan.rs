@@ -6,6 +6,7 @@ use super::hidden::HiddenError;
 use super::moves::Moves;
 use super::sql_names::changes_names;
 use super::statements::NameChange;
+use super::units::may_follow;
 use super::{End, Made, Path, Session, Tie};
 use crate::pg::catalog::{PlanKey, queries};
 use crate::pg::plan::{Plan, Verdict};
@@ -17,9 +18,6 @@ use std::sync::Arc;
 
 /// Schemas in the order in which unqualified names are searched, with the session's temporary one.
 const SEARCH_PATH: &str = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))::text";
-
-/// So many readings of the catalog are waited for before a text is looked at that may need none.
-const READINGS: usize = 4;
 
 /// What is done with a text.
 pub(super) enum Decision {
@@ -196,8 +194,7 @@ impl Session {
             if matches!(statement.kind, StatementKind::Ddl) {
                 let near = self.snapshot.filter.may_name(text.as_bytes());
                 self.dirty = true;
-                self.near |= near;
-                self.near_block |= near;
+                self.changes(self.change(near, may_follow(text)));
             }
         }
         if planned.iter().all(|p| matches!(p.verdict, Verdict::Pass)) {
@@ -267,22 +264,13 @@ impl Session {
     /// Whether [`Session::refresh`] has nothing to do.
     fn is_fresh(&self) -> bool {
         let in_transaction = self.status != Status::Idle || self.pipeline;
-        let behind = self.may_have_ended() || (in_transaction && self.dirty);
+        let behind = self.may_have_ended() || (in_transaction && (self.dirty || self.is_behind_others()));
         !behind && (self.private || self.database.is_current(&self.snapshot))
     }
 
     /// Whether the transaction of which the snapshot is may be over by what is on its way.
-    fn may_have_ended(&self) -> bool {
+    pub(super) fn may_have_ended(&self) -> bool {
         self.private && (self.expects.may_have_ended() || self.expects.answered() < self.order.ends)
-    }
-
-    /// A statement is sent that goes back in the transaction, or ends it and may begin another: what it changed in the
-    /// schema may be undone.
-    pub(super) fn undoes_ddl(&mut self) {
-        if self.private || self.dirty {
-            self.dirty = true;
-            self.near = true;
-        }
     }
 
     /// Whether a prepared statement would be decided today as it was: its catalog may have moved on.
@@ -390,32 +378,9 @@ impl Session {
         Decision::Refuse(Box::new(Failure::refusal(refusal)))
     }
 
-    /// Whether a text that names nothing which the snapshot watches touches nothing protected.
-    pub(super) fn trusts_filter(&self) -> bool {
-        !self.near && !self.may_have_ended() && (self.private || self.database.is_trusted())
-    }
-
-    /// Waits until it is so; where others change the schema all the time, only for so long.
-    pub(super) async fn trust_filter(&mut self) -> Result<(), HiddenError> {
-        for _ in 0..READINGS {
-            if self.trusts_filter() {
-                break;
-            }
-            self.all_answered().await?;
-            if self.skipping || self.status == Status::Failed {
-                // Nothing is executed, or only the end of the block.
-                break;
-            }
-            self.dirty |= self.near;
-            self.refresh(false).await?;
-            self.near = false;
-        }
-        Ok(())
-    }
-
     /// Brings the snapshot up to date: within a transaction that changed the schema, or whose changes
     /// the shared snapshot can't show, by asking on the client's own connection.
-    async fn refresh(&mut self, must: bool) -> Result<(), HiddenError> {
+    pub(super) async fn refresh(&mut self, must: bool) -> Result<(), HiddenError> {
         if self.may_have_ended() {
             self.all_answered().await?;
             if self.skipping {
@@ -423,7 +388,8 @@ impl Session {
             }
         }
         let in_transaction = self.status != Status::Idle || self.pipeline;
-        if in_transaction && (must || self.dirty) {
+        if in_transaction && (must || self.dirty || self.is_behind_others()) {
+            self.reads_privately();
             // The search path is the client's: views are not seen through here.
             let mut answers = Vec::with_capacity(queries::ALL.len());
             for query in queries::ALL {

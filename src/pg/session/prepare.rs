@@ -1,13 +1,14 @@
 //! Parse and Close: what a name stands for from here on.
 
-use super::client::first_words;
+use super::client::{first_words, names_anew};
 use super::encoding;
 use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::hidden::HiddenError;
 use super::plan::Decision;
 use super::statements::{Known, Undo};
-use super::units::{Control, is_ddl};
+use super::trust::Change;
+use super::units::{Control, is_ddl, may_follow};
 use super::{End, Prepared, Session};
 use crate::pg::sql;
 use crate::pg::wire::frame::HEADER;
@@ -26,8 +27,9 @@ impl Session {
             return Ok(false);
         }
         let (control, ddl) = first_words(text);
+        let change = ddl.then(|| self.change(false, names_anew(text)));
         let name = message.name.to_vec();
-        self.pass_parse(total, &name, passed(control, ddl.then_some(false)))?;
+        self.pass_parse(total, &name, passed(control, change))?;
         Ok(true)
     }
 
@@ -58,7 +60,8 @@ impl Session {
         }
         if !self.may_touch(text) {
             let (control, ddl) = first_words(text);
-            return self.pass_parse(total, &name, passed(control, ddl.then_some(false)));
+            let change = ddl.then(|| self.change(false, names_anew(text)));
+            return self.pass_parse(total, &name, passed(control, change));
         }
         let body = self.copy(total);
         let message = parse_msg::read(&body)?;
@@ -79,8 +82,9 @@ impl Session {
         let text = text.unwrap_or_default();
         match decision {
             Ok(Decision::Pass | Decision::Text(_)) => {
-                let near = is_ddl(text).then(|| self.snapshot.filter.may_name(text.as_bytes()));
-                let known = match passed(Control::of(text), near) {
+                let near = || self.snapshot.filter.may_name(text.as_bytes());
+                let change = is_ddl(text).then(|| self.change(near(), may_follow(text)));
+                let known = match passed(Control::of(text), change) {
                     Known::Kept(kept) => Known::Kept(kept),
                     _ => kept(Prepared::Passed { made: self.made(text, &message.types).into() }),
                 };
@@ -175,10 +179,10 @@ impl Session {
 }
 
 /// What is known of a statement that is let through.
-fn passed(control: Option<Control>, near_ddl: Option<bool>) -> Known {
-    match (control, near_ddl) {
+fn passed(control: Option<Control>, change: Option<Change>) -> Known {
+    match (control, change) {
         (Some(control), _) => kept(Prepared::Control(control)),
-        (None, Some(near)) => kept(Prepared::Ddl { near }),
+        (None, Some(change)) => kept(Prepared::Ddl(change)),
         (None, None) => Known::Plain,
     }
 }

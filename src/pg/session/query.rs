@@ -1,6 +1,6 @@
 //! The simple Query: relayed, planned, or refused.
 
-use super::client::first_words;
+use super::client::{first_words, names_anew};
 use super::encoding;
 use super::expect::{Context, Show, What};
 use super::failure::Failure;
@@ -38,6 +38,9 @@ impl Session {
         let (control, ddl) = first_words(text);
         if control.is_some() {
             return Ok(false);
+        }
+        if ddl {
+            self.changes(self.change(false, names_anew(text)));
         }
         self.shape_repeats = false;
         self.forget_unnamed();
@@ -125,6 +128,9 @@ impl Session {
         // In a block that has failed nothing could be asked to trust it: a script may end that, and go on.
         if !self.may_touch(text) && self.trusts_filter() {
             let (control, ddl) = first_words(text);
+            if ddl {
+                self.changes(self.change(false, names_anew(text)));
+            }
             return self.pass_query(total, control, ddl).await;
         }
         let body = self.copy(total);

@@ -76,6 +76,7 @@ impl Session {
                     if header.tag == b'C' {
                         self.status = after(self.status, self.expects.front(), &input[at + HEADER..]);
                         self.expects.over(&input[at + HEADER..]);
+                        self.may_commit(&input[at + HEADER..]);
                         if input[at + HEADER..].starts_with(DECLARED) {
                             self.declared();
                         }
@@ -202,6 +203,7 @@ impl Session {
             let body = &self.io.server.input.bytes()[HEADER..total];
             self.status = after(self.status, self.expects.front(), body);
             self.expects.over(body);
+            self.may_commit(body);
             let declared = body.starts_with(DECLARED);
             if body.starts_with(b"ROLLBACK\0") {
                 self.undoes_ddl();

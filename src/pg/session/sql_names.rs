@@ -135,7 +135,7 @@ impl Session {
             Prepared::Run { run, made } => (made, Some(run)),
             Prepared::Passed { made } => (made, None),
             Prepared::Refused(failure) => return Ok(Err((*failure).clone())),
-            Prepared::Control(_) | Prepared::Ddl { .. } | Prepared::Tied { .. } => {
+            Prepared::Control(_) | Prepared::Ddl(_) | Prepared::Tied { .. } => {
                 return Ok(Err(indirect()));
             }
         };

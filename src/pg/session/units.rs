@@ -195,10 +195,31 @@ impl Control {
 
 /// Whether a statement that was not parsed changes the schema, by its first word.
 pub(super) fn is_ddl(text: &str) -> bool {
-    begins_with(text, b"cad")
-        && Words(text)
-            .next()
-            .is_some_and(|word| ["create", "alter", "drop"].iter().any(|ddl| word.eq_ignore_ascii_case(ddl)))
+    if !begins_with(text, b"cad") {
+        return false;
+    }
+    let mut words = Words(text);
+    let first = words.next().unwrap_or_default();
+    ["create", "alter", "drop"].iter().any(|ddl| first.eq_ignore_ascii_case(ddl))
+        || (first.eq_ignore_ascii_case("commit")
+            && words.next().is_some_and(|word| word.eq_ignore_ascii_case("prepared")))
+}
+
+/// Whether a change of the schema may give another name to something that has one, whatever that is by then. DROP does not;
+/// nor does a table that is nobody's child: it may hold what another holds, but is not that.
+pub(super) fn may_follow(text: &str) -> bool {
+    let several = text.trim_end().trim_end_matches(';').contains(';');
+    let mut words = Words(text).map(str::to_ascii_lowercase);
+    match words.next().as_deref() {
+        Some("drop") => several,
+        Some("create") => {
+            let kinds = ["global", "local", "temp", "temporary", "unlogged"];
+            let table = words.find(|word| !kinds.contains(&&**word)).is_some_and(|word| word == "table");
+            let lower = text.to_ascii_lowercase();
+            several || !table || lower.contains("inherit") || lower.contains("partition")
+        }
+        _ => true,
+    }
 }
 
 /// Whether a text's first word may begin with one of these letters; most don't, and are looked at no further.
@@ -296,6 +317,26 @@ fn quoted(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_what_may_give_another_name() {
+        for text in [
+            "CREATE VIEW a AS SELECT * FROM b",
+            "create table a () inherits (b)",
+            "CREATE TABLE a PARTITION OF b DEFAULT",
+            "CREATE TABLE a (x int); CREATE VIEW b AS SELECT * FROM c",
+            "DROP TABLE a; ALTER VIEW b RENAME TO c",
+            "create/**/view a AS SELECT * FROM b",
+            "ALTER TABLE a RENAME TO b",
+            "COMMIT PREPARED 'x'",
+        ] {
+            assert!(may_follow(text), "{text}");
+        }
+        for text in ["CREATE LOCAL TEMP TABLE a (x int);", "CREATE TABLE a AS SELECT * FROM b", "drop view a"]
+        {
+            assert!(!may_follow(text), "{text}");
+        }
+    }
 
     #[test]
     fn tells_what_ends_a_transaction() {

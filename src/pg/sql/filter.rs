@@ -26,8 +26,8 @@ const WATCHED: [&str; 12] = [
 const SETTINGS: [&str; 3] = ["standard_conforming_strings", "client_encoding", "bytea_output"];
 
 /// Words of statements that may be about something protected without its name as it is watched: by escapes, by
-/// ALTER SCHEMA … RENAME, by ALTER TABLE … ENABLE TRIGGER.
-const HIDING: [&str; 4] = ["u&", "\\", "schema", "trigger"];
+/// ALTER SCHEMA … RENAME, by ALTER TABLE … ENABLE TRIGGER, by COMMIT PREPARED.
+const HIDING: [&str; 5] = ["u&", "\\", "schema", "trigger", "prepared"];
 
 /// Words that say enough only where a statement begins with them: a block of code, and RESET ALL.
 const ONLY_FIRST: [&str; 2] = ["do", "reset"];

@@ -392,6 +392,7 @@ fn transaction(t: &nodes::TransactionStmt) -> StatementKind {
         TransactionStmtKind::TRANS_STMT_SAVEPOINT => StatementKind::Savepoint(name()),
         TransactionStmtKind::TRANS_STMT_ROLLBACK_TO => StatementKind::RollbackTo(name()),
         TransactionStmtKind::TRANS_STMT_RELEASE => StatementKind::Release(name()),
+        TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED => StatementKind::Ddl,
         _ => StatementKind::Other,
     }
 }
