@@ -11,6 +11,9 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// Rows that are changed by one statement: their locks are held for so long.
 const BATCH: usize = 500;
+/// So often in a row no row is changed, before a trigger or a rule is believed to keep them: others may change them each
+/// time in between.
+pub(super) const IDLE: usize = 50;
 /// Length of the text form's head that hangs on version and key id alone.
 const HEAD: usize = "pv1.".len() + 22;
 

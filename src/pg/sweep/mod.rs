@@ -21,7 +21,7 @@ use crate::protect::places::{
     Answer, DomainToken, Erased, Fence, Places, Rekeyed, Replaced, Resealed, Swept,
 };
 use crate::protect::{Door, armour};
-use column::{Column, Row, Stop, columns};
+use column::{Column, IDLE, Row, Stop, columns};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -235,7 +235,7 @@ impl Sweeper {
             }
             // Others change them at the same time; or a trigger or a policy keeps them as they are.
             idle = if changed.is_empty() { idle + 1 } else { 0 };
-            if idle > 5 {
+            if idle > IDLE {
                 return Err(Stop::Missed(format!(
                     "{} rows stay as they are when they are updated",
                     found.len()

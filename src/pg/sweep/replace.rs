@@ -2,7 +2,7 @@
 
 use super::super::catalog::rows;
 use super::super::recovery::literal;
-use super::column::{Column, Stop, columns};
+use super::column::{Column, IDLE, Stop, columns};
 use super::{PATIENCE, Stage, Sweeper};
 use crate::policy::model::Protect;
 use crate::protect::places::{Fence, Replaced};
@@ -65,7 +65,7 @@ impl Sweeper {
             let new = vec![Some(replaced.new.to_string()); found.len()];
             let done = column.replace(client, &found, &new).await?;
             idle = if done.is_empty() { idle + 1 } else { 0 };
-            if idle > 5 {
+            if idle > IDLE {
                 return Err(Stop::Missed(format!(
                     "{} rows stay as they are when they are updated",
                     found.len()

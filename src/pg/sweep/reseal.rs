@@ -2,7 +2,7 @@
 //! and none can come any more, says so.
 
 use super::super::recovery::{envelope_head, literal, quoted};
-use super::column::{Column, Stop, asked, columns};
+use super::column::{Column, IDLE, Stop, asked, columns};
 use super::waits::{self, Wait};
 use super::{RekeyedIn, Sweeper};
 use crate::pg::net::connect::Login;
@@ -179,7 +179,7 @@ async fn reseal_column(
         }
         // Others change them at the same time; or a trigger or a rule keeps them as they are.
         idle = if changed == 0 { idle + 1 } else { 0 };
-        if idle > 5 {
+        if idle > IDLE {
             return Err(Stop::Missed(format!("{} rows stay as they are when they are updated", found.len())));
         }
     }
