@@ -97,18 +97,21 @@ WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
 
 /// Which table is a child or partition of which: both OIDs. And by which columns a table is partitioned, also within
 /// expressions: its OID, NULL, their names. (Its key's columns depend on it, so that none is dropped by itself.)
+/// Of a key that is the whole row, all of them.
 pub const HIERARCHY: &str = "\
 SELECT i.inhrelid::text, i.inhparent::text, NULL::text
 FROM pg_catalog.pg_inherits i
 JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relkind IN ('r', 'p', 'f')
 UNION ALL
 SELECT p.partrelid::text, NULL::text,
-  (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ' ' ORDER BY a.attnum)
+  COALESCE((SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ' ' ORDER BY a.attnum)
    FROM pg_catalog.pg_attribute a
    WHERE a.attrelid = p.partrelid AND (a.attnum = ANY (p.partattrs) OR EXISTS (
      SELECT FROM pg_catalog.pg_depend d
      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum
-       AND d.refclassid = d.classid AND d.refobjid = d.objid AND d.refobjsubid = 0 AND d.deptype = 'i')))
+       AND d.refclassid = d.classid AND d.refobjid = d.objid AND d.refobjsubid = 0 AND d.deptype = 'i'))),
+   (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ' ' ORDER BY a.attnum)
+    FROM pg_catalog.pg_attribute a WHERE a.attrelid = p.partrelid AND a.attnum > 0), '')
 FROM pg_catalog.pg_partitioned_table p
 ORDER BY 1, 2";
 
