@@ -67,7 +67,7 @@ impl Session {
             return Ok(Decision::Tied(Tie::Changes(NameChange::AllGone)));
         }
         // What names nothing that may touch something protected means the same by an older catalog.
-        if !self.trusts_filter() || self.snapshot.filter.may_name(text.as_bytes()) {
+        if !self.is_fresh() && (!self.trusts_filter() || self.snapshot.filter.may_name(text.as_bytes())) {
             self.refresh(false).await?;
         }
         let search_path = self.search_path().await?;

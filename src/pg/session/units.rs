@@ -1,6 +1,7 @@
 //! What open transactions have written, and how each ends: on COMMIT it is settled, on ROLLBACK
 //! undone, and where the outcome can't be told it is left to recovery.
 
+use crate::pg::sql;
 use crate::pg::wire::simple::Status;
 use crate::protect::{Mark, Unit};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -267,7 +268,8 @@ impl<'a> Iterator for Words<'a> {
             if let Some(rest) = self.0.strip_prefix("--") {
                 self.0 = rest.split_once(['\n', '\r'])?.1;
             } else if let Some(rest) = self.0.strip_prefix("/*") {
-                self.0 = after_comment(rest)?;
+                let after = sql::after_comment(rest.as_bytes()).len();
+                self.0 = rest.get(rest.len() - after..)?;
             } else {
                 break;
             }
@@ -282,23 +284,6 @@ impl<'a> Iterator for Words<'a> {
         self.0 = rest;
         Some(word)
     }
-}
-
-/// What follows a comment that has begun: others may lie in it.
-fn after_comment(mut text: &str) -> Option<&str> {
-    let mut depth = 1;
-    while depth > 0 {
-        let at = text.find(['*', '/'])?;
-        text = &text[at..];
-        let step = match text.as_bytes().get(..2)? {
-            b"*/" => -1,
-            b"/*" => 1,
-            _ => 0,
-        };
-        depth += step;
-        text = &text[if step == 0 { 1 } else { 2 }..];
-    }
-    Some(text)
 }
 
 /// How long the quoted identifier is with which a text begins.

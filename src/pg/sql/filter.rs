@@ -113,7 +113,8 @@ fn begins_with(statement: &[u8], words: &[&str]) -> bool {
     }
 }
 
-fn after_comment(text: &[u8]) -> &[u8] {
+/// What follows a comment that has begun: others may lie in it.
+pub fn after_comment(text: &[u8]) -> &[u8] {
     let mut depth = 1_usize;
     let mut at = 0;
     while depth > 0 && at < text.len() {

@@ -63,7 +63,7 @@ mod when;
 mod within;
 
 pub use assigns::assigns_protected;
-pub use filter::Filter;
+pub use filter::{Filter, after_comment};
 pub use inherit::protects_alike;
 pub use mention::names_one_of;
 pub use path::moves as moves_search_path;
