@@ -93,7 +93,7 @@ fn sql_plan(c: &mut Criterion) {
         policy: &policy,
         tables: &policy.postgres[0],
         catalog: &catalog,
-        search_path: &search_path,
+        search_path: search_path[..].into(),
         refreshed: false,
         server_version: 150_018,
     };

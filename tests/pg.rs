@@ -43,6 +43,8 @@ mod names;
 mod opening;
 #[path = "pg/order.rs"]
 mod order;
+#[path = "pg/own_questions.rs"]
+mod own_questions;
 #[path = "pg/partitions.rs"]
 mod partitions;
 #[path = "pg/pipelines.rs"]

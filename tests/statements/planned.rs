@@ -175,7 +175,7 @@ fn statements_of_every_file_are_refused_or_planned_without_a_value_of_a_protecte
             policy: &policy,
             tables: &snapshot.catalog.tables,
             catalog: &snapshot.catalog,
-            search_path: &path,
+            search_path: path[..].into(),
             refreshed: true,
             server_version: snapshot.catalog.server_version,
         };

@@ -324,7 +324,7 @@ impl Session {
     /// Refuses at this point of a pipeline: the server skips what follows up to Sync, and so do we.
     pub(super) fn refuse_extended(&mut self, response: Vec<u8>) -> Result<(), End> {
         self.io.server.output.append_with(super::run::failing_parse)?;
-        self.refused_extended(response)
+        self.refused_extended(response, false)
     }
 
     /// The same, of what is about a name that stands for a refusal. That there is no such statement is said even in a block
@@ -334,14 +334,14 @@ impl Session {
             return self.refuse_extended(failure.response());
         }
         self.io.server.output.append_with(super::run::failing_bind)?;
-        self.refused_extended(failure.response())
+        self.refused_extended(failure.response(), false)
     }
 
-    /// What fails was sent.
-    fn refused_extended(&mut self, response: Vec<u8>) -> Result<(), End> {
+    /// What fails was sent. See [`Context::stands`].
+    fn refused_extended(&mut self, response: Vec<u8>, stands: bool) -> Result<(), End> {
         self.copy_over = true;
         let response = encoding::spoken(self.charset(), response);
-        let context = Context { refusal: Some(response), ..Context::default() };
+        let context = Context { refusal: Some(response), stands, ..Context::default() };
         self.expects.push_with(What::Complete, Show::Rewrite, context);
         self.pipeline = true;
         self.skipping = true;
@@ -357,7 +357,10 @@ impl Session {
                 self.io.client.output.push(&response);
                 Ok(())
             }
-            HiddenError::Server(response) => self.refuse_extended(response),
+            HiddenError::Server(response) => {
+                self.io.server.output.append_with(super::run::failing_parse)?;
+                self.refused_extended(response, true)
+            }
             HiddenError::Skipped => Ok(()),
             HiddenError::End(end) => Err(end),
         }

@@ -78,6 +78,9 @@ pub(super) enum Show {
 pub(super) struct Context {
     /// The whole ErrorResponse that stands for the error which is due.
     pub refusal: Option<Vec<u8>>,
+    /// It is an error that the server gave to a question of the gateway's own, and stands whatever it says now: by that
+    /// error the transaction may have failed.
+    pub stands: bool,
     /// What transactions that may end here have written.
     pub units: Units,
     /// The statement changes the schema.

@@ -154,7 +154,8 @@ struct Made {
     text: Box<str>,
     /// Parameter types that the client declared.
     declared: Arc<[u32]>,
-    path: Path,
+    /// The search path, where anything in it hangs on that.
+    path: Option<Path>,
     /// Of the catalog.
     version: u64,
     /// See [`sql::Planned::elsewhere`](super::sql::Planned).
@@ -199,8 +200,8 @@ pub(crate) struct Session {
     /// Which of these a statement may have changed since they were last known.
     following: Following,
     search_path: SearchPath,
-    /// The one that the last text was planned with.
-    planned_path: Path,
+    /// The one that the last text was planned with; none where nothing in it hangs on that.
+    planned_path: Option<Path>,
     /// The last text means what it does by that path alone.
     elsewhere: bool,
     /// What it moves.
@@ -331,7 +332,7 @@ impl Session {
             settings,
             following: Following::default(),
             search_path: SearchPath::default(),
-            planned_path: Arc::from([]),
+            planned_path: None,
             elsewhere: false,
             moves: Moves::default(),
             status: Status::Idle,

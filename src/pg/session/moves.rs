@@ -13,9 +13,10 @@ use crate::pg::value::Charset;
 use crate::pg::wire::simple::Status;
 use std::sync::Arc;
 
-const STYLE: &str = "SELECT pg_catalog.current_setting('DateStyle'), pg_catalog.current_setting('TimeZone')";
-
-const ENCODING: &str = "SELECT pg_catalog.current_setting('client_encoding')";
+// By SHOW, for which the server takes no snapshot: what follows may be a statement that must come before any.
+const DATE_STYLE: &str = "SHOW DateStyle";
+const TIME_ZONE: &str = "SHOW TimeZone";
+const ENCODING: &str = "SHOW client_encoding";
 
 /// Which of these settings a statement may change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -107,20 +108,15 @@ impl Session {
         if self.skipping || self.status == Status::Failed {
             return Ok(());
         }
-        match self.ask(STYLE, &[]).await {
-            Ok(rows) => {
-                let mut row = rows.into_iter().next().unwrap_or_default().into_iter().flatten();
-                if let (Some(date_style), Some(time_zone)) = (row.next(), row.next()) {
-                    self.keep_reported();
-                    (self.settings.date_style, self.settings.time_zone) = (date_style, time_zone);
-                    self.following.moved.style = false;
-                }
-                Ok(())
-            }
-            Err(HiddenError::End(end)) => Err(end),
-            // The pipeline has failed: nothing more of it is executed.
-            Err(_) => Ok(()),
-        }
+        let (Some(date_style), Some(time_zone)) =
+            (self.shown(DATE_STYLE).await?, self.shown(TIME_ZONE).await?)
+        else {
+            return Ok(());
+        };
+        self.keep_reported();
+        (self.settings.date_style, self.settings.time_zone) = (date_style, time_zone);
+        self.following.moved.style = false;
+        Ok(())
     }
 
     async fn settle_encoding(&mut self) -> Result<(), End> {
@@ -138,20 +134,23 @@ impl Session {
         if !unknown || self.skipping || self.status == Status::Failed {
             return Ok(());
         }
-        match self.ask(ENCODING, &[]).await {
+        let Some(name) = self.shown(ENCODING).await? else { return Ok(()) };
+        self.keep_reported();
+        let known = charset(&name).ok_or_else(|| End::Fatal(Box::new(Failure::encoding(&name))))?;
+        self.settings.charset = known;
+        self.following.moved.encoding = false;
+        Ok(())
+    }
+
+    /// What SHOW gives; nothing where the pipeline has failed: no more of it is executed.
+    async fn shown(&mut self, show: &str) -> Result<Option<String>, End> {
+        match self.ask(show, &[]).await {
             Ok(rows) => {
-                let name = rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten();
-                self.keep_reported();
-                match name.as_deref().and_then(charset) {
-                    Some(charset) => self.settings.charset = charset,
-                    None => return Err(End::Fatal(Box::new(Failure::encoding(&name.unwrap_or_default())))),
-                }
-                self.following.moved.encoding = false;
-                Ok(())
+                let value = rows.into_iter().next().and_then(|mut row| row.pop()?);
+                Ok(Some(value.unwrap_or_default()))
             }
             Err(HiddenError::End(end)) => Err(end),
-            // The pipeline has failed: nothing more of it is executed.
-            Err(_) => Ok(()),
+            Err(_) => Ok(None),
         }
     }
 

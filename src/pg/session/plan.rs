@@ -11,10 +11,11 @@ use super::{End, Made, Path, Session, Tie};
 use crate::pg::catalog::{PlanKey, queries};
 use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
-use crate::pg::sql::{self, Planned, Scope, StatementKind};
+use crate::pg::sql::{self, Planned, Schemas, Scope, StatementKind};
 use crate::pg::wire::simple::Status;
 use crate::policy::model::Declared;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Schemas in the order in which unqualified names are searched, with the session's temporary one.
 const SEARCH_PATH: &str = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))::text";
@@ -70,10 +71,12 @@ impl Session {
         if !self.is_fresh() && (!self.trusts_filter() || self.snapshot.filter.may_name(text.as_bytes())) {
             self.refresh(false).await?;
         }
-        let search_path = self.search_path().await?;
-        self.planned_path = search_path.clone();
-        let mut key = PlanKey { text: text.into(), declared: declared.into(), search_path };
-        if let Some(plan) = self.snapshot.plans.of_key(&key) {
+        self.planned_path = self.search_path.known.clone();
+        let key = |path: &Option<Path>| {
+            let search_path = path.clone()?;
+            Some(PlanKey { text: text.into(), declared: declared.into(), search_path })
+        };
+        if let Some(plan) = key(&self.planned_path).and_then(|key| self.snapshot.plans.of_key(&key)) {
             if self.charset().is_some()
                 && let Err(failure) = self.check_plan(&plan)
             {
@@ -81,26 +84,30 @@ impl Session {
             }
             return Ok(Decision::Run(plan));
         }
-        let mut planned = self.plan(&key, false);
+        let mut planned = self.under_path(false, |scope| sql::plan(text, declared, scope)).await?;
         if matches!(&planned, Ok(list) if list.iter().any(|p| matches!(p.verdict, Verdict::NeedsCatalog))) {
             self.refresh(true).await?;
-            planned = self.plan(&key, true);
+            planned = self.under_path(true, |scope| sql::plan(text, declared, scope)).await?;
         }
         let mut planned = match planned {
             Ok(planned) => planned,
             Err(refusal) => return Ok(self.refused(&refusal)),
         };
+        if self.planned_path.is_none() && planned.iter().any(|p| matches!(p.verdict, Verdict::Run(_))) {
+            // Plans are found again by the path.
+            self.planned_path = Some(self.search_path().await?);
+        }
         if planned.iter().any(|p| p.elsewhere) {
             // That hangs on the path of this very moment: a function may have moved it.
             self.search_path.known = None;
             let now = self.search_path().await?;
-            if now[..] != key.search_path[..] {
-                self.planned_path = now.clone();
-                key.search_path = now;
-                planned = match self.plan(&key, true) {
+            let before = self.planned_path.replace(now);
+            if before != self.planned_path {
+                planned = match self.under_path(true, |scope| sql::plan(text, declared, scope)).await? {
                     Ok(planned) => planned,
                     Err(refusal) => return Ok(self.refused(&refusal)),
                 };
+                self.planned_path = self.search_path.known.clone();
             }
             self.elsewhere = true;
         }
@@ -211,7 +218,9 @@ impl Session {
                     Decision::Script(planned)
                 }
                 _ if !hidden.is_empty() => Decision::Tied(Tie::Declares(hidden)),
-                (all, _) if all.len() > 1 => self.masked(text, all).map_or(Decision::Pass, Decision::Text),
+                (all, _) if all.len() > 1 => {
+                    self.masked(text, all).await?.map_or(Decision::Pass, Decision::Text)
+                }
                 _ => Decision::Pass,
             });
         }
@@ -220,7 +229,11 @@ impl Session {
         {
             let plan = Arc::clone(plan);
             // What moves a setting does so each time; another text of its shape may move one.
-            if plan.cacheable && !self.moves.any() && !has_word(text.as_bytes(), &[b"set_config"]) {
+            if plan.cacheable
+                && !self.moves.any()
+                && !has_word(text.as_bytes(), &[b"set_config"])
+                && let Some(key) = key(&self.planned_path)
+            {
                 self.snapshot.plans.keep(key, &plan);
             }
             return Ok(Decision::Run(plan));
@@ -231,16 +244,15 @@ impl Session {
 
     /// A script with the declared types in its queries of the catalog, where there are any, and the client's encoding has
     /// words for them.
-    fn masked(&self, text: &str, script: &[Planned]) -> Option<Script> {
-        let path = Arc::clone(&self.planned_path);
-        let plan = sql::masked_script(text, script, &self.scope(&path, false))?;
-        self.check_plan(&plan).ok()?;
+    async fn masked(&mut self, text: &str, script: &[Planned]) -> Result<Option<Script>, HiddenError> {
+        let plan = self.under_path(false, |scope| sql::masked_script(text, script, scope)).await?;
+        let Some(plan) = plan.filter(|plan| self.check_plan(plan).is_ok()) else { return Ok(None) };
         let any = |of: fn(&StatementKind) -> bool| script.iter().any(|p| of(&p.kind));
-        Some(Script {
+        Ok(Some(Script {
             plan: Arc::new(plan),
             ddl: any(|kind| matches!(kind, StatementKind::Ddl)),
             undoes: any(|kind| matches!(kind, StatementKind::Rollback)),
-        })
+        }))
     }
 
     /// Whether a text that was decided before is decided so now, with nothing to be asked for first.
@@ -251,12 +263,9 @@ impl Session {
     /// [`Session::still_holds`] and [`Session::same_path`], where nothing must be asked for: false does
     /// not mean no.
     pub(super) fn holds_now(&self, made: &Made) -> bool {
+        let same = |path: &Path| self.search_path.known.as_ref().is_some_and(|known| known == path);
         self.status != Status::Failed
-            && self
-                .search_path
-                .known
-                .as_ref()
-                .is_some_and(|path| Arc::ptr_eq(path, &made.path) || **path == *made.path)
+            && made.path.as_ref().is_none_or(same)
             && self.is_fresh()
             && made.version == self.snapshot.catalog.version
     }
@@ -309,10 +318,11 @@ impl Session {
         if self.has_failed().await? {
             return Ok(false);
         }
+        let Some(path) = &made.path else { return Ok(true) };
         if made.elsewhere {
             self.search_path.known = None;
         }
-        Ok(self.search_path().await?[..] == made.path[..])
+        Ok(self.search_path().await? == *path)
     }
 
     /// Whether the transaction has failed. What is under way may end it, or go back to a savepoint: then its answer
@@ -357,11 +367,28 @@ impl Session {
         fields.iter().any(|field| matches!(field.ty, Declared::Date | Declared::Timestamptz(_)))
     }
 
-    fn plan(&self, key: &PlanKey, refreshed: bool) -> Result<Vec<Planned>, Refusal> {
-        sql::plan(&key.text, &key.declared, &self.scope(&key.search_path, refreshed))
+    /// What is found under the search path. The client's session is asked for that only where something hangs on it: the
+    /// question would come before a statement that must be the first, and make a temporary schema that the path names.
+    pub(super) async fn under_path<T>(
+        &mut self,
+        refreshed: bool,
+        find: impl Fn(&Scope<'_>) -> T,
+    ) -> Result<T, HiddenError> {
+        let mut path = self.search_path.known.clone();
+        let used = AtomicBool::new(false);
+        let schemas = Schemas::noted(path.as_deref().unwrap_or_default(), &used);
+        let mut found = find(&self.scope(schemas, refreshed));
+        let used = used.into_inner();
+        if used && path.is_none() {
+            let asked = self.search_path().await?;
+            found = find(&self.scope(asked[..].into(), refreshed));
+            path = Some(asked);
+        }
+        self.planned_path = path.filter(|_| used);
+        Ok(found)
     }
 
-    pub(super) fn scope<'a>(&'a self, search_path: &'a [Arc<str>], refreshed: bool) -> Scope<'a> {
+    pub(super) fn scope<'a>(&'a self, search_path: Schemas<'a>, refreshed: bool) -> Scope<'a> {
         let catalog = &self.snapshot.catalog;
         Scope {
             policy: self.shared.door.policy(),

@@ -177,7 +177,7 @@ impl Session {
                 self.io.client.output.push(&response);
                 self.end_simple_now()
             }
-            HiddenError::Server(response) => self.refuse_query_with(response),
+            HiddenError::Server(response) => self.fail_query(response, true),
             // So is the Query.
             HiddenError::Skipped if self.skipping => Ok(()),
             HiddenError::Skipped => self.refuse_query(&Failure::internal("the catalog could not be asked")),
@@ -231,16 +231,16 @@ impl Session {
     }
 
     pub(super) fn refuse_query(&mut self, failure: &Failure) -> Result<(), End> {
-        self.refuse_query_with(failure.response())
+        self.fail_query(failure.response(), false)
     }
 
-    /// A statement that fails stands for the refused one; its error is replaced by ours.
-    pub(super) fn refuse_query_with(&mut self, response: Vec<u8>) -> Result<(), End> {
+    /// A statement that fails stands for the refused one; its error is replaced by ours. See [`Context::stands`].
+    pub(super) fn fail_query(&mut self, response: Vec<u8>, stands: bool) -> Result<(), End> {
         self.copy_over = true;
         self.io.server.output.append_with(super::run::failing_query);
         let units = self.units.take();
         let response = encoding::spoken(self.charset(), response);
-        let context = Context { refusal: Some(response), units, ..Context::default() };
+        let context = Context { refusal: Some(response), stands, units, ..Context::default() };
         self.expects.push_with(What::Query, Show::Rewrite, context);
         self.pipeline = false;
         Ok(())

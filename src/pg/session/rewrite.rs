@@ -138,12 +138,14 @@ pub(super) fn error_for(
     out: &mut Vec<u8>,
 ) -> Result<(), WireError> {
     let code = error::code(body)?;
-    if let Some(refusal) = expect.context.as_ref().and_then(|c| c.refusal.as_ref()) {
+    if let Some((refusal, stands)) =
+        expect.context.as_ref().and_then(|c| Some((c.refusal.as_ref()?, c.stands)))
+    {
         let copies = expect.run.as_ref().is_some_and(|run| run.plan.copy.is_some());
         let ours = match code {
             Some(b"57014") => copies,
             Some(b"42703" | b"08P01" | b"26000") => !copies,
-            _ => false,
+            _ => stands,
         };
         out.extend_from_slice(if ours { refusal } else { frame });
         return Ok(());

@@ -98,9 +98,10 @@ impl Session {
                 }
                 Callee::Planned(plan, declared) => {
                     let called = Called { plan: &plan, declared: &declared };
-                    let path = Arc::clone(&self.planned_path);
-                    let scope = self.scope(&path, false);
-                    match execute::execute(call, text, &statement.range, called, &scope) {
+                    let range = &statement.range;
+                    let made =
+                        self.under_path(false, |scope| execute::execute(call, text, range, called, scope));
+                    match made.await? {
                         Ok(plan) => Verdict::Run(Arc::new(plan)),
                         Err(refusal) => Verdict::Refuse(refusal),
                     }
@@ -146,7 +147,7 @@ impl Session {
         let holds =
             self.same_path(&made).await? && self.still_holds(&made, run.as_ref().map(|r| &*r.plan)).await?;
         // Deciding on that one was about the path of the same moment.
-        self.planned_path = self.search_path().await?;
+        self.planned_path.clone_from(&made.path);
         self.moves = moves.and(made.moves);
         Ok(match run {
             _ if !holds => Err(Failure::replan()),
@@ -166,8 +167,8 @@ impl Session {
         let Some(text) = rows.into_iter().next().and_then(|mut row| row.pop()) else {
             return Ok(Ok(Callee::Missing));
         };
-        let path = Arc::clone(&self.planned_path);
-        let planned = text.map(|text| sql::plan(&text, &[], &self.scope(&path, false)));
+        let path = self.search_path().await?;
+        let planned = text.map(|text| sql::plan(&text, &[], &self.scope(path[..].into(), false)));
         let passes = |verdict: &Verdict| match verdict {
             Verdict::Pass => true,
             Verdict::Run(plan) => plan.lets_through(),
@@ -281,8 +282,8 @@ impl Session {
         simple: bool,
     ) -> Result<(), End> {
         let (path, version, moves) = match self.portals.get(portal).map(|p| &p.prepared) {
-            Some(Prepared::Run { made, .. }) => (Arc::clone(&made.path), made.version, made.moves),
-            _ => (Arc::clone(&self.planned_path), self.snapshot.catalog.version, self.moves),
+            Some(Prepared::Run { made, .. }) => (made.path.clone(), made.version, made.moves),
+            _ => (self.planned_path.clone(), self.snapshot.catalog.version, self.moves),
         };
         let (text, declared) = (prepares.text.clone(), Arc::clone(&prepares.declared));
         let made = Arc::new(Made { text, declared, path, version, elsewhere: false, moves });

@@ -254,7 +254,7 @@ impl<'s> Planner<'s> {
             Some(schema) => is(schema),
             None => match self.find(None, name) {
                 Found::Relation(_, table) => table,
-                _ => self.scope.search_path.iter().find_map(|s| is(s)),
+                _ => self.scope.search_path.list().iter().find_map(|s| is(s)),
             },
         }
     }

@@ -169,8 +169,9 @@ fn reference(tokens: &Tokens<'_>, i: usize, from: usize, to: usize, scope: &Scop
         let there =
             |s: &Arc<str>| scope.catalog.relations.contains_key(&(s.clone(), relation.as_str().into()));
         // The catalog comes first, unless the path names it further on.
-        let named = scope.search_path.iter().position(|s| &**s == "pg_catalog");
-        scope.search_path[..named.unwrap_or(0)].iter().any(there)
+        let searched = scope.search_path.list();
+        let named = searched.iter().position(|s| &**s == "pg_catalog");
+        searched[..named.unwrap_or(0)].iter().any(there)
             || scope.catalog.relations.keys().any(|(s, name)| s.starts_with("pg_temp") && **name == *relation)
     };
     if !own || (from..to).any(with) || shadowed() {

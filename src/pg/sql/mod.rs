@@ -9,7 +9,6 @@ use super::plan::{Plan, Verdict};
 use super::refusal::Refusal;
 use crate::policy::model::{Policy, Table};
 use std::ops::Range;
-use std::sync::Arc;
 
 mod assigns;
 mod candidates;
@@ -66,7 +65,7 @@ pub use assigns::assigns_protected;
 pub use filter::{Filter, after_comment};
 pub use inherit::protects_alike;
 pub use mention::names_one_of;
-pub use path::moves as moves_search_path;
+pub use path::{Schemas, moves as moves_search_path};
 pub use prepare::is_discard_all;
 pub use shape::Shape;
 pub use statement::{first_of, is_empty};
@@ -81,8 +80,8 @@ pub struct Scope<'a> {
     pub tables: &'a [Table],
     /// The database's relations.
     pub catalog: &'a Catalog,
-    /// Schemas where unqualified names are looked for, in order.
-    pub search_path: &'a [Arc<str>],
+    /// Where unqualified names are looked for.
+    pub search_path: Schemas<'a>,
     /// The catalog was refreshed for this very text: what it still lacks is not there.
     pub refreshed: bool,
     /// `server_version_num`.

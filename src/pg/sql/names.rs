@@ -186,12 +186,13 @@ impl<'s> Planner<'s> {
                 None => Found::Unknown(policy(schema).is_some()),
             };
         }
-        for schema in self.scope.search_path {
+        let searched = self.scope.search_path.list();
+        for schema in searched {
             if let Some(relation) = get(schema) {
                 return Found::Relation(relation, policy(schema));
             }
         }
-        if self.scope.search_path.iter().any(|s| policy(s).is_some()) {
+        if searched.iter().any(|s| policy(s).is_some()) {
             return Found::Unknown(true);
         }
         let temporary = self.scope.catalog.relations.values();

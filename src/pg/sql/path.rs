@@ -1,6 +1,36 @@
 //! The search path: which statements may move it, and which would mean something else if it had moved.
 
 use super::lex::{Kind, Tokens};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Schemas where unqualified names are looked for, in order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Schemas<'a> {
+    list: &'a [Arc<str>],
+    used: Option<&'a AtomicBool>,
+}
+
+impl<'a> Schemas<'a> {
+    /// These; `used` becomes true once what is planned hangs on them.
+    pub fn noted(list: &'a [Arc<str>], used: &'a AtomicBool) -> Self {
+        Self { list, used: Some(used) }
+    }
+
+    /// Looks at them.
+    pub(super) fn list(self) -> &'a [Arc<str>] {
+        if let Some(used) = self.used {
+            used.store(true, Ordering::Relaxed);
+        }
+        self.list
+    }
+}
+
+impl<'a> From<&'a [Arc<str>]> for Schemas<'a> {
+    fn from(list: &'a [Arc<str>]) -> Self {
+        Self { list, used: None }
+    }
+}
 
 /// Whether a text may change which relation an unqualified name means. It holds one of the words that a cheaper
 /// test looks for.

@@ -43,12 +43,15 @@ impl<'s> Planner<'s> {
 
     /// A temporary relation under a protected table's name would stand before it.
     pub(super) fn shadows(&mut self, var: &nodes::RangeVar) -> Step<()> {
+        if !self.scope.tables.iter().any(|t| Some(&*t.name) == var.relname()) {
+            return Ok(());
+        }
         let temporary = var.relpersistence == b't'.cast_signed()
             || match var.schemaname() {
                 Some(schema) => schema.starts_with("pg_temp"),
-                None => self.scope.search_path.first().is_some_and(|s| s.starts_with("pg_temp")),
+                None => self.scope.search_path.list().first().is_some_and(|s| s.starts_with("pg_temp")),
             };
-        if !temporary || !self.scope.tables.iter().any(|t| Some(&*t.name) == var.relname()) {
+        if !temporary {
             return Ok(());
         }
         self.stop(refuse::refusal(

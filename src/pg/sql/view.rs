@@ -5,7 +5,7 @@ use super::core::{Planner, Step, Stop};
 use super::lex::Tokens;
 use super::names::{Env, Flow, RelCol, RelId};
 use super::select::Selected;
-use super::{Scope, refuse, types};
+use super::{Schemas, Scope, refuse, types};
 use crate::pg::catalog::model::Relation;
 use crate::pg::refusal::Refusal;
 use pg_raw_parse::Node;
@@ -28,7 +28,7 @@ impl Planner<'_> {
             return Err(unseen("has no query"));
         };
         // All names in it are qualified.
-        let scope = Scope { search_path: &[], ..*self.scope };
+        let scope = Scope { search_path: Schemas::default(), ..*self.scope };
         let tokens = Tokens::new(definition);
         let mut inner = self.inside(&scope, definition, &tokens);
         let selected = match inner.select(query, &Env::default()) {

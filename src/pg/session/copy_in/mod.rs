@@ -378,7 +378,7 @@ impl Session {
         let text = match text {
             Ok(text) => text,
             Err(HiddenError::End(end)) => return Err(end),
-            Err(HiddenError::Server(response)) => return self.refuse_query_with(response),
+            Err(HiddenError::Server(response)) => return self.fail_query(response, true),
             Err(HiddenError::Skipped) => {
                 return self.refuse_query(&Failure::internal("the COPY was skipped"));
             }

@@ -50,7 +50,7 @@ fn check(world: &World, sql: &str) {
         policy: &world.policy,
         tables: &world.tables,
         catalog: &world.catalog,
-        search_path: &path,
+        search_path: path[..].into(),
         refreshed: false,
         server_version: 150_018,
     };

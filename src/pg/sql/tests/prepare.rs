@@ -125,7 +125,7 @@ fn call(world: &World, prepared: &str, sql: &str) -> Result<Plan, Refusal> {
         policy: &world.policy,
         tables: &world.tables,
         catalog: &world.catalog,
-        search_path: &path,
+        search_path: path[..].into(),
         refreshed: false,
         server_version: 150_018,
     };

@@ -224,7 +224,7 @@ impl World {
             policy: &self.policy,
             tables: &self.tables,
             catalog: &self.catalog,
-            search_path: &self.search_path,
+            search_path: self.search_path[..].into(),
             refreshed: self.refreshed,
             server_version: self.catalog.server_version,
         }
