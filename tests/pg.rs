@@ -73,6 +73,8 @@ mod torn;
 mod triggers;
 #[path = "pg/trust.rs"]
 mod trust;
+#[path = "pg/unnamed.rs"]
+mod unnamed;
 #[path = "pg/views.rs"]
 mod views;
 #[path = "pg/words.rs"]

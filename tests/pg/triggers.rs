@@ -54,3 +54,48 @@ fn nothing_in_clear_goes_to_an_unprotected_parent_of_a_protected_table() {
         assert_eq!(client.fails(sql).sqlstate(), "0A000", "{sql}");
     }
 }
+
+/// Made behind the gateway's back, so that only the catalog tells of them.
+#[test]
+fn a_trigger_that_gives_a_protected_column_a_value_in_any_way_closes_the_table() {
+    let world = World::new();
+    let mut direct = world.direct();
+    direct.rows("CREATE PROCEDURE fills(INOUT a varchar) LANGUAGE plpgsql AS $$ BEGIN a := 'canari'; END $$");
+    let mut client = world.through();
+    for body in [
+        "BEGIN \"new\".last_name := 'canari'; RETURN NEW; END",
+        "DECLARE r ALIAS FOR new; BEGIN r.last_name := 'canari'; RETURN NEW; END",
+        "DECLARE r people; BEGIN r := NEW; r.last_name := 'canari'; RETURN r; END",
+        "BEGIN CALL fills(NEW.last_name); RETURN NEW; END",
+        "BEGIN RETURN jsonb_populate_record(NEW, '{\"last_name\": \"canari\"}'); END",
+        "BEGIN GET DIAGNOSTICS NEW.version = ROW_COUNT; SELECT 1, 'canari' INTO NEW.version, NEW.last_name; RETURN NEW; END",
+    ] {
+        direct.rows(&format!(
+            "CREATE OR REPLACE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $f$ {body} $f$; \
+             DROP TRIGGER IF EXISTS fill ON people; \
+             CREATE TRIGGER fill BEFORE INSERT ON people FOR EACH ROW EXECUTE FUNCTION fill()"
+        ));
+        // Any change of the schema through the gateway makes it read the catalog.
+        client.rows("CREATE TABLE settled (x int)");
+        let sql = "INSERT INTO people (email, last_name) VALUES ('ana@x.example', 'Roux')";
+        assert!(client.fails(sql).line().contains("#trigger"), "{body}");
+        client.rows("DROP TABLE settled");
+    }
+    assert!(direct.rows("SELECT id FROM people").is_empty());
+    // After the row is stored, what becomes of NEW does not matter; another statement does.
+    for (body, closed) in [
+        ("BEGIN NEW.last_name := 'x'; RETURN NULL; END", false),
+        ("BEGIN UPDATE people SET last_name = 'canari' WHERE id = NEW.id; RETURN NULL; END", true),
+    ] {
+        direct.rows(&format!(
+            "CREATE OR REPLACE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $f$ {body} $f$; \
+             DROP TRIGGER IF EXISTS fill ON people; \
+             CREATE TRIGGER fill AFTER INSERT ON people FOR EACH ROW EXECUTE FUNCTION fill()"
+        ));
+        client.rows("CREATE TABLE settled (x int)");
+        let answers = client.query("INSERT INTO people (email, last_name) VALUES ('bo@x.example', 'Roux')");
+        assert_eq!(answers.iter().any(|m| m.tag == b'E'), closed, "{body}: {answers:?}");
+        client.rows("DROP TABLE settled");
+    }
+    assert!(direct.rows("SELECT id FROM people WHERE last_name LIKE '%canari%'").is_empty());
+}

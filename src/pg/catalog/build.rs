@@ -4,8 +4,10 @@ use super::collations::Collations;
 use super::hierarchy::Hierarchy;
 use super::mask::Mask;
 use super::model::{Catalog, Column, ForeignKey, Relation, RelationKind};
+use super::touch::{self, Function, Uses};
+use super::triggers::Triggers;
 use crate::policy::model::Table;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// A row of text columns.
@@ -33,7 +35,7 @@ fn yes(row: &Row, i: usize) -> bool {
 /// # Errors
 /// A row that does not have the query's form.
 pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
-    let [server, columns, unique, foreign, views, functions, calls, collations, hierarchy, mask] = answers
+    let [server, columns, unique, foreign, views, functions, uses, collations, hierarchy, mask] = answers
     else {
         return Err(BuildError("count"));
     };
@@ -47,23 +49,12 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     let all = hierarchy.extend(&mut relations, tables);
     let tables = &all[..];
     let views = pairs(views, |row| number(row, 1)).ok_or(BuildError("VIEWS"))?;
-    let calls = pairs(calls, |row| Some(text(row, 1)?.to_ascii_lowercase())).ok_or(BuildError("CALLS"))?;
-    let assigning: Vec<Arc<str>> = functions
-        .iter()
-        .filter(|row| text(row, 1).is_some_and(|body| crate::pg::sql::assigns_protected(body, tables)))
-        .filter_map(|row| Some(text(row, 0)?.to_ascii_lowercase().into()))
-        .collect();
-    let functions = mark(&mut relations, &views, functions, &calls, (tables, &hierarchy));
-    let mut triggered: Vec<Arc<str>> = Vec::new();
-    for (oid, function) in &calls {
-        // A protected table whose own trigger would put a value in clear.
-        if let Some(relation) = relations.get_mut(oid)
-            && tables.iter().any(|t| t.schema == relation.schema && t.name == relation.name)
-        {
-            triggered.push(function.as_str().into());
-            relation.writes_protected |= assigning.iter().any(|f| **f == **function);
-        }
-    }
+    let uses = Uses::read(uses).ok_or(BuildError("USES"))?;
+    let functions: Option<Vec<Function>> = functions.iter().map(Function::read).collect();
+    let functions = functions.ok_or(BuildError("FUNCTIONS"))?;
+    let touching = touch::mark(&mut relations, &views, (&functions, &uses), (tables, &hierarchy));
+    let triggers = Triggers::new(&functions, &uses, tables);
+    let triggered = triggers.mark(&mut relations);
     hierarchy.rise(&mut relations);
     mask.needed = relations.values().any(|r| all.iter().any(|t| t.schema == r.schema && t.name == r.name));
     let relations =
@@ -72,9 +63,11 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
         version,
         server_version,
         relations,
-        functions,
+        functions: touching.functions,
+        operators: touching.operators,
+        types: touching.types,
         triggered,
-        assigning,
+        assigning: triggers.assigning,
         own,
         tables: all.into(),
         collations: Collations::new(collations),
@@ -194,75 +187,6 @@ fn pairs<T>(rows: &[Row], second: impl Fn(&Row) -> Option<T>) -> Option<Vec<(u32
     rows.iter().map(|row| Some((number(row, 0)?, second(row)?))).collect()
 }
 
-/// Marks, at any depth, what depends on a protected table and what writes one; gives the functions that touch
-/// one. Views by what they read, tables by their rules, both by the functions that they call; functions by the
-/// names in their bodies, also of what was marked.
-fn mark(
-    relations: &mut HashMap<u32, Relation>,
-    views: &[(u32, u32)],
-    functions: &[Row],
-    calls: &[(u32, String)],
-    (tables, hierarchy): (&[Table], &Hierarchy),
-) -> Vec<Arc<str>> {
-    let is_protected = |r: &Relation| tables.iter().any(|t| t.schema == r.schema && t.name == r.name);
-    let protected: HashSet<u32> = relations.values().filter(|r| is_protected(r)).map(|r| r.oid).collect();
-    for oid in hierarchy.unprotected_ancestors(&protected) {
-        if let Some(ancestor) = relations.get_mut(&oid) {
-            ancestor.writes_protected = true;
-        }
-    }
-    loop {
-        let found = touching(functions, tables, relations);
-        let mut changed = false;
-        let mut set = |relations: &mut HashMap<u32, Relation>, oid: u32, reads: bool| {
-            let Some(r) = relations.get_mut(&oid).filter(|_| !protected.contains(&oid)) else { return };
-            let view = matches!(r.kind, RelationKind::View | RelationKind::MaterializedView);
-            let mark = if reads && view { &mut r.touches_protected } else { &mut r.writes_protected };
-            changed |= !*mark;
-            *mark = true;
-        };
-        for &(oid, on) in views {
-            let base = relations.get(&on);
-            if protected.contains(&on) || base.is_some_and(|r| r.touches_protected) {
-                set(relations, oid, true);
-            } else if base.is_some_and(|r| r.writes_protected) {
-                set(relations, oid, false);
-            }
-        }
-        for (oid, function) in calls {
-            if found.iter().any(|f| **f == **function) {
-                set(relations, *oid, true);
-            }
-        }
-        if !changed {
-            return found;
-        }
-    }
-}
-
-/// Names of functions whose body names a protected table, a relation that is marked, or another such function.
-fn touching(rows: &[Row], tables: &[Table], relations: &HashMap<u32, Relation>) -> Vec<Arc<str>> {
-    let mut words: Vec<String> = tables.iter().map(|t| t.name.to_ascii_lowercase()).collect();
-    words.extend(relations.values().filter(|r| r.is_watched()).map(|r| r.name.to_ascii_lowercase()));
-    let bodies: Vec<(String, String)> = rows
-        .iter()
-        .filter_map(|row| Some((text(row, 0)?.to_ascii_lowercase(), text(row, 1)?.to_ascii_lowercase())))
-        .collect();
-    let mut found: Vec<Arc<str>> = Vec::new();
-    loop {
-        let before = found.len();
-        for (name, body) in &bodies {
-            if !found.iter().any(|f| **f == **name) && words.iter().any(|w| body.contains(w.as_str())) {
-                found.push(name.as_str().into());
-                words.push(name.clone());
-            }
-        }
-        if found.len() == before {
-            return found;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +211,14 @@ mod tests {
                 oid, "public", name, kind, "false", "false", "id", "1", "23", "-1", "false", "false", "false",
             ])
         };
+        let uses = |kind: &str, oid: &str, name: &str, how: &str, on: &str| {
+            let class = match kind {
+                "relation" => "1259",
+                "function" => "1255",
+                _ => "2617",
+            };
+            row(&[kind, class, oid, name, how, "1255", on])
+        };
         let answers = vec![
             vec![row(&["150000"])],
             vec![
@@ -298,21 +230,30 @@ mod tests {
                 relation("6", "twice", "r"),
                 relation("7", "plain", "r"),
                 relation("8", "calling", "v"),
+                relation("9", "chosen", "r"),
+                relation("10", "logged", "r"),
+                relation("11", "indexed", "r"),
             ],
             Vec::new(),
             Vec::new(),
             vec![row(&["3", "1"]), row(&["4", "1"]), row(&["5", "2"]), row(&["1", "7"])],
             vec![
-                row(&["Writes", "begin insert into People values (1); end"]),
-                row(&["again", "insert into triggered values (1)"]),
-                row(&["other", "select 1"]),
+                row(&["101", "Writes", "plpgsql", "begin insert into People values (1); end", "", "true"]),
+                row(&["102", "again", "sql", "insert into triggered values (1)", "", "false"]),
+                row(&["103", "other", "sql", "select 1", "", "false"]),
+                row(&["104", "reads", "sql", "select 1 from U&\"p\\0065ople\" for update", "", "false"]),
             ],
             vec![
-                row(&["1", "Writes"]),
-                row(&["2", "Writes"]),
-                row(&["6", "again"]),
-                row(&["7", "other"]),
-                row(&["8", "again"]),
+                uses("relation", "1", "", "before", "101"),
+                uses("relation", "2", "", "before", "101"),
+                uses("relation", "6", "", "", "102"),
+                uses("relation", "7", "", "", "103"),
+                uses("relation", "8", "", "", "102"),
+                uses("function", "105", "Sum", "", "102"),
+                uses("operator", "200", "@@@", "", "105"),
+                uses("relation", "9", "", "policy", "104"),
+                uses("relation", "10", "", "policy", "102"),
+                uses("relation", "11", "", "", "104"),
             ],
             Vec::new(),
             Vec::new(),
@@ -336,11 +277,15 @@ mod tests {
             ("twice", (false, true)),
             ("plain", (false, false)),
             ("calling", (true, false)),
+            ("chosen", (false, false)),
+            ("logged", (false, true)),
+            ("indexed", (false, true)),
         ] {
             assert_eq!(marks(name), expected, "{name}");
         }
         let mut functions: Vec<&str> = catalog.functions.iter().map(|f| &**f).collect();
         functions.sort_unstable();
-        assert_eq!(functions, ["again", "writes"]);
+        assert_eq!(functions, ["again", "reads", "sum", "writes"]);
+        assert_eq!(catalog.operators, ["@@@".into()]);
     }
 }

@@ -9,6 +9,8 @@ pub mod model;
 mod plans;
 pub mod queries;
 mod texts;
+mod touch;
+mod triggers;
 
 use crate::pg::net::connect::{Connector, Login, describe};
 use crate::pg::sql::Filter;

@@ -15,11 +15,15 @@ pub struct Catalog {
     pub server_version: u32,
     /// Relations by schema and name: tables, views, materialised views, foreign and partitioned tables.
     pub relations: HashMap<(Arc<str>, Arc<str>), Arc<Relation>>,
-    /// Names of functions and procedures whose body or dependencies touch a protected table, lower case.
+    /// Names of functions, procedures and aggregates whose body or dependencies touch a protected table, lower case.
     pub functions: Vec<Arc<str>>,
+    /// Operators that run one of these functions, as they are spelt.
+    pub operators: Vec<Arc<str>>,
+    /// Names of types whose values run one of them when they are made: by a domain's check, by a cast.
+    pub types: Vec<Arc<str>>,
     /// Names of functions that protected tables' triggers and the like call, lower case.
     pub triggered: Vec<Arc<str>>,
-    /// Names of functions that assign a protected column of NEW, lower case.
+    /// Names of functions that give a protected column a value, for a trigger to store it, lower case.
     pub assigning: Vec<Arc<str>>,
     /// The policy's tables, then those that are protected because they descend from one.
     pub tables: Arc<[Table]>,

@@ -65,26 +65,73 @@ JOIN pg_catalog.pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = p.ther
 WHERE k.contype = 'f'
 ORDER BY k.oid, p.place";
 
-/// Which functions run when a relation is written (or a view read): by its triggers, its rules, its constraints
-/// and the defaults and generation expressions of its columns. Relation OID, function name.
-pub const CALLS: &str = "\
-SELECT DISTINCT c.relation::text, p.proname::text
-FROM (
-  SELECT t.tgrelid, t.tgfoid FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
-  UNION ALL
-  SELECT COALESCE(r.ev_class, f.adrelid, k.conrelid), d.refobjid
-  FROM pg_catalog.pg_depend d
-  LEFT JOIN pg_catalog.pg_rewrite r
-    ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND r.oid = d.objid
-  LEFT JOIN pg_catalog.pg_attrdef f
-    ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND f.oid = d.objid
-  LEFT JOIN pg_catalog.pg_constraint k
-    ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid
-  WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-) c(relation, function)
-JOIN pg_catalog.pg_proc p ON p.oid = c.function
-WHERE c.relation >= 16384 AND p.oid >= 16384
-ORDER BY 1, 2";
+/// What runs functions whose bodies can be read, at any depth: what uses one, and what uses that. A part counts as what it is
+/// part of: a trigger, rule, default, constraint, index, policy as its relation, a domain's constraint as the domain, a cast as
+/// both its types, an operator family's members as the family. Relations end it: what reads one is in [`VIEWS`].
+///
+/// Columns: what it is, its class, OID and name, how it uses the other (`policy`, or `before` of a trigger that may change the row), class and OID of the
+/// other. Further, as `args`, the arguments of triggers that change the row by a function that can't be read; as `remote`, the
+/// name that a foreign table has over there.
+pub const USES: &str = "\
+WITH RECURSIVE part(class, id, whole_class, whole, how) AS (
+  SELECT 'pg_catalog.pg_rewrite'::pg_catalog.regclass::oid, r.oid, 'pg_catalog.pg_class'::pg_catalog.regclass::oid, r.ev_class, ''
+  FROM pg_catalog.pg_rewrite r WHERE r.oid >= 16384
+  UNION ALL SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass, f.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, f.adrelid, ''
+  FROM pg_catalog.pg_attrdef f
+  UNION ALL SELECT 'pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, t.tgrelid,
+    CASE WHEN (t.tgtype & 3) = 3 THEN 'before' ELSE '' END
+  FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+  UNION ALL SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid,
+    CASE WHEN k.conrelid = 0 THEN 'pg_catalog.pg_type'::pg_catalog.regclass ELSE 'pg_catalog.pg_class'::pg_catalog.regclass END,
+    k.conrelid::pg_catalog.int8 + k.contypid::pg_catalog.int8, ''
+  FROM pg_catalog.pg_constraint k WHERE k.contype IN ('c', 'x')
+  UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid, 'pg_catalog.pg_class'::pg_catalog.regclass, i.indrelid, ''
+  FROM pg_catalog.pg_index i WHERE i.indexrelid >= 16384
+  UNION ALL SELECT 'pg_catalog.pg_policy'::pg_catalog.regclass, y.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, y.polrelid, 'policy'
+  FROM pg_catalog.pg_policy y
+  UNION ALL SELECT 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, x.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, x.stxrelid, ''
+  FROM pg_catalog.pg_statistic_ext x
+  UNION ALL SELECT 'pg_catalog.pg_amproc'::pg_catalog.regclass, m.oid, 'pg_catalog.pg_opfamily'::pg_catalog.regclass, m.amprocfamily, ''
+  FROM pg_catalog.pg_amproc m WHERE m.oid >= 16384
+  UNION ALL SELECT 'pg_catalog.pg_amop'::pg_catalog.regclass, o.oid, 'pg_catalog.pg_opfamily'::pg_catalog.regclass, o.amopfamily, ''
+  FROM pg_catalog.pg_amop o WHERE o.oid >= 16384
+  UNION ALL SELECT 'pg_catalog.pg_cast'::pg_catalog.regclass, s.oid, 'pg_catalog.pg_type'::pg_catalog.regclass, s.castsource, ''
+  FROM pg_catalog.pg_cast s WHERE s.castsource >= 16384
+  UNION ALL SELECT 'pg_catalog.pg_cast'::pg_catalog.regclass, s.oid, 'pg_catalog.pg_type'::pg_catalog.regclass, s.casttarget, ''
+  FROM pg_catalog.pg_cast s WHERE s.casttarget >= 16384
+), used(class, id, how, on_class, on_id) AS (
+  SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass::oid, p.oid, '', 0::oid, 0::oid
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+  WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal')
+  UNION
+  SELECT COALESCE(w.whole_class, d.classid), COALESCE(w.whole::oid, d.objid), COALESCE(w.how, ''), d.refclassid, d.refobjid
+  FROM used u
+  JOIN pg_catalog.pg_depend d ON d.refclassid = u.class AND d.refobjid = u.id
+  LEFT JOIN part w ON w.class = d.classid AND w.id = d.objid
+  WHERE u.class <> 'pg_catalog.pg_class'::pg_catalog.regclass
+    OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = u.id AND c.relkind = 'c')
+)
+SELECT CASE u.class WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'relation' WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'function'
+    WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass THEN 'operator' WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN 'type' ELSE 'other' END,
+  u.class::text, u.id::text,
+  CASE u.class WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN (SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE p.oid = u.id)
+    WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass THEN (SELECT o.oprname::text FROM pg_catalog.pg_operator o WHERE o.oid = u.id)
+    WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN (SELECT t.typname::text FROM pg_catalog.pg_type t WHERE t.oid = u.id) END,
+  u.how, u.on_class::text, u.on_id::text
+FROM used u
+WHERE u.on_id <> 0
+UNION ALL
+SELECT 'args', NULL, t.tgrelid::text, pg_catalog.encode(t.tgargs, 'escape'), NULL, NULL, NULL
+FROM pg_catalog.pg_trigger t
+JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 3) = 3 AND t.tgnargs > 0 AND l.lanname IN ('c', 'internal')
+UNION ALL
+SELECT 'remote', NULL, f.ftrelid::text, COALESCE(
+  (SELECT pg_catalog.substr(x.option, 12) FROM pg_catalog.unnest(f.ftoptions) x(option) WHERE x.option LIKE 'table_name=%'),
+  c.relname::text), NULL, NULL, NULL
+FROM pg_catalog.pg_foreign_table f JOIN pg_catalog.pg_class c ON c.oid = f.ftrelid
+ORDER BY 1, 2, 3, 6, 7";
 
 /// Which view (rewritten relation) depends on which relation. Both OIDs.
 pub const VIEWS: &str = "\
@@ -115,24 +162,19 @@ SELECT p.partrelid::text, NULL::text,
 FROM pg_catalog.pg_partitioned_table p
 ORDER BY 1, 2";
 
-/// Functions and procedures that users made: name, body. Of one whose body is kept parsed (`BEGIN ATOMIC`), the names of what it
-/// uses: to write it as text, the server would look up what another session may drop at that moment, and fail.
+/// Functions and procedures that users made: OID, name, language, body (NULL where it is kept parsed, as `BEGIN ATOMIC`), the
+/// names of relations that it depends on, and whether it is for triggers. (To write a parsed body as text, the server would look up what another session may
+/// drop at that moment, and fail.)
 pub const FUNCTIONS: &str = "\
-SELECT p.proname::text,
-  CASE WHEN p.prosrc <> '' THEN p.prosrc ELSE (
-    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(COALESCE(c.relname, f.proname)), ' ' ORDER BY d.refobjid, d.refobjsubid)
+SELECT p.oid::text, p.proname::text, l.lanname::text, NULLIF(p.prosrc, ''), (
+    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(c.relname), ' ' ORDER BY d.refobjid, d.refobjsubid)
     FROM pg_catalog.pg_depend d
-    LEFT JOIN pg_catalog.pg_class c
-      ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = d.refobjid
-    LEFT JOIN pg_catalog.pg_proc f
-      ON d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND f.oid = d.refobjid
+    JOIN pg_catalog.pg_class c ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = d.refobjid
     WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
-  ) END
+  ), (p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype)::text
 FROM pg_catalog.pg_proc p
-JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
-  AND p.prokind IN ('f', 'p') AND l.lanname NOT IN ('c', 'internal')";
+WHERE p.oid >= 16384 AND p.prokind <> 'a' AND l.lanname NOT IN ('c', 'internal')";
 
 /// The database's collation (OID 0, and its encoding in the place of a schema), those that columns have, and a few
 /// that statements may name: OID, schema, name, provider, collate, ctype, locale, rules, deterministic. Some of
@@ -202,7 +244,7 @@ pub const VERSION: &str = "SELECT pg_catalog.current_setting('server_version_num
 
 /// All of them, in the order in which `build` takes their rows.
 pub const ALL: [&str; 10] =
-    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, CALLS, COLLATIONS, HIERARCHY, MASK];
+    [VERSION, COLUMNS, UNIQUE, FOREIGN, VIEWS, FUNCTIONS, USES, COLLATIONS, HIERARCHY, MASK];
 
 /// The text that asks all of them at once, and for the digests of these views after them.
 pub fn all_and(views: &[u32]) -> String {

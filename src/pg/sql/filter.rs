@@ -85,7 +85,8 @@ impl Filter {
 /// part around them is given.
 fn names<'a>(tables: &'a [Table], catalog: &'a Catalog) -> impl Iterator<Item = &'a str> {
     let relations = catalog.relations.values().filter(|r| r.is_watched()).map(|r| &*r.name);
-    let functions = catalog.functions.iter().map(|f| &**f);
+    let code = [&catalog.functions, &catalog.operators, &catalog.types].into_iter().flatten();
+    let functions = code.map(|f| &**f);
     let watched = catalog.mask.watched().iter().copied();
     tables.iter().map(|t| &*t.name).chain(relations).chain(functions).map(longest_part).chain(watched)
 }

@@ -160,6 +160,57 @@ pub fn names_one_of(text: &str, names: &[&str]) -> bool {
     tokens.all().iter().filter_map(|t| tokens.name(t)).any(|name| names.contains(&name.as_str()))
 }
 
+/// A name of any form, as the grammar reads it.
+pub(super) fn any_name(tokens: &Tokens<'_>, token: &Token) -> Option<String> {
+    match token.kind {
+        Kind::UnicodeQuoted => unicode_name(tokens.text(token)),
+        _ => tokens.name(token),
+    }
+}
+
+/// The names and texts that a function's body has in other letters than theirs: by escapes, doubled quotes, or as strings that go on
+/// in the next line. Empty for nearly all.
+pub fn spelt_otherwise(body: &str) -> String {
+    let mut out = String::new();
+    spell(body, 0, &mut out);
+    out
+}
+
+fn spell(text: &str, depth: usize, out: &mut String) {
+    let hides = text.contains('\\') || text.contains("\"\"") || continues(text);
+    if depth > DEEPEST || !(hides || text.to_ascii_lowercase().contains("u&")) {
+        return;
+    }
+    let tokens = Tokens::new(text);
+    for token in tokens.all() {
+        let literal = tokens.text(token);
+        let read = match token.kind {
+            Kind::Quoted if literal.contains("\"\"") => tokens.name(token),
+            Kind::UnicodeQuoted => unicode_name(literal).or_else(|| Some(unescaped(literal, true))),
+            Kind::Str => decoded(literal).or_else(|| Some(unescaped(&continued(literal), false))),
+            _ => None,
+        };
+        let Some(read) = read.filter(|read| !text.contains(read.as_str())) else {
+            // A text within the text as it stands: what it hides in turn.
+            if let Some(inner) = decoded(literal).filter(|_| token.kind == Kind::Str) {
+                spell(&inner, depth + 1, out);
+            }
+            continue;
+        };
+        out.push('\n');
+        out.push_str(&read);
+        spell(&read, depth + 1, out);
+    }
+}
+
+/// Whether a string may go on in the next line.
+fn continues(text: &str) -> bool {
+    text.split('\'').any(|between| {
+        let rest = between.trim_start();
+        (rest.is_empty() || rest.starts_with("--")) && between.contains(['\n', '\r'])
+    })
+}
+
 /// What a string constant of any form stands for.
 fn decoded(literal: &str) -> Option<String> {
     if let Some(body) = literal.strip_prefix('$') {

@@ -53,6 +53,7 @@ mod table_as;
 #[cfg(test)]
 pub(super) mod tests;
 mod types;
+mod unnamed;
 mod unnest;
 mod update;
 mod value;
@@ -61,10 +62,10 @@ mod view;
 mod when;
 mod within;
 
-pub use assigns::assigns_protected;
+pub use assigns::{assigns_new, only_reads, sets_protected};
 pub use filter::{Filter, after_comment};
 pub use inherit::protects_alike;
-pub use mention::names_one_of;
+pub use mention::{names_one_of, spelt_otherwise};
 pub use path::{Schemas, moves as moves_search_path};
 pub use prepare::is_discard_all;
 pub use shape::Shape;

@@ -18,6 +18,15 @@ pub fn syntax() -> Refusal {
     }
 }
 
+/// What runs code in the database that reads or writes a protected table.
+pub(super) fn function(what: &str) -> Refusal {
+    refusal(
+        "function",
+        format!("{what} touches a protected table"),
+        "This version can't see into functions; run its statements from the application.",
+    )
+}
+
 /// A construct that the planner does not know, in a statement that touches a protected table.
 pub(super) fn unknown(what: &str) -> Refusal {
     refusal(

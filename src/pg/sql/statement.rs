@@ -57,7 +57,9 @@ pub(super) fn plan_as(
         }
         made.extend(super::assigns::made(raw.stmt(), scope).map(str::to_owned));
         if mentions {
-            let runs = says_function(&tokens, &range, scope).then(|| runs_functions(raw.stmt())).flatten();
+            let runs = super::unnamed::says_code(&tokens, &range, scope.catalog)
+                .then(|| runs_functions(raw.stmt()))
+                .flatten();
             made.extend(new_name(raw.stmt()).or(runs).map(str::to_owned));
         }
         let elsewhere = matches!(verdict, Verdict::Pass)
@@ -118,6 +120,9 @@ fn verdict(
         return Verdict::Refuse(refusal);
     }
     if let Err(refusal) = super::ddl::unseen_text(text.tokens, range) {
+        return Verdict::Refuse(refusal);
+    }
+    if let Err(refusal) = super::unnamed::check(stmt, text.tokens, range, scope.catalog) {
         return Verdict::Refuse(refusal);
     }
     if let Err(refusal) = super::assigns::check(stmt, scope) {
@@ -262,7 +267,7 @@ impl<'s> Planner<'s> {
 }
 
 /// Whether a statement reads or writes rows of relations that it names, now or when it is executed.
-fn reads_or_writes(stmt: Node<'_>) -> bool {
+pub(super) fn reads_or_writes(stmt: Node<'_>) -> bool {
     matches!(
         stmt,
         Node::SelectStmt(_)
@@ -310,12 +315,6 @@ fn runs_functions(stmt: Node<'_>) -> Option<&str> {
         Node::RuleStmt(r) => r.relation()?.relname(),
         _ => None,
     }
-}
-
-/// Whether a function that touches something protected is named.
-fn says_function(tokens: &Tokens<'_>, range: &Range<usize>, scope: &Scope<'_>) -> bool {
-    let watched = |name: String| scope.catalog.functions.iter().any(|f| **f == *name);
-    tokens.all().iter().any(|t| range.contains(&t.start) && tokens.name(t).is_some_and(watched))
 }
 
 /// Whether a statement reads or writes by one of these names, which are not watched yet.

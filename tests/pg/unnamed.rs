@@ -1,0 +1,145 @@
+//! Code in the database that writes a protected table, and runs without its name being said.
+
+use crate::support::{Raw, World};
+
+/// Everything is made before there is a view of the protected table; then that view closes it.
+const CODE: &str = r#"
+CREATE FUNCTION writes(a text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS
+  $$BEGIN INSERT INTO later (email) VALUES (a); RETURN a; END$$;
+CREATE FUNCTION shown(a text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN writes(a); END$$;
+CREATE FUNCTION holds(a text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$BEGIN PERFORM writes(a); RETURN true; END$$;
+CREATE FUNCTION ordered(a text, b text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN PERFORM writes(a); RETURN 0; END$$;
+CREATE FUNCTION adds(a text, b text) RETURNS text LANGUAGE plpgsql AS $$BEGIN PERFORM writes(b); RETURN a; END$$;
+CREATE OPERATOR =#= (rightarg = text, function = writes);
+CREATE AGGREGATE gathers (text) (sfunc = adds, stype = text, initcond = '');
+CREATE TYPE pair AS (x text);
+CREATE FUNCTION to_pair(a text) RETURNS pair LANGUAGE plpgsql AS $$BEGIN PERFORM writes(a); RETURN row(a); END$$;
+CREATE CAST (text AS pair) WITH FUNCTION to_pair(text);
+CREATE DOMAIN checked AS text CHECK (holds(value));
+CREATE DOMAIN defaulted AS text DEFAULT writes('canari@x.example');
+CREATE OPERATOR CLASS odd FOR TYPE text USING btree AS FUNCTION 1 ordered(text, text);
+CREATE FUNCTION plain_trigger() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN new; END$$;
+
+CREATE TABLE by_index (x text); CREATE INDEX ON by_index (shown(x));
+CREATE TABLE by_domain (x checked);
+CREATE TABLE by_array (x checked[]);
+CREATE TABLE by_domain_default (x defaulted, y int);
+CREATE TABLE by_when (x text);
+CREATE TRIGGER w BEFORE INSERT ON by_when FOR EACH ROW WHEN (holds(new.x)) EXECUTE FUNCTION plain_trigger();
+CREATE TABLE by_policy (x text); ALTER TABLE by_policy ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON by_policy USING (true) WITH CHECK (holds(x));
+CREATE TABLE by_key (x text) PARTITION BY LIST (shown(x)); CREATE TABLE by_key_rest PARTITION OF by_key DEFAULT;
+CREATE TABLE by_class (x text); CREATE INDEX ON by_class (x odd);
+CREATE TABLE by_default (x text DEFAULT writes('canari@x.example'), y int);
+CREATE TABLE by_check (x text CHECK (holds(x)));
+CREATE TABLE by_generation (x text, y text GENERATED ALWAYS AS (shown(x)) STORED);
+
+CREATE FUNCTION atomic(a text) RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT =#= a; END;
+CREATE FUNCTION atomic_aggregate(a text) RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT gathers(x) FROM (VALUES (a)) v (x); END;
+CREATE FUNCTION by_operator(a text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN =#= a; END$$;
+CREATE FUNCTION by_argument(a text, b text DEFAULT writes('canari@x.example')) RETURNS text LANGUAGE sql AS 'select a';
+CREATE FUNCTION by_window(a text) RETURNS text LANGUAGE plpgsql WINDOW AS $$BEGIN PERFORM writes('canari@x.example'); RETURN a; END$$;
+CREATE FUNCTION escaped(a text) RETURNS int LANGUAGE plpgsql AS
+  $$BEGIN INSERT INTO U&"lat\0065r" (email) VALUES (a); RETURN 1; END$$;
+CREATE FUNCTION escaped_text(a text) RETURNS int LANGUAGE plpgsql AS
+  $$BEGIN EXECUTE E'INSERT INTO lat\x65r (email) VALUES ($1)' USING a; RETURN 1; END$$;
+CREATE FUNCTION continued_text(a text) RETURNS int LANGUAGE plpgsql AS $$BEGIN EXECUTE 'INSERT INTO lat' -- x
+  'er (email) VALUES ($1)' USING a; RETURN 1; END$$;
+CREATE FUNCTION quoted(a text) RETURNS int LANGUAGE plpgsql AS
+  $$BEGIN INSERT INTO "la""ter" (email) VALUES (a); RETURN 1; END$$;
+GRANT ALL ON ALL TABLES IN SCHEMA public TO app;
+"#;
+
+/// What is harmless, beside it: it reads the protected table to choose rows, or only has a like name.
+const HARMLESS: &str = "
+CREATE FUNCTION may_see(a text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER AS
+  'SELECT count(*) >= 0 FROM people';
+CREATE TABLE notes (x text); ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON notes USING (may_see(x)) WITH CHECK (may_see(x));
+CREATE FUNCTION twice(a int) RETURNS int LANGUAGE sql AS 'SELECT 2 * a';
+CREATE OPERATOR =##= (rightarg = int, function = twice);
+GRANT ALL ON ALL TABLES IN SCHEMA public TO app";
+
+fn closed() -> (World, Raw) {
+    let world = World::new();
+    world.direct().rows(CODE);
+    world.direct().rows(HARMLESS);
+    let mut client = world.through();
+    client.rows("CREATE VIEW later AS SELECT id, email FROM people");
+    client.rows("CREATE VIEW \"la\"\"ter\" AS SELECT id, email FROM people");
+    world.direct().rows("GRANT ALL ON ALL TABLES IN SCHEMA public TO app");
+    (world, client)
+}
+
+#[test]
+fn a_function_that_writes_a_protected_table_is_found_wherever_it_runs_without_its_name() {
+    let (world, mut client) = closed();
+    for sql in [
+        "SELECT writes('canari@x.example')",
+        "SELECT =#= 'canari@x.example'::text",
+        "SELECT OPERATOR(public.=#=) 'canari@x.example'::text",
+        "SELECT gathers(x) FROM (VALUES ('canari@x.example')) v (x)",
+        "SELECT 'canari@x.example'::text::pair",
+        "SELECT CAST('canari@x.example' AS U&\"p\\0061ir\")",
+        "SELECT 'canari@x.example'::checked",
+        "EXPLAIN ANALYZE SELECT 'canari@x.example'::checked",
+        "INSERT INTO by_domain VALUES ('canari@x.example')",
+        "INSERT INTO by_array VALUES ('{canari@x.example}')",
+        "INSERT INTO by_domain_default (y) VALUES (1)",
+        "INSERT INTO by_index VALUES ('canari@x.example')",
+        "INSERT INTO by_when VALUES ('canari@x.example')",
+        "INSERT INTO by_policy VALUES ('canari@x.example')",
+        "INSERT INTO by_key VALUES ('canari@x.example')",
+        "INSERT INTO by_class VALUES ('canari@x.example')",
+        "INSERT INTO by_default (y) VALUES (1)",
+        "INSERT INTO by_check VALUES ('canari@x.example')",
+        "INSERT INTO by_generation VALUES ('canari@x.example')",
+        "COPY by_check FROM STDIN",
+        "SELECT atomic('canari@x.example')",
+        "SELECT atomic_aggregate('canari@x.example')",
+        "SELECT by_operator('canari@x.example')",
+        "SELECT by_argument('x')",
+        "SELECT by_window('a') OVER () FROM (VALUES (1)) v",
+        "SELECT escaped('canari@x.example')",
+        "SELECT escaped_text('canari@x.example')",
+        "SELECT continued_text('canari@x.example')",
+        "SELECT quoted('canari@x.example')",
+    ] {
+        assert_eq!(client.fails(sql).sqlstate(), "0A000", "{sql}");
+    }
+    assert_nothing_in_clear(&world);
+}
+
+#[test]
+fn a_policy_that_only_reads_closes_nothing_and_other_operators_pass() {
+    let (_world, mut client) = closed();
+    client.rows("INSERT INTO notes VALUES ('x')");
+    assert_eq!(client.rows("SELECT x FROM notes"), [[Some("x".to_owned())]]);
+    assert_eq!(client.rows("SELECT =##= 21"), [[Some("42".to_owned())]]);
+    assert_eq!(client.rows("SELECT count(*) FROM by_index"), [[Some("0".to_owned())]], "it may be read");
+}
+
+/// It reaches the table on the same server by its name over there.
+#[test]
+fn a_foreign_table_that_stands_for_a_protected_one_is_not_written() {
+    let world = World::new();
+    world.direct().rows(
+        "CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER here FOREIGN DATA WRAPPER nowhere; \
+         CREATE FOREIGN TABLE outside (email text) SERVER here OPTIONS (schema_name 'public', table_name 'people'); \
+         CREATE FOREIGN TABLE elsewhere (email text) SERVER here OPTIONS (table_name 'articles'); \
+         GRANT ALL ON ALL TABLES IN SCHEMA public TO app",
+    );
+    let mut client = world.through();
+    client.rows("CREATE TABLE settled (x int)");
+    assert_eq!(client.fails("INSERT INTO outside VALUES ('canari@x.example')").sqlstate(), "0A000");
+    assert_eq!(
+        client.fails("INSERT INTO elsewhere VALUES ('x')").sqlstate(),
+        "55000",
+        "the server's own error"
+    );
+}
+
+fn assert_nothing_in_clear(world: &World) {
+    let found = world.direct().rows("SELECT id FROM people WHERE email LIKE '%canari%'");
+    assert!(found.is_empty(), "{found:?}");
+}
