@@ -152,33 +152,33 @@ UPDATE visits_new SET note = 'Canari-Renommé' RETURNING note
 DROP TABLE visits_2024_high
 -- what is left
 SELECT id, person_id, mail, note FROM visits ORDER BY id
--- merge of constants: update
+-- merge of constants: update ! merge
 MERGE INTO people p USING (SELECT 1) s ON p.id = 1 WHEN MATCHED THEN UPDATE SET first_name = 'Canari-Fondu', title = 'm' WHEN NOT MATCHED THEN INSERT (id, email) VALUES (1, 'canari-jamais@x.example')
--- merge of constants: insert
+-- merge of constants: insert ! merge
 MERGE INTO people p USING (SELECT 1) s ON p.id = 70 WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id, email, first_name, age) VALUES (70, 'canari-fonte@x.example', 'Canari-Fonte', 7)
--- merge of rows
+-- merge of rows ! merge
 MERGE INTO people p USING (VALUES (70, 'canari-fonte@x.example', 'Canari-Refonte', 71), (71, 'canari-fonte2@x.example', 'Canari-Fonte2', NULL)) AS s(id, mail, name, age) ON p.id = s.id WHEN MATCHED THEN UPDATE SET first_name = s.name, age = s.age WHEN NOT MATCHED THEN INSERT (id, email, first_name, age) VALUES (s.id, s.mail, s.name, s.age)
 -- what it left
 SELECT id, email, first_name, age FROM people WHERE id IN (1, 70, 71) ORDER BY id
--- merge as hibernate writes it
+-- merge as hibernate writes it ! merge
 MERGE INTO people AS t USING (SELECT CAST($1 AS integer) id, CAST($2 AS text) email, CAST($3 AS text) first_name, CAST($4 AS date) birth_date) AS s ON (t.id=s.id) WHEN NOT MATCHED THEN INSERT (id, email, first_name, birth_date) VALUES (s.id, s.email, s.first_name, s.birth_date) WHEN MATCHED THEN UPDATE SET first_name=s.first_name, birth_date=s.birth_date
 --$ int4:72 | text:canari-hib@x.example | text:Canari-Hib | date:1980-02-03
--- the same again
+-- the same again ! merge
 MERGE INTO people AS t USING (SELECT CAST($1 AS integer) id, CAST($2 AS text) email, CAST($3 AS text) first_name, CAST($4 AS date) birth_date) AS s ON (t.id=s.id) WHEN NOT MATCHED THEN INSERT (id, email, first_name, birth_date) VALUES (s.id, s.email, s.first_name, s.birth_date) WHEN MATCHED THEN UPDATE SET first_name=s.first_name, birth_date=s.birth_date
 --$ int4:72 | text:canari-hib@x.example | text:Canari-Hib2 | date:NULL
 -- what it left
 SELECT id, email, first_name, birth_date FROM people WHERE id = 72
--- merge from one table into another
+-- merge from one table into another ! merge
 MERGE INTO archive a USING people p ON a.id = p.id WHEN MATCHED AND p.id < 3 THEN UPDATE SET first_name = p.first_name, title = 'fondu' WHEN MATCHED THEN DELETE WHEN NOT MATCHED AND p.id >= 70 THEN INSERT (id, email, first_name, birth_date) VALUES (p.id, p.email, p.first_name, p.birth_date) WHEN NOT MATCHED THEN DO NOTHING
 -- what it left
 SELECT * FROM archive ORDER BY id
--- merge into an unprotected table
+-- merge into an unprotected table ! merge
 MERGE INTO depts d USING people p ON d.id = p.id AND p.email = 'canari-un@x.example' WHEN MATCHED THEN UPDATE SET name = 'Fondu'
--- merge into a partitioned table
+-- merge into a partitioned table ! merge
 MERGE INTO visits v USING (VALUES (900, '2024-07-07'::date, 'Canari-Fusion')) AS s(person, day, note) ON v.person_id = s.person WHEN NOT MATCHED THEN INSERT (person_id, day, note) VALUES (s.person, s.day, s.note)
 -- what it left
 SELECT note FROM visits WHERE person_id = 900
--- merge that fails ! detail
+-- merge that fails ! detail merge
 MERGE INTO people p USING (SELECT 1) s ON p.id = 73 WHEN NOT MATCHED THEN INSERT (id, email) VALUES (73, 'canari-fonte@x.example')
 -- a table made of what is not protected
 CREATE TABLE titles AS SELECT id, title FROM people WHERE email = 'canari-un@x.example' OR id = 2

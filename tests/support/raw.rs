@@ -67,6 +67,12 @@ impl Raw {
         }
     }
 
+    /// The server's major version.
+    pub fn server_major(&mut self) -> u32 {
+        let number = self.rows("SHOW server_version_num")[0][0].clone();
+        number.and_then(|n| n.parse::<u32>().ok()).expect("a version is a number") / 10_000
+    }
+
     /// A session with these start-up parameters.
     pub fn connect_as(port: u16, parameters: &[(&str, &str)]) -> Self {
         let mut raw = Self::dial(port);
