@@ -55,6 +55,8 @@ mod placeholders;
 mod predicates;
 #[path = "pg/prepared.rs"]
 mod prepared;
+#[path = "pg/private_catalog.rs"]
+mod private_catalog;
 #[path = "pg/random_pipelines.rs"]
 mod random_pipelines;
 #[path = "pg/refusals.rs"]

@@ -11,6 +11,7 @@ pub mod queries;
 mod texts;
 mod touch;
 mod triggers;
+mod unseen;
 
 use crate::pg::net::connect::{Connector, Login, describe};
 use crate::pg::sql::Filter;
@@ -30,6 +31,7 @@ use texts::Texts;
 use tokio::runtime::Handle;
 use tokio::sync::{MutexGuard, Notify};
 use tokio_postgres::SimpleQueryMessage;
+pub use unseen::Unseen;
 
 /// How often the catalog is read again for what changed behind the gateway's back.
 const REFRESH: Duration = Duration::from_secs(3);

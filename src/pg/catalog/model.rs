@@ -82,7 +82,7 @@ pub enum RelationKind {
 }
 
 /// A column of a relation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Name.
     pub name: Arc<str>,
@@ -105,7 +105,7 @@ pub struct Column {
 }
 
 /// A foreign key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignKey {
     /// Columns of the relation that has it.
     pub columns: Vec<Arc<str>>,

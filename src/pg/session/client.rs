@@ -297,6 +297,7 @@ impl Session {
         {
             self.follow_to(newer);
         }
+        self.keep_base();
     }
 
     /// Goes on with another snapshot. Where it protects more names, statements that were let pass before, and

@@ -12,6 +12,7 @@ impl Session {
     /// declared here.
     pub(super) fn may_touch(&self, text: &[u8]) -> bool {
         self.snapshot.filter.may_touch(text)
+            || self.names_unseen(text)
             || ((!self.cursors.is_empty() || self.portals.has_named())
                 && has_word(text, &[b"fetch", b"declare"]))
     }

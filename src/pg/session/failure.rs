@@ -202,6 +202,15 @@ impl Failure {
         )
     }
 
+    pub(crate) fn old_snapshot() -> Self {
+        Self::new(
+            "0A000",
+            "old-snapshot",
+            "paravent: another session changed what is protected since the snapshot of this transaction was taken",
+            "commit it, and send the statement in a new transaction",
+        )
+    }
+
     pub(crate) fn encoding(name: &str) -> Self {
         Self::new(
             "0A000",

@@ -20,6 +20,9 @@ const NAME: &[u8] = b"_paravent";
 /// What a hidden statement gave.
 pub(super) struct Captured {
     rows: Vec<Vec<Option<String>>>,
+    /// How many of these there were when each of its statements ended; and how many statements are still to end.
+    ends: Vec<usize>,
+    open: usize,
     /// The rows as they came, where they are wanted so.
     raw: Option<RawRows>,
     state: State,
@@ -95,20 +98,24 @@ impl From<WireError> for HiddenError {
 }
 
 impl Captured {
+    fn in_state(state: State) -> Self {
+        Self { rows: Vec::new(), ends: Vec::new(), open: 1, raw: None, state }
+    }
+
     fn open() -> Self {
-        Self { rows: Vec::new(), raw: None, state: State::Open }
+        Self::in_state(State::Open)
     }
 
     pub(super) fn done() -> Self {
-        Self { rows: Vec::new(), raw: None, state: State::Done }
+        Self::in_state(State::Done)
     }
 
     pub(super) fn failed(response: Vec<u8>) -> Self {
-        Self { rows: Vec::new(), raw: None, state: State::Failed(response) }
+        Self::in_state(State::Failed(response))
     }
 
     pub(super) fn skipped() -> Self {
-        Self { rows: Vec::new(), raw: None, state: State::Skipped }
+        Self::in_state(State::Skipped)
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -132,7 +139,18 @@ impl Captured {
     }
 
     pub(super) fn complete(&mut self) {
-        self.state = State::Done;
+        self.ends.push(self.rows.len());
+        self.open = self.open.saturating_sub(1);
+        if self.open == 0 {
+            self.state = State::Done;
+        }
+    }
+
+    /// The rows of each of its statements.
+    fn apart(self) -> Vec<Vec<Vec<Option<String>>>> {
+        let mut rows = self.rows.into_iter();
+        let lengths = self.ends.iter().scan(0, |before, end| Some(end - std::mem::replace(before, *end)));
+        lengths.map(|length| rows.by_ref().take(length).collect()).collect()
     }
 
     pub(super) fn result(self) -> Result<Vec<Vec<Option<String>>>, HiddenError> {
@@ -163,7 +181,7 @@ impl Session {
         params: &[HiddenParam],
     ) -> Result<Vec<Vec<Option<String>>>, HiddenError> {
         let alone = !self.pipeline;
-        self.run_hidden(sql, params, Captured::open(), alone).await.map(|captured| captured.rows)
+        self.run_hidden(&[(sql, params)], Captured::open(), alone).await.map(|captured| captured.rows)
     }
 
     /// Asks for what is the same in a transaction of its own: how names are found, what the catalog looks
@@ -174,12 +192,34 @@ impl Session {
         sql: &str,
         params: &[HiddenParam],
     ) -> Result<Vec<Vec<Option<String>>>, HiddenError> {
+        let alone = self.asks_alone().await?;
+        self.run_hidden(&[(sql, params)], Captured::open(), alone).await.map(|captured| captured.rows)
+    }
+
+    /// The same of several questions, which are sent at once and lie in one transaction; gives the rows of each.
+    pub(super) async fn ask_all(
+        &mut self,
+        questions: &[(&str, &[HiddenParam])],
+    ) -> Result<Vec<Vec<Vec<Option<String>>>>, HiddenError> {
+        let alone = self.asks_alone().await?;
+        let capture = Captured { open: questions.len(), ..Captured::open() };
+        self.run_hidden(questions, capture, alone).await.map(Captured::apart)
+    }
+
+    /// What [`Session::ask`] gives, as it came.
+    pub(super) async fn ask_raw(&mut self, sql: &str) -> Result<RawRows, HiddenError> {
+        let alone = self.asks_alone().await?;
+        let capture = Captured { raw: Some(RawRows::new(usize::MAX)), ..Captured::open() };
+        let captured = self.run_hidden(&[(sql, &[])], capture, alone).await?;
+        Ok(captured.raw.unwrap_or_default())
+    }
+
+    async fn asks_alone(&mut self) -> Result<bool, End> {
         if self.in_pipeline() {
             // What was sent may end its transaction.
             self.all_answered().await?;
         }
-        let alone = !self.pipeline || !self.expects.has_begun();
-        self.run_hidden(sql, params, Captured::open(), alone).await.map(|captured| captured.rows)
+        Ok(!self.pipeline || !self.expects.has_begun())
     }
 
     /// The same; gives the rows as they came, no more than so many bytes.
@@ -191,58 +231,43 @@ impl Session {
     ) -> Result<RawRows, HiddenError> {
         let capture = Captured { raw: Some(RawRows::new(limit)), ..Captured::open() };
         let alone = !self.pipeline;
-        self.run_hidden(sql, params, capture, alone).await.map(|captured| captured.raw.unwrap_or_default())
+        let captured = self.run_hidden(&[(sql, params)], capture, alone).await?;
+        Ok(captured.raw.unwrap_or_default())
     }
 
     async fn run_hidden(
         &mut self,
-        sql: &str,
-        params: &[HiddenParam],
+        statements: &[(&str, &[HiddenParam])],
         capture: Captured,
         alone: bool,
     ) -> Result<Captured, HiddenError> {
         if self.skipping {
             return Err(HiddenError::Skipped);
         }
-        let sql = encoding::write(self.settings.charset.as_deref(), sql.as_bytes())?.into_owned();
+        let mut texts = Vec::with_capacity(statements.len());
+        for (sql, _) in statements {
+            texts.push(encoding::write(self.settings.charset.as_deref(), sql.as_bytes())?.into_owned());
+        }
         let left = std::mem::replace(&mut self.hidden_left, true);
-        let oids: Vec<u32> = params.iter().map(|p| p.oid).collect();
-        let formats: Vec<Format> = params.iter().map(|p| p.format).collect();
-        self.io.server.output.append_with(|out| -> Result<(), WireError> {
-            if left {
-                // An earlier one failed half-way: its statement may still have the name.
-                simple::close(out, Target::Statement(NAME))?;
-            }
-            parse_msg::write(out, NAME, &sql, &oids)?;
-            let mut writer = bind::BindWriter::begin(out, NAME, NAME, &formats)?;
-            for param in params {
-                match &param.value {
-                    Some(value) => writer.value(value)?,
-                    None => writer.null()?,
-                }
-            }
-            writer.finish(&[])?;
-            simple::execute(out, NAME, 0)?;
-            simple::close(out, Target::Portal(NAME))?;
-            simple::close(out, Target::Statement(NAME))?;
-            if alone {
-                simple::sync(out);
-            } else {
-                simple::flush(out);
-            }
-            Ok(())
-        })?;
-        self.captured = Some(capture);
         if left {
+            // An earlier one failed half-way: its statement may still have the name.
+            self.io.server.output.append_with(|out| simple::close(out, Target::Statement(NAME)))?;
             self.expects.push(What::Complete, Show::Hide);
         }
-        self.expects.push(What::Complete, Show::Capture);
-        self.expects.push(What::Complete, Show::Capture);
-        self.expects.push(What::Execute, Show::Capture);
-        self.expects.push(What::Complete, Show::Hide);
-        self.expects.push(What::Complete, Show::Hide);
+        self.captured = Some(capture);
+        for (text, (_, params)) in texts.iter().zip(statements) {
+            self.io.server.output.append_with(|out| write_hidden(out, text, params))?;
+            self.expects.push(What::Complete, Show::Capture);
+            self.expects.push(What::Complete, Show::Capture);
+            self.expects.push(What::Execute, Show::Capture);
+            self.expects.push(What::Complete, Show::Hide);
+            self.expects.push(What::Complete, Show::Hide);
+        }
         if alone {
+            self.io.server.output.append_with(simple::sync);
             self.expects.push(What::Sync, Show::Hide);
+        } else {
+            self.io.server.output.append_with(simple::flush);
         }
         // Wait for the last of its answers, so that nothing of it is open when the client goes on.
         let before = self.expects.sent();
@@ -257,4 +282,22 @@ impl Session {
             None => Err(HiddenError::Skipped),
         }
     }
+}
+
+/// Writes one statement of ours, from Parse to Close.
+fn write_hidden(out: &mut Vec<u8>, text: &[u8], params: &[HiddenParam]) -> Result<(), WireError> {
+    let oids: Vec<u32> = params.iter().map(|p| p.oid).collect();
+    let formats: Vec<Format> = params.iter().map(|p| p.format).collect();
+    parse_msg::write(out, NAME, text, &oids)?;
+    let mut writer = bind::BindWriter::begin(out, NAME, NAME, &formats)?;
+    for param in params {
+        match &param.value {
+            Some(value) => writer.value(value)?,
+            None => writer.null()?,
+        }
+    }
+    writer.finish(&[])?;
+    simple::execute(out, NAME, 0)?;
+    simple::close(out, Target::Portal(NAME))?;
+    simple::close(out, Target::Statement(NAME))
 }

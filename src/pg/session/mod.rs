@@ -12,6 +12,7 @@ mod candidates;
 mod client;
 mod copy_in;
 mod copy_out;
+mod current;
 mod cursor;
 mod detail;
 mod encoding;
@@ -47,7 +48,7 @@ mod whose;
 
 use aho_corasick::AhoCorasick;
 
-use super::catalog::{Database, Snapshot};
+use super::catalog::{Database, Snapshot, Unseen};
 use super::net::backends::Backend;
 use super::net::duplex::{Duplex, Ended, Read, Side};
 use super::sql::Shape;
@@ -187,6 +188,10 @@ pub(crate) struct Session {
     snapshot: Arc<Snapshot>,
     /// The snapshot is of this session alone: its transaction changed the schema.
     private: bool,
+    /// The shared snapshot that was known when nothing was under way last: no transaction has an older one of its own.
+    base: Arc<Snapshot>,
+    /// What the private snapshot can't show, where its transaction keeps to an old snapshot of the database.
+    unseen: Option<Box<Unseen>>,
     /// The schema was changed in this transaction, and the snapshot does not show it yet.
     dirty: bool,
     /// What was changed may touch what is protected under a name that is not watched yet.
@@ -321,8 +326,10 @@ impl Session {
             io,
             shared,
             database,
+            base: Arc::clone(&snapshot),
             snapshot,
             private: false,
+            unseen: None,
             dirty: false,
             trust: Trust::default(),
             expects: Expects::default(),

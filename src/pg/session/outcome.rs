@@ -131,6 +131,7 @@ impl Session {
         if status == Status::Idle && self.private {
             // What this transaction changed is now everybody's, or undone.
             self.private = false;
+            self.unseen = None;
             self.dirty = false;
             self.database.expire();
         } else if status == Status::Idle && self.dirty {

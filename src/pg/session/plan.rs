@@ -8,7 +8,7 @@ use super::sql_names::changes_names;
 use super::statements::NameChange;
 use super::units::may_follow;
 use super::{End, Made, Path, Session, Tie};
-use crate::pg::catalog::{PlanKey, queries};
+use crate::pg::catalog::PlanKey;
 use crate::pg::plan::{Plan, Verdict};
 use crate::pg::refusal::Refusal;
 use crate::pg::sql::{self, Planned, Schemas, Scope, StatementKind};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Schemas in the order in which unqualified names are searched, with the session's temporary one.
-const SEARCH_PATH: &str = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))::text";
+const SEARCH_PATH: &str = "SELECT pg_catalog.unnest(pg_catalog.current_schemas(false))::pg_catalog.text";
 
 /// What is done with a text.
 pub(super) enum Decision {
@@ -70,6 +70,9 @@ impl Session {
         // What names nothing that may touch something protected means the same by an older catalog.
         if !self.is_fresh() && (!self.trusts_filter() || self.snapshot.filter.may_name(text.as_bytes())) {
             self.refresh(false).await?;
+        }
+        if self.names_unseen(text.as_bytes()) {
+            return Ok(self.refuses(Failure::old_snapshot()));
         }
         self.planned_path = self.search_path.known.clone();
         let key = |path: &Option<Path>| {
@@ -270,18 +273,6 @@ impl Session {
             && made.version == self.snapshot.catalog.version
     }
 
-    /// Whether [`Session::refresh`] has nothing to do.
-    fn is_fresh(&self) -> bool {
-        let in_transaction = self.status != Status::Idle || self.pipeline;
-        let behind = self.may_have_ended() || (in_transaction && (self.dirty || self.is_behind_others()));
-        !behind && (self.private || self.database.is_current(&self.snapshot))
-    }
-
-    /// Whether the transaction of which the snapshot is may be over by what is on its way.
-    pub(super) fn may_have_ended(&self) -> bool {
-        self.private && (self.expects.may_have_ended() || self.expects.answered() < self.order.ends)
-    }
-
     /// Whether a prepared statement would be decided today as it was: its catalog may have moved on.
     pub(super) async fn still_holds(
         &mut self,
@@ -405,41 +396,6 @@ impl Session {
         Decision::Refuse(Box::new(Failure::refusal(refusal)))
     }
 
-    /// Brings the snapshot up to date: within a transaction that changed the schema, or whose changes
-    /// the shared snapshot can't show, by asking on the client's own connection.
-    pub(super) async fn refresh(&mut self, must: bool) -> Result<(), HiddenError> {
-        if self.may_have_ended() {
-            self.all_answered().await?;
-            if self.skipping {
-                return Err(HiddenError::Skipped);
-            }
-        }
-        let in_transaction = self.status != Status::Idle || self.pipeline;
-        if in_transaction && (must || self.dirty || self.is_behind_others()) {
-            self.reads_privately();
-            // The search path is the client's: views are not seen through here.
-            let mut answers = Vec::with_capacity(queries::ALL.len());
-            for query in queries::ALL {
-                answers.push(self.ask(query, &[]).await?);
-            }
-            match self.database.build(answers) {
-                Ok(snapshot) => self.follow_to(Arc::new(snapshot)),
-                Err(error) => return Err(unavailable(&error)),
-            }
-            self.private = true;
-            self.dirty = false;
-            return Ok(());
-        }
-        if must {
-            self.database.expire();
-        }
-        if !self.private && !self.database.is_current(&self.snapshot) {
-            let newer = self.database.snapshot().await.map_err(|e| unavailable(&e))?;
-            self.follow_to(newer);
-        }
-        Ok(())
-    }
-
     pub(super) async fn search_path(&mut self) -> Result<Path, HiddenError> {
         if let Some(path) = &self.search_path.known {
             return Ok(Arc::clone(path));
@@ -459,17 +415,6 @@ fn path_in_script() -> Failure {
          search path by which it is found",
         "send it by itself, or qualify the table with its schema",
     )
-}
-
-fn unavailable(error: &dyn std::fmt::Display) -> HiddenError {
-    tracing::warn!(%error, "the catalog could not be read");
-    let failure = Failure::new(
-        "58030",
-        "catalog-unavailable",
-        "paravent: the catalog could not be read",
-        "the gateway's own login must reach the database; see its log",
-    );
-    HiddenError::Server(failure.response())
 }
 
 /// What a block that has failed may end with.

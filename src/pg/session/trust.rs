@@ -68,6 +68,11 @@ impl Session {
         self.private && self.database.latest() != self.trust.read.1
     }
 
+    /// The private snapshot was compared with this version of the shared one.
+    pub(super) fn knows_newest(&mut self, version: u64) {
+        self.trust.read.1 = version;
+    }
+
     /// The catalog is read within the transaction from here on: what that shows.
     pub(super) fn reads_privately(&mut self) {
         self.trust.read = (self.database.distrusts(), self.database.latest());

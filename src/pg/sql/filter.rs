@@ -59,6 +59,11 @@ impl Filter {
         }
     }
 
+    /// Whether it stops texts that say this name.
+    pub fn watches(&self, name: &str) -> bool {
+        self.names.binary_search(&longest_part(name).to_ascii_lowercase().into()).is_ok()
+    }
+
     /// Whether it stops all that another one stops: what this one let pass would pass there too.
     pub fn covers(&self, other: &Self) -> bool {
         other.names.iter().all(|name| self.names.binary_search(name).is_ok())
@@ -78,6 +83,27 @@ impl Filter {
         };
         self.words.as_ref().is_none_or(naming)
             || sql.split(|b| *b == b';').any(|statement| begins_with(statement, &["do"]))
+    }
+}
+
+/// Some names, to be found in texts.
+#[derive(Debug)]
+pub struct Names(Option<AhoCorasick>);
+
+impl Names {
+    /// Of these; and what may hide one.
+    pub fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Self {
+        let mut words: Vec<String> =
+            names.into_iter().map(|name| longest_part(name.as_ref()).to_owned()).collect();
+        if !words.is_empty() {
+            words.extend(HIDING.into_iter().chain(super::ddl::RUN_TEXT).map(str::to_owned));
+        }
+        Self(AhoCorasickBuilder::new().ascii_case_insensitive(true).build(words).ok())
+    }
+
+    /// Whether a text may name one of them. `false` is certain, `true` is not.
+    pub fn may_be_in(&self, sql: &[u8]) -> bool {
+        self.0.as_ref().is_none_or(|words| words.is_match(sql))
     }
 }
 

@@ -63,7 +63,7 @@ mod when;
 mod within;
 
 pub use assigns::{assigns_new, only_reads, sets_protected};
-pub use filter::{Filter, after_comment};
+pub use filter::{Filter, Names, after_comment};
 pub use inherit::protects_alike;
 pub use mention::{names_one_of, spelt_otherwise};
 pub use path::{Schemas, moves as moves_search_path};
