@@ -179,3 +179,75 @@ fn a_transaction_with_a_catalog_of_its_own_hears_of_others_new_names() {
     }
     assert_sealed(&world);
 }
+
+/// Sends what makes `name` everybody's and then waits for the lock, until it does.
+fn commits_and_waits(world: &World, client: &mut Raw, messages: &[u8]) {
+    client.send(messages);
+    let mut direct = world.direct();
+    while direct.rows("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").is_empty() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_commit_in_the_middle_of_a_query_or_pipeline_is_told_before_what_follows_it_has_run() {
+    let world = world();
+    let (mut a, mut b, mut holds) = (world.through(), world.through(), world.direct());
+    let wait = "SELECT pg_advisory_lock(7)";
+    let pipeline = |texts: &[&str]| {
+        let run = texts.iter().flat_map(|sql| run(sql));
+        run.chain(raw::sync()).collect::<Vec<u8>>()
+    };
+    for (name, before, messages) in [
+        ("query", None, raw::query(&format!("{}; COMMIT; {wait}", view("query")))),
+        ("script", None, raw::query(&format!("BEGIN; {}; END; BEGIN; {wait}; COMMIT", view("script")))),
+        ("later", Some(view("later")), raw::query(&format!("COMMIT; {wait}"))),
+        ("implicit", None, pipeline(&[&view("implicit"), "COMMIT", wait])),
+        ("block", None, pipeline(&["BEGIN", &view("block"), "COMMIT", wait])),
+        ("after", Some(view("after")), pipeline(&["COMMIT", wait])),
+    ] {
+        if let Some(before) = before {
+            a.rows("BEGIN");
+            a.rows(&before);
+        }
+        holds.rows(wait);
+        commits_and_waits(&world, &mut a, &messages);
+        write(&mut b, name);
+        holds.rows("SELECT pg_advisory_unlock(7)");
+        assert!(a.until_ready().iter().all(|message| message.tag != b'E'), "{name}");
+        a.rows("SELECT pg_advisory_unlock(7)");
+    }
+    // What a view is made on is something protected by the time at which it is made.
+    harmless(&world, "base3");
+    let mut c = world.through();
+    c.rows("BEGIN");
+    c.rows(&view("base3"));
+    holds.rows(wait);
+    a.send(&raw::query(&format!("CREATE VIEW waited3 AS SELECT * FROM base3; COMMIT; {wait}")));
+    waits_for_a_lock(&world);
+    c.rows("COMMIT");
+    commits_and_waits(&world, &mut a, &[]);
+    c.rows("SELECT 1");
+    write(&mut b, "waited3");
+    holds.rows("SELECT pg_advisory_unlock(7)");
+    a.until_ready();
+    assert_sealed(&world);
+}
+
+#[test]
+fn a_query_that_commits_a_change_and_goes_on_answers_as_ever() {
+    let world = world();
+    for sql in [
+        "CREATE VIEW v1 AS SELECT id FROM people; COMMIT; SELECT 1 AS one",
+        "BEGIN; CREATE VIEW v2 AS SELECT id FROM people; COMMIT; SELECT nothing FROM depts",
+        "BEGIN; ALTER VIEW v2 RENAME TO v3; COMMIT AND CHAIN; SELECT 1/0; COMMIT",
+        "SHOW nothing; END; SELECT 1",
+        "ROLLBACK",
+        "CREATE TABLE plain (x integer); COMMIT; INSERT INTO plain VALUES (1), (2); SELECT x FROM plain;;",
+        "BEGIN; ALTER TABLE plain RENAME TO plainer; END; BEGIN; DROP TABLE plainer; ROLLBACK; TABLE plainer",
+    ] {
+        let answers = [world.through(), world.clear()]
+            .map(|mut client| client.query(sql).iter().map(|m| m.line()).collect::<Vec<_>>());
+        assert_eq!(answers[0], answers[1], "{sql}");
+    }
+}

@@ -306,8 +306,7 @@ impl Session {
                     Context { ddl: true, ..Context::default() },
                 );
                 self.pipeline = true;
-                self.relay_client(total);
-                Ok(())
+                self.relay_told(total).await
             }
             Prepared::Tied { tie, .. } => self.execute_tied(total, tie).await,
             Prepared::Passed { .. } | Prepared::Refused(_) => {
@@ -351,9 +350,20 @@ impl Session {
                 self.expects.push_with(What::Execute, Show::Relay, Context { units, ..Context::default() });
                 self.order.ends = self.expects.sent();
                 self.pipeline = true;
-                self.relay_client(total);
+                self.relay_told(total).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Relays an Execute that may commit what others must hear of: its answer is not to wait for the rest of the pipeline.
+    async fn relay_told(&mut self, total: usize) -> Result<(), End> {
+        if !self.must_tell() {
+            self.relay_client(total);
+            return Ok(());
+        }
+        self.relay_rest(total).await?;
+        self.io.server.output.append_with(simple::flush);
         Ok(())
     }
 }

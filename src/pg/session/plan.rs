@@ -220,6 +220,10 @@ impl Session {
                     planned.retain(|p| !p.range.is_empty());
                     Decision::Script(planned)
                 }
+                (all, _) if self.commits_within(all) => {
+                    planned.retain(|p| !p.range.is_empty());
+                    Decision::Script(planned)
+                }
                 _ if !hidden.is_empty() => Decision::Tied(Tie::Declares(hidden)),
                 (all, _) if all.len() > 1 => {
                     self.masked(text, all).await?.map_or(Decision::Pass, Decision::Text)
@@ -243,6 +247,13 @@ impl Session {
         }
         planned.retain(|p| !p.range.is_empty());
         Ok(Decision::Script(planned))
+    }
+
+    /// Whether others must hear of a COMMIT among these statements before what follows it has run: the server answers a
+    /// Query of several only when all have.
+    fn commits_within(&self, script: &[Planned]) -> bool {
+        let ends = |p: &Planned| matches!(p.kind, StatementKind::Commit);
+        self.must_tell() && script.iter().rev().skip_while(|p| p.range.is_empty()).skip(1).any(ends)
     }
 
     /// A script with the declared types in its queries of the catalog, where there are any, and the client's encoding has

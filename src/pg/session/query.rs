@@ -6,7 +6,7 @@ use super::expect::{Context, Show, What};
 use super::failure::Failure;
 use super::hidden::HiddenError;
 use super::plan::Decision;
-use super::units::{Control, is_ddl};
+use super::units::{Control, is_ddl, may_commit_within};
 use super::{End, Session};
 use crate::pg::plan::Plan;
 use crate::pg::wire::frame::HEADER;
@@ -36,7 +36,7 @@ impl Session {
             return Ok(self.shaped_query_now(total)? || self.known_query_now(total)?);
         }
         let (control, ddl) = first_words(text);
-        if control.is_some() {
+        if control.is_some() || may_commit_within(text, self.must_tell()) {
             return Ok(false);
         }
         if ddl {
@@ -126,7 +126,8 @@ impl Session {
             self.search_path.disturb();
         }
         // In a block that has failed nothing could be asked to trust it: a script may end that, and go on.
-        if !self.may_touch(text) && self.trusts_filter() {
+        let alone = !may_commit_within(text, self.must_tell());
+        if alone && !self.may_touch(text) && self.trusts_filter() {
             let (control, ddl) = first_words(text);
             if ddl {
                 self.changes(self.change(false, names_anew(text)));

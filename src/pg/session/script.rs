@@ -145,6 +145,9 @@ impl Session {
             ..Context::default()
         }));
         self.pipeline = true;
+        if matches!(kind, StatementKind::Commit) && self.must_tell() {
+            self.io.server.output.append_with(simple::flush);
+        }
         if changes {
             return self.wait_for_all().await;
         }

@@ -258,7 +258,7 @@ impl Session {
     }
 
     /// Relays all of a message.
-    async fn relay_rest(&mut self, total: usize) -> Result<(), End> {
+    pub(super) async fn relay_rest(&mut self, total: usize) -> Result<(), End> {
         self.relay_client(total);
         while self.client_rest > 0 {
             Box::pin(self.client_message()).await?;

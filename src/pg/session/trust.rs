@@ -48,6 +48,11 @@ impl Session {
         self.trust.judged = [self.trust.judged, judged].into_iter().flatten().min();
     }
 
+    /// Where the transaction commits, others must hear of it: then its answer may not wait for what follows it.
+    pub(super) fn must_tell(&self) -> bool {
+        self.trust.near_block || self.trust.judged.is_some()
+    }
+
     /// A text is looked at from here on.
     pub(super) fn looks(&mut self) {
         self.trust.at = self.database.distrusts();
@@ -154,7 +159,7 @@ impl Session {
     /// The session is over; what it sent may be carried out still.
     pub(super) async fn tell_last(&mut self) {
         self.tell();
-        if self.trust.near_block || self.trust.judged.is_some() {
+        if self.must_tell() {
             let leg = &mut self.io.server;
             let hung_up = async {
                 while leg.fill(1).await.is_ok() {

@@ -4,6 +4,8 @@
 use crate::pg::sql;
 use crate::pg::wire::simple::Status;
 use crate::protect::{Mark, Unit};
+use aho_corasick::AhoCorasick;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Units of work of one transaction, or of several that lie in one pipeline.
@@ -223,6 +225,23 @@ pub(super) fn may_follow(text: &str) -> bool {
     }
 }
 
+/// Whether a text may commit a change of the schema before its last statement: one that it makes, or (`changed`) one that
+/// was made before it. `false` is certain, `true` is not.
+pub(super) fn may_commit_within(text: &[u8], changed: bool) -> bool {
+    let found = |words: &LazyLock<Option<AhoCorasick>>| words.as_ref().is_none_or(|w| w.is_match(text));
+    let text_of = |text: &[u8]| text.iter().rposition(|b| !is_space(*b)).map_or(0, |last| last + 1);
+    memchr::memchr(b';', &text[..text_of(text)]).is_some()
+        && found(&COMMITS)
+        && (changed || found(&NAMES_ANEW))
+}
+
+static COMMITS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| words(&["commit", "end"]));
+static NAMES_ANEW: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| words(&["create", "alter"]));
+
+fn words(words: &[&str]) -> Option<AhoCorasick> {
+    AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok()
+}
+
 /// Whether a text's first word may begin with one of these letters; most don't, and are looked at no further.
 fn begins_with(text: &str, letters: &[u8]) -> bool {
     let first = text.bytes().find(|byte| !is_space(*byte));
@@ -320,6 +339,26 @@ mod tests {
         for text in ["CREATE LOCAL TEMP TABLE a (x int);", "CREATE TABLE a AS SELECT * FROM b", "drop view a"]
         {
             assert!(!may_follow(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn tells_what_commits_a_change_and_goes_on() {
+        for (text, changed) in [
+            ("create view a as select 1; commit; select 2", false),
+            ("ALTER VIEW a RENAME TO b;END;BEGIN", false),
+            ("commit; select 1", true),
+        ] {
+            assert!(may_commit_within(text.as_bytes(), changed), "{text}");
+        }
+        for (text, changed) in [
+            ("create view a as select 1; select 2", false),
+            ("create view a as select 'commit'; ", false),
+            ("commit; select 1", false),
+            ("commit;", true),
+            ("", true),
+        ] {
+            assert!(!may_commit_within(text.as_bytes(), changed), "{text}");
         }
     }
 
