@@ -34,9 +34,10 @@ fn entries(corpus: &'static str) -> Vec<Entry<'static>> {
             let (name, allowed) = head.split_once(" ! ").unwrap_or((head, ""));
             let allows = |what: &str| allowed.split(' ').any(|a| a == what);
             assert!(
-                allowed
-                    .split(' ')
-                    .all(|a| matches!(a, "" | "unordered" | "detail" | "position" | "value" | "simple" | "merge")),
+                allowed.split(' ').all(|a| matches!(
+                    a,
+                    "" | "unordered" | "detail" | "position" | "value" | "simple" | "merge"
+                )),
                 "{head}"
             );
             entries.push(Entry {
