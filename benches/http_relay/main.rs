@@ -1,6 +1,6 @@
 //! What the gateway costs beside nginx and haproxy: `cargo bench --bench http_relay -- --seconds 3 --rounds 3`.
 //!
-//! wrk asks for the same documents directly, through nginx and haproxy (connections to the service kept), and
+//! wrk asks for the same documents directly, through nginx, haproxy and hyper alone (connections to the service kept), and
 //! through the gateway, in rounds that take turns, so that a busy machine is busy for all of them. The figure that
 //! counts is each proxy's CPU time per request, read from `/proc`. Prints Markdown for `docs/performance.md`.
 #![allow(
@@ -12,6 +12,7 @@
 )]
 #![allow(clippy::print_stderr, reason = "progress; the figures go to stdout")]
 
+mod bare;
 mod documents;
 mod endurance;
 #[path = "../support/figures.rs"]
@@ -23,6 +24,7 @@ mod others;
 mod process;
 mod report;
 
+use bare::Bare;
 use clap::Parser;
 use documents::Size;
 use figures::Runs;
@@ -49,6 +51,9 @@ struct Options {
     /// Leaves out the gibibyte.
     #[arg(long)]
     no_memory: bool,
+    /// Is the proxy of hyper alone: on that port, before that one.
+    #[arg(long, hide = true, num_args = 2)]
+    bare_proxy: Option<Vec<u16>>,
     /// What `cargo bench` adds.
     #[arg(long, hide = true)]
     bench: bool,
@@ -56,6 +61,9 @@ struct Options {
 
 fn main() {
     let options = Options::parse();
+    if let Some([port, service]) = options.bare_proxy.as_deref() {
+        return bare::run(*port, *service);
+    }
     let scratch = tempfile::Builder::new().prefix("paravent-http-").tempdir().unwrap();
     // nginx's workers run as another user.
     std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -65,10 +73,12 @@ fn main() {
     let gateway = Gateway::start(&home, service.port);
     let nginx = Nginx::proxy(scratch.path(), service.port);
     let haproxy = Haproxy::start(scratch.path(), service.port);
+    let bare = Bare::start(service.port);
     let targets = [
         load::Target { name: "direct", port: service.port, pid: None, path: "plain" },
         load::Target { name: "nginx", port: nginx.port, pid: Some(nginx.worker()), path: "plain" },
         load::Target { name: "haproxy", port: haproxy.port, pid: Some(haproxy.pid()), path: "plain" },
+        load::Target { name: "hyper alone", port: bare.port, pid: Some(bare.pid()), path: "plain" },
         load::Target { name: "gateway", port: gateway.port, pid: Some(gateway.pid()), path: "plain" },
         load::Target { name: "four fields", port: gateway.port, pid: Some(gateway.pid()), path: "people" },
     ];

@@ -18,7 +18,7 @@ pub(crate) fn markdown(runs: &Runs<Cell, Measured>) -> String {
         "| document | | requests/s | / direct | CPU per request | CPU / nginx's |\n|---|---|---|---|---|---|\n",
     );
     for size in [Size::Small, Size::Large] {
-        for target in ["direct", "nginx", "haproxy", "gateway", "four fields"] {
+        for target in ["direct", "nginx", "haproxy", "hyper alone", "gateway", "four fields"] {
             line(runs, &mut out, Cell { size, target });
         }
     }
