@@ -50,13 +50,10 @@ impl Joined {
             }
         }
         self.batches += all.batches;
-        self.values += all.opened.len() as u64;
-        // Neighbours mostly have one key.
-        for run in all.opened.chunk_by(|(one, _), (other, _)| one == other) {
-            let Some((key, _)) = run.first() else { continue };
-            let fields = self.keys.entry(*key).or_default();
-            for (_, field) in run {
-                let Some(name) = all.fields.get(usize::from(field.0)) else { continue };
+        self.values += all.opened.values() as u64;
+        for (key, opened) in all.opened.keys() {
+            let fields = self.keys.entry(key).or_default();
+            for name in opened.filter_map(|field| all.fields.get(usize::from(field.0))) {
                 if let Err(at) = fields.binary_search(name) {
                     fields.insert(at, name.clone());
                 }

@@ -4,7 +4,7 @@ use super::entry::event;
 use super::segment::Segments;
 use super::waiting::Waiting;
 use super::writer::Writer;
-use super::{AuditError, Entry, Head, Principal, Resolver};
+use super::{AuditError, Entry, Head, Openings, Principal, Resolver};
 use crate::crypto::SigningKey;
 use crate::ids::{FieldId, KeyId};
 use jiff::Timestamp;
@@ -25,8 +25,8 @@ pub struct Record<'a> {
     pub at: Timestamp,
     /// The policy's field names, by [`FieldId`].
     pub fields: &'a Arc<[Arc<str>]>,
-    /// Each value: its key, and its field.
-    pub opened: &'a [(KeyId, FieldId)],
+    /// What was opened.
+    pub opened: &'a Openings,
     /// Values that could not be shown.
     pub faults: &'a [Found],
 }

@@ -88,7 +88,7 @@ struct Batch {
     who: Arc<Principal>,
     at: Timestamp,
     fields: Arc<[Arc<str>]>,
-    opened: Vec<(KeyId, FieldId)>,
+    opened: Openings,
     faults: Vec<Found>,
 }
 
@@ -101,11 +101,13 @@ impl Batch {
 
 /// `opened` are pairs of a key and a field: 0 is the name, 1 the e-mail address.
 fn record(user: &str, at: &str, opened: &[(u8, u16)]) -> Batch {
+    let mut openings = Openings::default();
+    opened.iter().for_each(|(k, field)| openings.add(key(*k), FieldId(*field)));
     Batch {
         who: who(user),
         at: at.parse().unwrap(),
         fields: ["name", "email"].map(Arc::from).to_vec().into(),
-        opened: opened.iter().map(|(k, field)| (key(*k), FieldId(*field))).collect(),
+        opened: openings,
         faults: Vec::new(),
     }
 }
@@ -148,7 +150,8 @@ fn what_one_principal_opens_is_joined_as_it_comes_and_never_over_a_note() {
     let audit = Audit::open(options, house.key.clone(), house.known.clone()).unwrap();
     let mut batch = record("app", NOON, &[(1, 0), (2, 0)]);
     batch.to(&audit).unwrap();
-    (batch.at, batch.opened) = (ONE.parse().unwrap(), vec![(key(2), FieldId(1))]);
+    (batch.at, batch.opened) = (ONE.parse().unwrap(), Openings::default());
+    batch.opened.add(key(2), FieldId(1));
     batch.to(&audit).unwrap();
     audit.note(Entry::new(event::ADMIN));
     batch.to(&audit).unwrap();

@@ -3,8 +3,7 @@
 
 use super::entry::event;
 use super::queue::Found;
-use super::{Entry, Head, Principal};
-use crate::ids::{FieldId, KeyId};
+use super::{Entry, Head, Openings, Principal};
 use hashbrown::HashMap;
 use jiff::Timestamp;
 use std::sync::Arc;
@@ -18,13 +17,12 @@ pub(super) enum Item {
 /// Openings of one principal under one policy, between two notes.
 pub(super) struct Gathered {
     pub(super) who: Arc<Principal>,
-    /// The policy's field names, by [`FieldId`].
+    /// The policy's field names, by [`crate::ids::FieldId`].
     pub(super) fields: Arc<[Arc<str>]>,
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
     pub(super) batches: u64,
-    /// Each value: its key, and its field.
-    pub(super) opened: Vec<(KeyId, FieldId)>,
+    pub(super) opened: Openings,
     /// Values that could not be shown.
     pub(super) faults: Vec<Found>,
 }
@@ -32,7 +30,7 @@ pub(super) struct Gathered {
 impl Gathered {
     /// How much memory it stands for.
     fn values(&self) -> usize {
-        self.opened.len() + self.faults.len()
+        self.opened.values() + self.faults.len()
     }
 }
 
@@ -81,16 +79,16 @@ impl Waiting {
         who: &Arc<Principal>,
         fields: &Arc<[Arc<str>]>,
         at: Timestamp,
-        opened: &[(KeyId, FieldId)],
+        opened: &Openings,
         faults: &[Found],
     ) {
-        self.values += opened.len() + faults.len();
+        self.values += opened.values() + faults.len();
         let place = (Arc::as_ptr(who).addr(), Arc::as_ptr(fields).addr());
         let known = self.places.get(&place).and_then(|place| self.items.get_mut(*place));
         if let Some(Item::Opened(gathered)) = known {
             (gathered.first, gathered.last) = (gathered.first.min(at), gathered.last.max(at));
             gathered.batches += u64::from(!opened.is_empty());
-            gathered.opened.extend_from_slice(opened);
+            gathered.opened.join(opened);
             gathered.faults.extend_from_slice(faults);
             return;
         }
@@ -101,7 +99,7 @@ impl Waiting {
             first: at,
             last: at,
             batches: u64::from(!opened.is_empty()),
-            opened: opened.to_vec(),
+            opened: opened.clone(),
             faults: faults.to_vec(),
         }));
     }

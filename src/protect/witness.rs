@@ -1,7 +1,7 @@
 //! Sees what a door opens, and puts it on record before it is released.
 
 use super::ProtectError;
-use crate::audit::{Audit, Found, Record, Unwritable};
+use crate::audit::{Audit, Found, Openings, Record, Unwritable};
 use crate::ids::{FieldId, KeyId};
 use crate::policy::model::Policy;
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ pub(super) struct Witness {
     who: Arc<Principal>,
     /// Field names, by id.
     fields: Arc<[Arc<str>]>,
-    seen: Mutex<Vec<(KeyId, FieldId)>>,
+    seen: Mutex<Openings>,
 }
 
 impl Witness {
@@ -42,8 +42,8 @@ impl Witness {
     /// A value of that key was opened as that field.
     pub(super) fn saw(&self, key: KeyId, field: FieldId) {
         let mut seen = self.seen.lock();
-        seen.push((key, field));
-        if seen.len() >= BATCH {
+        seen.add(key, field);
+        if seen.values() >= BATCH {
             // Whether the log is over its bound is asked before anything is released.
             let _ = self.hand_over(&seen);
             seen.clear();
@@ -53,7 +53,7 @@ impl Witness {
     /// A stored value could not be shown: handed over at once, since nothing may be released after it.
     pub(super) fn found(&self, found: Found) {
         // Over its bound nothing is opened any more, and this is on record all the same.
-        let _ = self.record(&[], &[found]);
+        let _ = self.record(&Openings::default(), &[found]);
     }
 
     /// Hands over what was seen; whether it may be released, and more be opened.
@@ -73,11 +73,11 @@ impl Witness {
         }
     }
 
-    fn hand_over(&self, opened: &[(KeyId, FieldId)]) -> Result<(), Unwritable> {
+    fn hand_over(&self, opened: &Openings) -> Result<(), Unwritable> {
         self.record(opened, &[])
     }
 
-    fn record(&self, opened: &[(KeyId, FieldId)], faults: &[Found]) -> Result<(), Unwritable> {
+    fn record(&self, opened: &Openings, faults: &[Found]) -> Result<(), Unwritable> {
         let Self { audit, who, fields, .. } = self;
         audit.record(&Record { who, at: Timestamp::now(), fields, opened, faults })
     }
