@@ -108,26 +108,21 @@ impl From<ArmourError> for OpenError {
     }
 }
 
-/// Header and field name, side by side on the stack.
-struct Aad {
-    bytes: [u8; HEADER_LEN + MAX_FIELD_NAME],
-    len: usize,
-}
+/// Room for header and field name.
+const AAD: [u8; HEADER_LEN + MAX_FIELD_NAME] = [0; HEADER_LEN + MAX_FIELD_NAME];
 
-impl Aad {
-    fn new(header: &[u8; HEADER_LEN], field: FieldName<'_>) -> Self {
-        let name = field.name().as_bytes();
-        let len = HEADER_LEN + name.len();
-        let mut bytes = [0; HEADER_LEN + MAX_FIELD_NAME];
-        bytes[..HEADER_LEN].copy_from_slice(header);
-        // `FieldName` holds at most MAX_FIELD_NAME bytes.
-        bytes[HEADER_LEN..len].copy_from_slice(name);
-        Self { bytes, len }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
+/// Header and field name, side by side in `room`, where the caller keeps them: they are not moved.
+fn aad<'a>(
+    header: &[u8; HEADER_LEN],
+    field: FieldName<'_>,
+    room: &'a mut [u8; HEADER_LEN + MAX_FIELD_NAME],
+) -> &'a [u8] {
+    let name = field.name().as_bytes();
+    let len = HEADER_LEN + name.len();
+    room[..HEADER_LEN].copy_from_slice(header);
+    // `FieldName` holds at most MAX_FIELD_NAME bytes.
+    room[HEADER_LEN..len].copy_from_slice(name);
+    &room[..len]
 }
 
 /// Seals `value`, which is in the canonical form of `kind`, as `field` under `key`. One allocation, of the
@@ -159,7 +154,9 @@ pub(super) fn seal_with(
     let mut out = Vec::with_capacity(OVERHEAD + len);
     out.extend_from_slice(&header);
     write(kind, value, padding, len, &mut out);
-    let sealed = seal_in_place(key.secret(), nonce, Aad::new(&header, field).bytes(), &mut out, HEADER_LEN);
+    let mut room = AAD;
+    let aad = aad(&header, field, &mut room);
+    let sealed = seal_in_place(key.secret(), nonce, aad, &mut out, HEADER_LEN);
     if sealed.is_err() {
         // It holds the value in clear.
         out.zeroize();
@@ -208,10 +205,11 @@ impl Opener {
         if envelope.field_tag() != field.tag() {
             return Err(OpenError::WrongField);
         }
-        let aad = Aad::new(envelope.header(), field);
+        let mut room = AAD;
+        let aad = aad(envelope.header(), field, &mut room);
         let start = out.len();
         self.key
-            .open_append(&envelope.nonce(), aad.bytes(), envelope.ciphertext(), envelope.tag(), out)
+            .open_append(&envelope.nonce(), aad, envelope.ciphertext(), envelope.tag(), out)
             .map_err(|_| OpenError::NotAuthentic)?;
         strip(out, start)
     }

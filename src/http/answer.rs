@@ -206,7 +206,7 @@ impl Answering {
                     value.clone()
                 } else {
                     let whose = owners.get(known.owner).map_or(Whose::Nobody, |(_, whose)| whose.clone());
-                    let read = Read { field: known.field, row: whose.row(), stored };
+                    let read = Read { field: known.field, row: whose.row(), stored: stored.as_bytes() };
                     let shown = Box::pin(self.shield.open(&[read])).await?;
                     let field = self.shield.field(known.field);
                     let text = shown.first().map(|shown| shown_text(shown, field)).transpose();

@@ -199,8 +199,9 @@ impl Gate {
             Verdict::Spelling => return Err(Problem::path()),
             Verdict::Take(number) => inner.plans.get(number).ok_or_else(Problem::internal)?,
         };
-        let uri = head.uri.clone();
-        let params = target::values(plan, uri.path());
+        // Its parts are replaced while the parameters are read: where nobody asks for them, nothing is kept.
+        let path = plan.reads_path().then(|| head.uri.clone());
+        let params = path.as_ref().map(|uri| target::values(plan, uri.path())).unwrap_or_default();
         head::spelled(plan, &head.headers)?;
         let body = body.map(|body| head::trailers(plan, body));
         let sources = Sources::read(plan, &params, head, inner.verifier.as_ref())?;
@@ -209,13 +210,13 @@ impl Gate {
             Some(bearer) => Box::pin(inner.witnessed(caller, bearer)).await?,
         };
         let shield = Shield::new(door, Arc::clone(&inner.place), plan.creates.clone());
-        let owners = sources.owners(plan, false);
+        let owners = || sources.owners(plan, false);
         if plan.reads_head() {
-            Box::pin(head::seal(plan, &params, head, &shield, &owners)).await?;
+            Box::pin(head::seal(plan, &params, head, &shield, &owners())).await?;
         }
         let body = match body {
             Some(body) if plan.reads_body() && !is_empty(&body) => {
-                Some(Box::pin(self.body(Arc::clone(plan), head, body, &shield, &owners)).await?)
+                Some(Box::pin(self.body(Arc::clone(plan), head, body, &shield, &owners())).await?)
             }
             body => {
                 shield.sent();

@@ -86,7 +86,7 @@ async fn reveal(shield: &Shield, plan: &Plan, place: u16, stored: &str) -> Resul
     if stored.is_empty() {
         return Ok(None);
     }
-    let read = Read { field: known.field, row: Row::Unknown, stored };
+    let read = Read { field: known.field, row: Row::Unknown, stored: stored.as_bytes() };
     let shown = match shield.open(&[read]).await {
         Ok(shown) => shown,
         // Addresses hold all sorts of things: a clear one stays as it is.

@@ -218,7 +218,7 @@ fn show(
         let Some(place) = edit.place else { continue };
         let known = plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
         let field = batch.field(known.field);
-        let Some((stored, digits)) = stored(raw, field)? else { continue };
+        let Some(Stored { text: stored, number: digits }) = stored(raw, field)? else { continue };
         let row = row(splicer, edit, known, plan, owners, &mut last)?;
         match batch.next(&Read { field: known.field, row, stored: &stored })? {
             Next::Clear(_, bytes) if digits => replacements.put(number, bytes),
@@ -254,17 +254,25 @@ fn row<'r, 's: 'r>(
     Ok(last.as_ref().map_or(Row::Unknown, |(_, id)| Row::Of { class, id }))
 }
 
-/// What is stored at a declared place, and whether it is a number; none where nothing is.
-fn stored<'r>(raw: &'r [u8], field: &Field) -> Result<Option<(Cow<'r, str>, bool)>, Problem> {
+/// What is stored at a declared place.
+struct Stored<'r> {
+    /// In UTF-8, as its body is.
+    text: Cow<'r, [u8]>,
+    /// It is a number, and so is what it stands for.
+    number: bool,
+}
+
+/// What is stored at a declared place; none where nothing is.
+fn stored<'r>(raw: &'r [u8], field: &Field) -> Result<Option<Stored<'r>>, Problem> {
     match raw.first() {
         Some(b'n') => Ok(None),
         Some(b'"') => {
-            let text = text::decode(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
+            let text = text::bytes(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
             // Nothing stands in an empty one that could have been planted.
-            Ok((!text.is_empty()).then_some((text, false)))
+            Ok((!text.is_empty()).then_some(Stored { text, number: false }))
         }
         _ if matches!(field.protect, Protect::Pseudonym { kind: TokenKind::Integer, .. }) => {
-            Ok(Some((String::from_utf8_lossy(raw), true)))
+            Ok(Some(Stored { text: Cow::Borrowed(raw), number: true }))
         }
         _ => Err(Problem::open(OpenFault::InClear, &field.name)),
     }

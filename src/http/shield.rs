@@ -46,8 +46,8 @@ pub(super) struct Read<'a> {
     pub(super) field: FieldId,
     /// Whose row it stands in.
     pub(super) row: Row<'a>,
-    /// An armoured envelope or a token.
-    pub(super) stored: &'a str,
+    /// An armoured envelope or a token, in UTF-8.
+    pub(super) stored: &'a [u8],
 }
 
 /// What is shown for a stored value.
@@ -119,8 +119,11 @@ impl<'s> Batch<'s> {
         let Space { memo, envelope, clear } = &mut *self.space;
         overwrite(clear);
         let outcome = match field.protect {
-            Protect::Pseudonym { .. } => door.reveal_next(read.field, read.stored, read.row, memo, clear),
-            Protect::Encrypt if armour::read(read.stored.as_bytes(), envelope) => {
+            Protect::Pseudonym { .. } => {
+                let token = std::str::from_utf8(read.stored).map_err(|_| Problem::internal())?;
+                door.reveal_next(read.field, token, read.row, memo, clear)
+            }
+            Protect::Encrypt if armour::read(read.stored, envelope) => {
                 door.open_next(read.field, envelope, read.row, memo, clear)
             }
             Protect::Encrypt => Outcome::Fault(door.in_clear(read.field)),

@@ -6,11 +6,30 @@ use std::borrow::Cow;
 /// The text of a raw string, quotes included. `None` where an escape names half a character (a lone surrogate) or
 /// the bytes are no UTF-8. The scanner has checked the rest.
 pub(in crate::http) fn decode(raw: &[u8]) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let inner = simdutf8::basic::from_utf8(inner).ok()?;
-    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+    let inner = simdutf8::basic::from_utf8(inner(raw)?).ok()?;
+    if is_plain(inner.as_bytes()) { Some(Cow::Borrowed(inner)) } else { unescaped(inner).map(Cow::Owned) }
+}
+
+/// The same as bytes, of a body that was seen to be UTF-8: most strings are not looked at again for that.
+pub(in crate::http) fn bytes(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let inner = inner(raw)?;
+    if is_plain(inner) {
         return Some(Cow::Borrowed(inner));
     }
+    unescaped(std::str::from_utf8(inner).ok()?).map(|text| Cow::Owned(text.into_bytes()))
+}
+
+/// What stands between the quotes.
+fn inner(raw: &[u8]) -> Option<&[u8]> {
+    raw.strip_prefix(b"\"")?.strip_suffix(b"\"")
+}
+
+/// Whether there is no escape.
+fn is_plain(inner: &[u8]) -> bool {
+    memchr::memchr(b'\\', inner).is_none()
+}
+
+fn unescaped(inner: &str) -> Option<String> {
     let mut text = String::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(at) = rest.find('\\') {
@@ -33,7 +52,7 @@ pub(in crate::http) fn decode(raw: &[u8]) -> Option<Cow<'_, str>> {
         });
     }
     text.push_str(rest);
-    Some(Cow::Owned(text))
+    Some(text)
 }
 
 /// The character of one or two `\u` escapes, the first `\u` already read.
@@ -56,9 +75,14 @@ fn hex4(text: &str) -> Option<(u32, &str)> {
 
 /// Appends the shortest raw form of a text, with quotes.
 pub(in crate::http) fn encode(text: &str, out: &mut Vec<u8>) {
+    encode_bytes(text.as_bytes(), out);
+}
+
+/// The same, of a text that is known to be UTF-8.
+pub(in crate::http) fn encode_bytes(text: &[u8], out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((good, [byte, after @ ..])) = rest.split_at_checked(plain(rest)) {
         let short = match byte {
             b'\n' => b'n',
@@ -99,6 +123,10 @@ mod tests {
         assert_eq!(decode(b"\"\xff\""), None);
     }
 
+    fn text_of(bytes: Cow<'_, [u8]>) -> String {
+        String::from_utf8(bytes.into_owned()).unwrap()
+    }
+
     proptest! {
         #[test]
         fn serde_reads_what_is_written_and_so_do_we(text: String) {
@@ -111,7 +139,8 @@ mod tests {
         #[test]
         fn what_serde_reads_is_read_alike(raw in r#""([a-zé🦊 ]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}){0,12}""#) {
             let theirs = serde_json::from_str::<String>(&raw).ok();
-            prop_assert_eq!(decode(raw.as_bytes()).map(Cow::into_owned), theirs);
+            let ours = [decode(raw.as_bytes()).map(Cow::into_owned), bytes(raw.as_bytes()).map(text_of)];
+            prop_assert_eq!(ours, [theirs.clone(), theirs]);
         }
     }
 }
