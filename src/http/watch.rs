@@ -2,7 +2,7 @@
 //! that the client doesn't take.
 //!
 //! One timer for each connection, which is only moved when it fires: what a request costs for it is a look at the
-//! clock.
+//! clock, once nothing more comes.
 
 use super::io::Wire;
 use super::timer::Timer;
@@ -79,8 +79,8 @@ pub(super) struct Watched {
     phase: Phase,
     /// Requests that had begun when the phase was set.
     seen: u32,
-    /// Of the phase; meaningless while busy.
-    until: Instant,
+    /// Of the phase, from when it is first waited in; meaningless while busy.
+    until: Option<Instant>,
     reads: Timer,
     writes: Timer,
     stalled: Option<Instant>,
@@ -88,7 +88,6 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(wire: Wire, early: Vec<u8>, in_flight: InFlight, limits: Limits) -> Self {
-        let until = Instant::now() + limits.head.unwrap_or(limits.idle);
         // A new connection was opened to say something: what it says first is awaited as a head.
         let phase = if limits.head.is_some() { Phase::Head } else { Phase::Idle };
         Self {
@@ -98,7 +97,7 @@ impl Watched {
             limits,
             phase,
             seen: 0,
-            until,
+            until: None,
             reads: Timer::default(),
             writes: Timer::default(),
             stalled: None,
@@ -115,6 +114,10 @@ impl Watched {
         any
     }
 
+    fn enter(&mut self, phase: Phase) {
+        (self.phase, self.until) = (phase, None);
+    }
+
     /// Bytes came in.
     fn received(&mut self) {
         if self.busy() {
@@ -122,15 +125,9 @@ impl Watched {
         }
         match (self.phase, self.limits.head) {
             // The first bytes of a head; further ones gain it no time.
-            (Phase::Idle | Phase::Busy, Some(limit)) => {
-                self.phase = Phase::Head;
-                self.until = Instant::now() + limit;
-            }
+            (Phase::Idle | Phase::Busy, Some(_)) => self.enter(Phase::Head),
             (Phase::Head, Some(_)) => {}
-            (_, None) => {
-                self.phase = Phase::Idle;
-                self.until = Instant::now() + self.limits.idle;
-            }
+            (_, None) => self.enter(Phase::Idle),
         }
     }
 
@@ -141,10 +138,11 @@ impl Watched {
             return Poll::Pending;
         }
         if self.phase == Phase::Busy {
-            self.phase = Phase::Idle;
-            self.until = Instant::now() + self.limits.idle;
+            self.enter(Phase::Idle);
         }
-        match self.reads.poll(cx, self.until) {
+        let limit = self.limits.head.filter(|_| self.phase == Phase::Head).unwrap_or(self.limits.idle);
+        let until = *self.until.get_or_insert_with(|| Instant::now() + limit);
+        match self.reads.poll(cx, until) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
         }

@@ -56,6 +56,11 @@ impl Connector {
         Ok(Self { address: upstream.address.clone(), scheme: upstream.scheme, tls })
     }
 
+    /// Whether a connection may speak HTTP/2.
+    pub(super) fn may_two(&self) -> bool {
+        self.scheme != HttpScheme::Http
+    }
+
     /// Whether connections are encrypted.
     pub(super) fn is_secure(&self) -> bool {
         self.tls.is_some()

@@ -176,7 +176,7 @@ impl Client {
         } else if upload.is_none() {
             (Sent::Empty, None)
         } else {
-            (Sent::Relayed(self.inflow(body, upload.clone())), None)
+            (Sent::Relayed(Box::new(self.inflow(body, upload.clone()))), None)
         };
         let mut request = Some(Request::from_parts(head, sent));
         match self.send(&mut request, upload.as_ref(), asked).await {

@@ -27,6 +27,7 @@ pub(in crate::http) struct Pool {
     timeouts: HttpTimeouts,
     limits: HttpLimits,
     idle: Mutex<Vec<Idle>>,
+    /// The one that all share; never any where HTTP/2 is not spoken.
     shared: Mutex<Option<http2::SendRequest<Sent>>>,
     /// Held while a connection that all share is made.
     making: tokio::sync::Mutex<()>,
@@ -105,7 +106,7 @@ impl Pool {
     }
 
     /// The connection that was used last, if it is free: the others may then grow old.
-    fn kept(&self) -> Option<One> {
+    fn kept(&self, now: Instant) -> Option<One> {
         let mut idle = self.idle.lock();
         let mut at = idle.len();
         while at > 0 {
@@ -116,7 +117,7 @@ impl Pool {
             } else if candidate.connection.sender.is_ready() {
                 let found = idle.remove(at);
                 // Older ones are all older than this.
-                if found.since.elapsed() > self.timeouts.upstream_idle {
+                if now.saturating_duration_since(found.since) > self.timeouts.upstream_idle {
                     idle.clear();
                     return None;
                 }
@@ -136,11 +137,16 @@ impl Pool {
     ///
     /// # Errors
     /// The service can't be reached in time.
-    pub(super) async fn connection(&self, upgrade: bool, fresh: bool) -> Result<Connection, Problem> {
+    pub(super) async fn connection(
+        &self,
+        upgrade: bool,
+        fresh: bool,
+        now: Instant,
+    ) -> Result<Connection, Problem> {
         if !upgrade && let Some(shared) = self.open_shared() {
             return Ok(Connection::Two(shared));
         }
-        if !fresh && let Some(kept) = self.kept() {
+        if !fresh && let Some(kept) = self.kept(now) {
             return Ok(Connection::One(kept, true));
         }
         if self.connector.only_two() {
@@ -154,6 +160,9 @@ impl Pool {
     }
 
     fn open_shared(&self) -> Option<http2::SendRequest<Sent>> {
+        if !self.connector.may_two() {
+            return None;
+        }
         let mut shared = self.shared.lock();
         shared.take_if(|sender| sender.is_closed());
         shared.clone()

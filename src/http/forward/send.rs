@@ -7,7 +7,7 @@ use super::{Client, fault, response};
 use crate::http::exchange::BodyError;
 use crate::http::problem::Problem;
 use crate::http::timer::Lent;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme, Uri};
 use http::{Method, Request, Response, Version};
 use hyper::body::{Body, Incoming};
@@ -37,7 +37,8 @@ pub(super) struct Arrived {
 struct Again {
     method: Method,
     uri: Uri,
-    headers: HeaderMap,
+    /// In a list, which costs less than another map: few are sent again.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Again {
@@ -46,14 +47,16 @@ impl Again {
         (matches!(request.body(), Sent::Empty) && idempotent.contains(request.method())).then(|| Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
-            headers: request.headers().clone(),
+            headers: request.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         })
     }
 
     fn request(self) -> Request<Sent> {
         let mut request = Request::new(Sent::Empty);
-        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) =
-            (self.method, self.uri, self.headers);
+        (*request.method_mut(), *request.uri_mut()) = (self.method, self.uri);
+        for (name, value) in self.headers {
+            request.headers_mut().append(name, value);
+        }
         request
     }
 }
@@ -97,9 +100,12 @@ impl Client {
         let mut timer = self.timers.lend();
         let mut unsent = true;
         for attempt in 0..TRIES {
-            let connection = self.pool.connection(asked.upgrade, attempt > 0).await;
+            let now = Instant::now();
+            let connection = self.pool.connection(asked.upgrade, attempt > 0, now).await;
             let connection = connection.map_err(|problem| Lost { problem, unsent })?;
-            match self.attempt(connection, request, upload, &mut timer).await? {
+            // A new one took its time to be made.
+            let began = if matches!(connection, Connection::One(_, true)) { now } else { Instant::now() };
+            match self.attempt(connection, request, upload, &mut timer, began).await? {
                 Tried::Unsent { left } => unsent &= !left,
                 Tried::Answered(response, one) => return Ok(self.arrived(response, one, asked, timer)?),
             }
@@ -113,13 +119,14 @@ impl Client {
         place: &mut Option<Request<Sent>>,
         upload: Option<&Arc<Upload>>,
         timer: &mut Lent,
+        began: Instant,
     ) -> Result<Tried, Problem> {
         let request = place.as_mut().ok_or_else(Problem::internal)?;
         let (error, again, heard) = match connection {
             Connection::Two(mut sender) => {
                 for_two(request, self.pool.is_secure())?;
                 let sending = sender.try_send_request(place.take().ok_or_else(Problem::internal)?);
-                match self.timed(timer, upload, sending).await? {
+                match self.timed(timer, upload, began, sending).await? {
                     Ok(response) => return Ok(Tried::Answered(response, None)),
                     Err(error) => (error, None, Heard::default()),
                 }
@@ -130,7 +137,7 @@ impl Client {
                 let again = if reused { Again::of(request) } else { None };
                 one.heard.forget();
                 let sending = one.sender.try_send_request(place.take().ok_or_else(Problem::internal)?);
-                match self.timed(timer, upload, sending).await? {
+                match self.timed(timer, upload, began, sending).await? {
                     Ok(response) => return Ok(Tried::Answered(response, Some(one))),
                     Err(error) => (error, again, one.heard),
                 }
@@ -146,10 +153,10 @@ impl Client {
         &self,
         timer: &mut Lent,
         upload: Option<&Arc<Upload>>,
+        began: Instant,
         sending: impl Future<Output = T>,
     ) -> Result<T, Problem> {
         let timeouts = &self.forwarder.timeouts;
-        let began = Instant::now();
         let mut sending = pin!(sending);
         poll_fn(|cx| {
             if let Poll::Ready(tried) = sending.as_mut().poll(cx) {

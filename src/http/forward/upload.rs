@@ -203,8 +203,8 @@ impl Drop for Inflow {
 pub(super) enum Sent {
     /// None.
     Empty,
-    /// As it came.
-    Relayed(Inflow),
+    /// As it came. Boxed: most requests have none, and would be moved with its room from one to the next.
+    Relayed(Box<Inflow>),
     /// As a route rewrites it.
     Declared(Declared),
 }
