@@ -24,11 +24,15 @@ use splice::{Layout, Splicer, Stop};
 use std::sync::Arc;
 use tree::{Leaf, Tree};
 
+/// How bodies are read here.
+const SETTINGS: Settings = Settings { depth: 128, lines: false, exact: false };
+
 /// Values at declared places, all replaced by one text, in 16 KiB steps as a body streams: what the gateway does to JSON but for
-/// the keys.
-#[derive(Debug, Clone)]
+/// the keys. As a route does, it keeps its memory from one body to the next.
 pub struct Replacer {
-    layout: Arc<Layout>,
+    places: usize,
+    splicer: Splicer,
+    replacements: Replacements,
 }
 
 impl Replacer {
@@ -48,34 +52,34 @@ impl Replacer {
             tree.add(&pointer, Leaf::Subject(0));
         }
         let slots = vec![if depths.is_empty() { Vec::new() } else { vec![0] }; places.len()];
-        Ok(Self { layout: Arc::new(Layout { tree: Arc::new(tree), slots, depths }) })
+        let layout = Arc::new(Layout { tree: Arc::new(tree), slots, depths });
+        let splicer = Splicer::new(layout, Vec::new(), SETTINGS, 0, false);
+        Ok(Self { places: places.len(), splicer, replacements: Replacements::default() })
     }
 
     /// A body with the values replaced by `with`.
     ///
     /// # Errors
     /// What is wrong with the body.
-    pub fn replace(&self, body: &Bytes, with: &[u8]) -> Result<Vec<u8>, String> {
+    pub fn replace(&mut self, body: &Bytes, with: &[u8]) -> Result<Vec<u8>, String> {
         const STEP: usize = 16 << 10;
-        let settings = Settings { depth: 128, lines: false, exact: false };
-        let counts = vec![1; self.layout.slots.len()];
-        let limit = body.len().max(1 << 20);
-        let mut splicer = Splicer::new(Arc::clone(&self.layout), counts, settings, limit, false);
+        let Self { places, splicer, replacements } = self;
+        splicer.renew(std::iter::repeat_n(1, *places), SETTINGS, body.len().max(1 << 20), false);
         let mut out = Vec::with_capacity(body.len());
-        let mut replacements = Replacements::default();
         let mut go = |splicer: &mut Splicer| {
             replacements.clear();
             for number in 0..splicer.edits().count() {
                 replacements.put(number, with);
             }
-            splicer.splice(&replacements, &mut out);
+            splicer.splice(replacements, &mut out);
         };
         for start in (0..body.len()).step_by(STEP) {
             splicer.feed(&body.slice(start..body.len().min(start + STEP))).map_err(why)?;
-            go(&mut splicer);
+            go(splicer);
         }
         splicer.finish().map_err(why)?;
-        go(&mut splicer);
+        go(splicer);
+        splicer.forget();
         Ok(out)
     }
 }
