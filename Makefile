@@ -11,7 +11,7 @@ help:
 	@echo 'make demo    the whole story on throwaway data, in about a minute after the build'
 	@echo 'make test    every test, against real servers'
 	@echo 'make test-clients   every driver and ORM, and larger applications (npm fetches a gigabyte once), with a table'
-	@echo 'make test-versions  the tests of statements on Postgres 16, 17 and 18, as npm has them'
+	@echo 'make test-versions  the tests of statements on Postgres 13, 14, 16, 17 and 18, as npm has them'
 	@echo 'make soak    two hundred clients compared with a direct connection, for a quarter of an hour'
 	@echo 'make soak-http  a gibibyte each way and 256 connections for a minute, without growth'
 	@echo 'make nightly ten thousand random schedules of faults (make test runs 500)'
@@ -34,9 +34,9 @@ test-clients: deps deps-clients
 	$(CARGO) test --locked --test clients --test applications
 	@printf '\n| client | version | what was exercised | result |\n|---|---|---|---|\n'; cat target/tmp/clients/*
 
-# Debian's Postgres is what `make test` runs, and what is new in 18; these are others (on 13 and 14 some of the tests' own statements are unknown;
+# Debian's Postgres is what `make test` runs, and what is new in 18; these are others (statements that 13 and 14 do not know are left out there;
 # these packages have no pg_dump, and Debian's takes no newer server: the test of dumps is left out). One alone: make test-versions VERSIONS=18.4.0-beta.17
-VERSIONS ?= 16.14.0-beta.17 17.10.0-beta.17 18.4.0-beta.17
+VERSIONS ?= 13.23.0-beta.16 14.23.0-beta.17 16.14.0-beta.17 17.10.0-beta.17 18.4.0-beta.17
 test-versions: deps
 	@for version in $(VERSIONS); do printf '\n== Postgres %s\n' "$$version"; \
 		PARAVENT_TEST_POSTGRES="$$(scripts/postgres "$$version")" $(CARGO) test --locked --test pg -- \

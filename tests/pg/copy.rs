@@ -66,7 +66,9 @@ fn what_is_copied_in_comes_out_as_from_a_clear_copy() {
     let world = World::new();
     let (mut clear, mut through) = (world.clear(), world.through());
     clear.rows(ROWS);
-    for (n, options) in OPTIONS.iter().enumerate() {
+    let headers = clear.server_major() >= 15;
+    // Headers in the text format are Postgres 15's.
+    for (n, options) in OPTIONS.iter().enumerate().filter(|(_, o)| headers || **o != "(HEADER)") {
         let latin = options.contains("LATIN1");
         if latin {
             clear.rows("UPDATE people SET first_name = 'é' WHERE id = 5");
@@ -384,7 +386,9 @@ fn data_of_a_refused_copy_never_reaches_the_server() {
 fn ids_that_the_database_makes_are_drawn_beforehand() {
     let world = World::new();
     let mut client = world.through();
-    let sql = "COPY people (email, first_name) FROM STDIN (FORMAT csv, HEADER MATCH)";
+    // MATCH is Postgres 15's.
+    let header = if client.server_major() >= 15 { "HEADER MATCH" } else { "HEADER" };
+    let sql = &format!("COPY people (email, first_name) FROM STDIN (FORMAT csv, {header})");
     let data = b"email,first_name\na@x.example,Ana\nb@x.example,\"B, ea\"\n";
     let answers = load(&mut client, sql, data, 5);
     assert_eq!(tags(&answers), "GEZ");

@@ -63,7 +63,9 @@ fn compare(mode: Mode) {
         "newcomers.first_name",
         "latecomers.email",
     ];
-    for (table, column) in places.iter().filter_map(|p| p.split_once('.')) {
+    // The last is made from what MERGE wrote.
+    let known = if world.direct().server_major() >= 15 { places.len() } else { places.len() - 1 };
+    for (table, column) in places[..known].iter().filter_map(|p| p.split_once('.')) {
         let stored = format!("SELECT count({column}) > 0, bool_or({column} ~* 'canari|nom-') FROM {table}");
         assert_eq!(world.direct().rows(&stored), [row(["t", "f"])], "{table}.{column}");
     }

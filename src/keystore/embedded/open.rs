@@ -84,10 +84,13 @@ fn create(path: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(|e| unavailable(folder, &e))
 }
 
+/// How long a connection waits for another that is in the way.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(|e| fail::classify(path, &e))?;
-    conn.busy_timeout(Duration::from_secs(5)).map_err(|e| fail::classify(path, &e))?;
+    conn.busy_timeout(PATIENCE).map_err(|e| fail::classify(path, &e))?;
     conn.set_prepared_statement_cache_capacity(128);
     Ok(conn)
 }
@@ -98,7 +101,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     let found = check(&conn, path)?;
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; \
-         PRAGMA wal_autocheckpoint = 0;",
+         PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;",
     )
     .map_err(|e| fail::classify(path, &e))?;
     if found < 2 {

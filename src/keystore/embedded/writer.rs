@@ -241,7 +241,7 @@ impl Writer {
 
     fn checkpoint(&mut self) {
         if self.checkpoints.due(self.conn.total_changes()) == Due::Now
-            && let Err(e) = self.checkpoints.copy(&self.conn)
+            && let Err(e) = self.checkpoints.begin_anew(&self.conn)
         {
             let why = self.failed(&e);
             tracing::warn!(error = %why, "the keystore's write-ahead log could not be copied; it is tried again");
