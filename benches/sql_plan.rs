@@ -61,6 +61,7 @@ fn table(oid: u32, name: &str, columns: &[(&str, u32)], foreign: Vec<ForeignKey>
         name: name.into(),
         kind: RelationKind::Table,
         definition: None,
+        odd: false,
         columns: columns.iter().enumerate().map(column).collect(),
         unique: vec![vec!["id".into()]],
         foreign,

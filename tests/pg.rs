@@ -39,6 +39,8 @@ mod late_tables;
 mod moved;
 #[path = "pg/names.rs"]
 mod names;
+#[path = "pg/odd.rs"]
+mod odd;
 #[path = "pg/opening.rs"]
 mod opening;
 #[path = "pg/order.rs"]

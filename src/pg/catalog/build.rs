@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// A row of text columns.
 pub type Row = Vec<Option<String>>;
 
+/// What stands for a text that is none in UTF-8 (a database in `SQL_ASCII` takes any bytes).
+pub(super) const UNREADABLE: &str = "\u{fffd}";
+
 /// The catalog's answers could not be read: the query it was, and what was wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer of the catalog query {0} could not be read")]
@@ -32,8 +35,10 @@ fn yes(row: &Row, i: usize) -> bool {
 
 /// Builds a snapshot from the rows of [`super::queries::ALL`], in that order.
 ///
+/// A relation of which something can't be read is [`odd`](Relation::odd), the others are as ever.
+///
 /// # Errors
-/// A row that does not have the query's form.
+/// A row of which it can't be told whose it is.
 pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Result<Catalog, BuildError> {
     let [server, columns, unique, foreign, views, functions, uses, collations, hierarchy, mask] = answers
     else {
@@ -48,7 +53,7 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     let own = tables.len();
     let all = hierarchy.extend(&mut relations, tables);
     let tables = &all[..];
-    let views = pairs(views, |row| number(row, 1)).ok_or(BuildError("VIEWS"))?;
+    let views = depends(&mut relations, views).ok_or(BuildError("VIEWS"))?;
     let uses = Uses::read(uses).ok_or(BuildError("USES"))?;
     let functions: Option<Vec<Function>> = functions.iter().map(Function::read).collect();
     let functions = functions.ok_or(BuildError("FUNCTIONS"))?;
@@ -110,20 +115,27 @@ fn relations(rows: &[Row]) -> Option<HashMap<u32, Relation>> {
             hashbrown::hash_map::Entry::Vacant(entry) => entry.insert(relation(oid, row)?),
         };
         if let Some(name) = text(row, 6) {
-            relation.columns.push(Column {
-                name: name.into(),
-                attnum: number(row, 7)?,
-                type_oid: number(row, 8)?,
-                typmod: number(row, 9)?,
-                not_null: yes(row, 10),
-                generated: yes(row, 11),
-                computed: yes(row, 12),
-                defaults: yes(row, 13),
-                collation: number(row, 14).unwrap_or(0),
-            });
+            match column(name, row) {
+                Some(column) => relation.columns.push(column),
+                None => relation.odd = true,
+            }
         }
     }
     Some(relations)
+}
+
+fn column(name: &str, row: &Row) -> Option<Column> {
+    Some(Column {
+        name: name.into(),
+        attnum: number(row, 7)?,
+        type_oid: number(row, 8)?,
+        typmod: number(row, 9)?,
+        not_null: yes(row, 10),
+        generated: yes(row, 11),
+        computed: yes(row, 12),
+        defaults: yes(row, 13),
+        collation: number(row, 14).unwrap_or(0),
+    })
 }
 
 fn relation(oid: u32, row: &Row) -> Option<Relation> {
@@ -138,6 +150,7 @@ fn relation(oid: u32, row: &Row) -> Option<Relation> {
             _ => RelationKind::Table,
         },
         definition: None,
+        odd: false,
         columns: Vec::new(),
         unique: Vec::new(),
         foreign: Vec::new(),
@@ -158,7 +171,10 @@ fn add_unique(relations: &mut HashMap<u32, Relation>, rows: &[Row]) -> Option<()
             relation.unique.push(Vec::new());
             last = Some(index);
         }
-        relation.unique.last_mut()?.push(text(row, 2)?.into());
+        match (relation.unique.last_mut(), text(row, 2)) {
+            (Some(key), Some(column)) => key.push(column.into()),
+            _ => relation.odd = true,
+        }
     }
     Some(())
 }
@@ -175,16 +191,29 @@ fn add_foreign(relations: &mut HashMap<u32, Relation>, rows: &[Row]) -> Option<(
             relation.foreign.push(ForeignKey { columns: Vec::new(), references, referenced: Vec::new() });
             last = Some(key);
         }
-        let foreign = relation.foreign.last_mut()?;
-        foreign.columns.push(text(row, 2)?.into());
-        foreign.referenced.push(text(row, 4)?.into());
+        match (relation.foreign.last_mut(), text(row, 2), text(row, 4)) {
+            (Some(foreign), Some(column), Some(referenced)) => {
+                foreign.columns.push(column.into());
+                foreign.referenced.push(referenced.into());
+            }
+            _ => relation.odd = true,
+        }
     }
     Some(())
 }
 
-/// Rows of a relation's OID and something else.
-fn pairs<T>(rows: &[Row], second: impl Fn(&Row) -> Option<T>) -> Option<Vec<(u32, T)>> {
-    rows.iter().map(|row| Some((number(row, 0)?, second(row)?))).collect()
+/// Which view depends on which relation. One of which that can't be read may depend on any.
+fn depends(relations: &mut HashMap<u32, Relation>, rows: &[Row]) -> Option<Vec<(u32, u32)>> {
+    let mut all = Vec::with_capacity(rows.len());
+    for row in rows {
+        let view = number(row, 0)?;
+        match (number(row, 1), relations.get_mut(&view)) {
+            (Some(on), _) => all.push((view, on)),
+            (None, Some(relation)) => (relation.odd, relation.touches_protected) = (true, true),
+            (None, None) => {}
+        }
+    }
+    Some(all)
 }
 
 #[cfg(test)]
@@ -194,6 +223,41 @@ mod tests {
 
     fn row(cells: &[&str]) -> Row {
         cells.iter().map(|c| Some((*c).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_can_t_be_read_of_a_relation_is_told_and_the_others_are_as_ever() {
+        let column = |oid: &str, kind: &str, name: &str, type_oid: Option<&str>| {
+            let mut column =
+                row(&[oid, "public", &format!("r{oid}"), kind, "", "", name, "1", "", "-1", "true"]);
+            column[8] = type_oid.map(str::to_owned);
+            column
+        };
+        let answers = vec![
+            vec![row(&["150000"])],
+            vec![
+                column("1", "r", "good", Some("23")),
+                column("2", "r", "good", Some("23")),
+                column("2", "r", "bad", None),
+                column("3", "r", "good", Some("23")),
+                column("4", "r", "good", Some("23")),
+                column("5", "v", "good", Some("23")),
+            ],
+            vec![row(&["31", "1", "good"]), vec![Some("33".into()), Some("3".into()), None]],
+            vec![row(&["41", "1", "good", "2", "good"]), row(&["44", "4", "good", "1"])],
+            vec![row(&["5"])],
+            Vec::new(),
+            Vec::new(),
+            Vec::new(),
+            Vec::new(),
+            Vec::new(),
+        ];
+        let catalog = build(1, &answers, &[]).unwrap();
+        let of = |oid: u32| catalog.relations.values().find(|r| r.oid == oid).unwrap();
+        assert_eq!([1, 2, 3, 4, 5].map(|oid| of(oid).odd), [false, true, true, true, true]);
+        assert_eq!((of(1).unique.len(), of(1).foreign.len(), of(1).columns.len()), (1, 1, 1));
+        assert!(of(5).touches_protected && !of(4).touches_protected, "a view may depend on anything");
+        assert!(build(1, &[answers[0].clone()], &[]).is_err());
     }
 
     #[test]

@@ -12,7 +12,8 @@ use hashbrown::{HashMap, HashSet};
 pub(super) struct Hierarchy {
     /// Child and parent.
     links: Vec<(u32, u32)>,
-    keys: HashMap<u32, String>,
+    /// `None` where that can't be read.
+    keys: HashMap<u32, Option<String>>,
 }
 
 impl Hierarchy {
@@ -22,10 +23,9 @@ impl Hierarchy {
         for row in rows {
             let number = |i: usize| -> Option<u32> { row.get(i)?.as_deref()?.parse().ok() };
             let first = number(0)?;
-            match (number(1), row.get(2)?) {
-                (Some(parent), _) => read.links.push((first, parent)),
-                (None, Some(key)) => drop(read.keys.insert(first, key.clone())),
-                (None, None) => return None,
+            match number(1) {
+                Some(parent) => read.links.push((first, parent)),
+                None => drop(read.keys.insert(first, row.get(2).cloned().flatten())),
             }
         }
         Some(read)
@@ -71,9 +71,9 @@ impl Hierarchy {
         // In the same order whatever the maps' is: plans are compared.
         all[tables.len()..].sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
         for (oid, table) in &holds {
-            let by_value = self.keys.get(oid).is_some_and(|key| {
-                names_one_of(key, &table.columns.iter().map(|p| &*p.column).collect::<Vec<_>>())
-            });
+            let columns = || table.columns.iter().map(|p| &*p.column).collect::<Vec<_>>();
+            let names = |key: &String| names_one_of(key, &columns());
+            let by_value = self.keys.get(oid).is_some_and(|key| key.as_ref().is_none_or(names));
             if by_value || self.parents(*oid).any(|parent| !holds.contains_key(&parent)) {
                 closed.insert(*oid);
             }
@@ -161,6 +161,7 @@ mod tests {
             name: format!("t{oid}").into(),
             kind: RelationKind::Table,
             definition: None,
+            odd: false,
             columns: Vec::new(),
             unique: vec![vec!["id".into()]],
             foreign: Vec::new(),
@@ -213,6 +214,12 @@ mod tests {
         assert_eq!(extended(&[("2", "1")], &[("1", "LIST (id)")], &[table("t2", "name")]).1, [1, 2]);
         assert_eq!(extended(&[("2", "1")], &[], &[table("t1", "name"), table("t2", "other")]).1, [1, 2]);
         assert_eq!(extended(&[("2", "1"), ("2", "3")], &[], &[table("t1", "name")]).1, [1, 2, 3]);
+        // Nor can what is not known.
+        let rows = [row([Some("1"), None, None]), row([Some("4"), None, None])];
+        let hierarchy = Hierarchy::read(&rows).unwrap();
+        let mut relations: HashMap<u32, Relation> = (1..7).map(|oid| (oid, relation(oid))).collect();
+        hierarchy.extend(&mut relations, &[table("t1", "name")]);
+        assert!(relations[&1].in_hierarchy && !relations[&4].in_hierarchy);
         // By a protected column nothing can be partitioned.
         assert_eq!(extended(&[("2", "1")], &[("1", "HASH (lower(name))")], &[table("t1", "name")]).1, [1, 2]);
     }

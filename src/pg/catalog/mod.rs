@@ -347,7 +347,7 @@ impl Database {
             tracing::warn!(
                 database = self.name,
                 views = unread,
-                "views are refused, since their tables are locked"
+                "views are refused, since their tables are locked, or the server can't show them"
             );
         }
         new.define(texts).map_err(io::Error::other)?;
@@ -368,10 +368,13 @@ impl Database {
         }
     }
 
-    /// The gateway's own login, with no search path: the names that it is told are qualified.
+    /// The gateway's own login, with no search path: the names that it is told are qualified. A database in `SQL_ASCII`, where
+    /// a text may be no UTF-8, is asked for its bytes: else the server would refuse to show them.
     async fn login(&self) -> io::Result<Login> {
         let client = self.connector.own_login(&self.name).await?;
-        let set = client.batch_execute("SET search_path TO ''").await;
+        const SET: &str = "SET search_path TO ''; SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false) \
+                           WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'";
+        let set = client.batch_execute(SET).await;
         set.map_err(|e| io::Error::other(describe(&e)))?;
         Ok(client)
     }
@@ -428,7 +431,8 @@ async fn asked(
     for message in messages {
         match message {
             SimpleQueryMessage::Row(row) => {
-                rows.push((0..row.len()).map(|i| row.get(i).map(str::to_owned)).collect());
+                let cell = |i| row.try_get(i).unwrap_or(Some(build::UNREADABLE)).map(str::to_owned);
+                rows.push((0..row.len()).map(cell).collect());
             }
             SimpleQueryMessage::CommandComplete(_) => all.push(std::mem::take(&mut rows)),
             _ => {}

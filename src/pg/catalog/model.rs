@@ -48,6 +48,8 @@ pub struct Relation {
     pub kind: RelationKind,
     /// A view's query, all names in it qualified; `None` where it is not known.
     pub definition: Option<Arc<str>>,
+    /// Something of it in the catalog can't be read: no statement is planned that names it.
+    pub odd: bool,
     /// Live columns in `attnum` order.
     pub columns: Vec<Column>,
     /// Unique and primary keys, as column names in index order (no partial or expression indexes).

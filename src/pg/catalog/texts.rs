@@ -7,7 +7,6 @@ use crate::pg::net::connect::describe;
 use std::io;
 use std::time::Duration;
 use tokio_postgres::Client;
-use tokio_postgres::error::SqlState;
 
 /// How long a lock is waited for; and, once one of the views is known to be locked, for each of them.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -26,7 +25,7 @@ impl Texts {
     /// The texts of these views: those that are known, if their digests are still so, and the others asked for.
     ///
     /// # Errors
-    /// The server fails the query for anything else than a lock.
+    /// The connection is lost.
     pub(super) async fn read(
         client: &Client,
         views: &[u32],
@@ -63,11 +62,11 @@ fn oid(row: &Row) -> Option<u32> {
     row.first()?.as_deref()?.parse().ok()
 }
 
-/// The texts of these views, unless one's tables are locked for longer than that.
+/// The texts of these views, unless one's tables are locked for longer than that, or the server can't show one.
 async fn some(client: &Client, views: &[u32], patience: Duration) -> io::Result<Option<Vec<Row>>> {
     match asked(client, &queries::definitions(views, patience)).await {
         Ok(answers) => Ok(Some(answers.concat())),
-        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(None),
+        Err(error) if error.code().is_some() => Ok(None),
         Err(error) => Err(io::Error::other(describe(&error))),
     }
 }

@@ -1,7 +1,7 @@
 //! What touches a protected table without naming it: views by what they read, functions by what their bodies name, and whatever runs
 //! such a function (the server knows of what uses what, but not of what the body of a function says).
 
-use super::build::Row;
+use super::build::{Row, UNREADABLE};
 use super::hierarchy::Hierarchy;
 use super::model::{Relation, RelationKind};
 use crate::pg::sql::{only_reads, spelt_otherwise};
@@ -59,9 +59,14 @@ impl Function {
         (FUNCTIONS, self.oid)
     }
 
-    /// Whether its body has this word, in lower case.
+    /// Whether its body has this word, in lower case, or may.
     pub(super) fn says(&self, word: &str) -> bool {
-        self.says.contains(word)
+        self.is_unreadable() || self.says.contains(word)
+    }
+
+    /// Its body is no text in UTF-8: it may say anything.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.body.as_deref() == Some(UNREADABLE)
     }
 
     fn says_one_of(&self, words: &[String]) -> bool {
@@ -71,7 +76,7 @@ impl Function {
     /// Whether its own statements write, or may.
     fn writes(&self) -> bool {
         let sql = matches!(self.language.as_str(), "sql" | "plpgsql");
-        let only_reads = || sql && self.body.as_deref().is_some_and(only_reads);
+        let only_reads = || sql && !self.is_unreadable() && self.body.as_deref().is_some_and(only_reads);
         *self.writes.get_or_init(|| !only_reads())
     }
 }

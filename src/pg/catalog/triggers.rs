@@ -26,12 +26,14 @@ impl<'a> Triggers<'a> {
         let mut assigning = Vec::new();
         for f in functions {
             let Some(body) = &f.body else { continue };
-            if f.of_trigger && assigns_new(&f.language, body, tables) {
+            if f.of_trigger && (f.is_unreadable() || assigns_new(&f.language, body, tables)) {
                 change_row.insert(f.object());
                 assigning.push(Arc::clone(&f.name));
             }
         }
-        let sets = |f: &&Function| f.body.as_deref().is_some_and(|body| sets_protected(body, tables));
+        let sets = |f: &&Function| {
+            f.is_unreadable() || f.body.as_deref().is_some_and(|body| sets_protected(body, tables))
+        };
         let mut setting: Vec<&Function> = functions.iter().filter(sets).collect();
         while let Some(f) = setting.pop() {
             if set.insert(f.object()) {

@@ -52,7 +52,8 @@ fn changed(base: &Catalog, private: &Catalog, newest: &Catalog) -> Vec<Arc<str>>
     let gone = base.relations.keys().filter(|key| !newest.relations.contains_key(*key));
     names.extend(gone.filter(|key| private.relations.contains_key(*key)).map(|key| Arc::clone(&key.1)));
     let lists = |catalog: &'_ Catalog| {
-        [catalog.functions.clone(), catalog.triggered.clone(), catalog.assigning.clone()]
+        let Catalog { functions, operators, types, triggered, assigning, .. } = catalog;
+        [functions, operators, types, triggered, assigning].map(Vec::clone)
     };
     for ((now, own), before) in lists(newest).into_iter().zip(lists(private)).zip(lists(base)) {
         names.extend(now.into_iter().filter(|name| !own.contains(name) && !before.contains(name)));
@@ -63,7 +64,7 @@ fn changed(base: &Catalog, private: &Catalog, newest: &Catalog) -> Vec<Arc<str>>
 /// Whether it is the same to the planner. (The text of a view is not read within a transaction.)
 fn alike(a: &Relation, b: &Relation) -> bool {
     let flags = |r: &Relation| {
-        (r.has_rules, r.has_before_triggers, r.in_hierarchy, r.touches_protected, r.writes_protected)
+        (r.odd, r.has_rules, r.has_before_triggers, r.in_hierarchy, r.touches_protected, r.writes_protected)
     };
     (a.oid, a.kind, flags(a)) == (b.oid, b.kind, flags(b))
         && a.columns == b.columns

@@ -7,6 +7,7 @@ use super::{refuse, types};
 use crate::ids::FieldId;
 use crate::pg::catalog::model::{Relation, RelationKind};
 use crate::pg::plan::Shown;
+use crate::pg::refusal::Refusal;
 use crate::policy::model::{Bind, Field, Protect, Table};
 use hashbrown::Equivalent;
 use pg_raw_parse::Node;
@@ -161,6 +162,15 @@ pub(super) enum Found<'s> {
     Unknown(bool),
 }
 
+/// What can't be read of a relation might be what is protected.
+pub(super) fn odd(relation: &Relation) -> Refusal {
+    refuse::refusal(
+        "odd-relation",
+        format!("{}, of which the catalog holds something that can't be read", relation.name),
+        "See in the catalog (pg_attribute, pg_constraint) what is wrong with it; leave it out of statements on protected tables.",
+    )
+}
+
 const SYSTEM_COLUMNS: [&str; 7] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"];
 
 impl<'s> Planner<'s> {
@@ -258,6 +268,9 @@ impl<'s> Planner<'s> {
 
     /// An instance of a base relation.
     pub(super) fn base(&mut self, relation: Arc<Relation>, table: Option<&'s Table>) -> Step<RelId> {
+        if relation.odd {
+            return Err(odd(&relation).into());
+        }
         let id = self.rels.len();
         let mut cols = Vec::with_capacity(relation.columns.len());
         for (i, c) in relation.columns.iter().enumerate() {

@@ -15,6 +15,9 @@ impl Planner<'_> {
     /// An instance of a view that depends on a protected table.
     pub(super) fn view(&mut self, relation: &Arc<Relation>) -> Step<RelId> {
         self.touched = true;
+        if relation.odd {
+            return Err(super::names::odd(relation).into());
+        }
         let unseen = |why: &str| Stop::from(unseen(&relation.name, why));
         let Some(definition) = &relation.definition else {
             return Err(unseen(

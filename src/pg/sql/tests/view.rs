@@ -3,6 +3,7 @@
 use super::world;
 use super::world::LAST;
 use crate::pg::plan::Verdict;
+use std::sync::Arc;
 
 #[test]
 fn what_flows_from_a_view_is_opened_with_its_subject() {
@@ -53,4 +54,26 @@ fn a_view_is_made_as_it_is_written_where_the_database_can_run_it_alone() {
     ] {
         assert!(matches!(world.verdict(sql), Verdict::Pass), "{sql}");
     }
+}
+
+#[test]
+fn what_can_t_be_read_of_a_relation_closes_it_beside_what_is_protected() {
+    let mut world = world();
+    for (name, sql) in [
+        ("staff_view", "SELECT id FROM staff_view"),
+        ("content_type", "SELECT t.id FROM people p JOIN content_type t ON t.id = p.id"),
+        ("people", "SELECT id FROM people"),
+        ("people", "UPDATE people SET last_name = 'x' WHERE id = 1"),
+        ("people", "INSERT INTO people (id, last_name) VALUES (1, 'x')"),
+        ("people", "DELETE FROM people WHERE id = 1"),
+        ("people", "COPY people (id, last_name) FROM STDIN"),
+    ] {
+        let relation = world.catalog.relations.get_mut(&("public".into(), name.into())).unwrap();
+        Arc::make_mut(relation).odd = true;
+        assert_eq!(world.refusal(sql).anchor, "odd-relation", "{sql}");
+    }
+    assert!(
+        matches!(world.verdict("SELECT id FROM content_type"), Verdict::Pass),
+        "nothing protected is named"
+    );
 }

@@ -56,6 +56,7 @@ fn relation(name: &str, columns: &[(&str, &str)]) -> Relation {
         name: name.into(),
         kind: RelationKind::Table,
         definition: None,
+        odd: false,
         columns: columns.iter().zip(1..).map(|((n, s), i)| column(n, i, s)).collect(),
         unique: vec![vec!["id".into()]],
         foreign: Vec::new(),
