@@ -261,6 +261,68 @@ fn a_write_never_hits_a_row_that_no_longer_matches() {
     assert_eq!(client.rows("SELECT nick, title FROM people WHERE id = 2"), [row(["NULL", "NULL"])]);
 }
 
+/// The same where it is only locked, as those do who claim a job.
+#[test]
+fn a_row_that_waits_to_be_locked_is_not_shown_if_it_no_longer_matches() {
+    let world = World::new();
+    world.people(&["Ana", "Bea", "Cleo"]);
+    let claim =
+        "UPDATE people SET title = 'mine' WHERE id = (SELECT id FROM people WHERE last_name = 'Last-Bea'";
+    for (sql, expected) in [
+        ("SELECT id FROM people WHERE last_name = 'Last-Bea' FOR UPDATE".to_owned(), "SELECT 0"),
+        (
+            "SELECT id FROM people WHERE last_name = 'Last-Bea' LIMIT 1 FOR NO KEY UPDATE".to_owned(),
+            "SELECT 0",
+        ),
+        (
+            "SELECT p.id FROM people p LEFT JOIN depts d ON d.id = p.dept_id \
+             WHERE p.last_name LIKE '%-Bea' OR p.id = 1 FOR SHARE OF p"
+                .to_owned(),
+            "SELECT 1",
+        ),
+        (format!("{claim} FOR UPDATE)"), "UPDATE 0"),
+        (
+            "SELECT id FROM people WHERE last_name > 'Last' ORDER BY id FOR UPDATE SKIP LOCKED".to_owned(),
+            "SELECT 2",
+        ),
+        (format!("{claim} LIMIT 1 FOR UPDATE SKIP LOCKED)"), "UPDATE 0"),
+    ] {
+        let (mut first, mut second) = (world.through(), world.through());
+        first.rows("UPDATE people SET last_name = 'Last-Bea' WHERE id = 2");
+        first.rows("BEGIN");
+        first.rows("UPDATE people SET last_name = 'Married' WHERE id = 2");
+        second.send(&raw::query(&sql));
+        let waits = "SELECT 1 FROM pg_locks WHERE NOT granted";
+        let mut direct = world.direct();
+        while !sql.contains("SKIP") && direct.rows(waits).is_empty() {
+            std::thread::yield_now();
+        }
+        if sql.contains("SKIP") {
+            let answers = second.until_ready();
+            assert_eq!(answers[answers.len() - 2].command(), expected, "{sql}: {answers:?}");
+            first.rows("ROLLBACK");
+            continue;
+        }
+        first.rows("COMMIT");
+        let answers = second.until_ready();
+        assert_eq!(answers[answers.len() - 2].command(), expected, "{sql}: {answers:?}");
+    }
+    let (mut holder, mut client) = (world.through(), world.through());
+    holder.rows("BEGIN");
+    holder.rows("SELECT id FROM people WHERE id = 1 FOR UPDATE");
+    let refused = client.fails("SELECT id FROM people WHERE last_name = 'Last-Ana' FOR UPDATE NOWAIT");
+    assert_eq!(refused.sqlstate(), "55P03");
+    // Each of two takes one of three.
+    let takes = "SELECT id FROM people WHERE last_name > 'Last' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED";
+    client.rows("BEGIN");
+    client.rows("UPDATE people SET last_name = 'Last-Bea' WHERE id = 2");
+    client.rows("COMMIT");
+    let mut other = world.through();
+    client.rows("BEGIN");
+    assert_eq!(client.rows(takes), [row(["2"])]);
+    assert_eq!(other.rows(takes), [row(["3"])]);
+}
+
 #[test]
 fn a_table_without_a_key_of_one_column_is_refused_by_name() {
     let pg = Postgres::start();

@@ -18,8 +18,14 @@ CREATE CAST (text AS pair) WITH FUNCTION to_pair(text);
 CREATE DOMAIN checked AS text CHECK (holds(value));
 CREATE DOMAIN defaulted AS text DEFAULT writes('canari@x.example');
 CREATE OPERATOR CLASS odd FOR TYPE text USING btree AS FUNCTION 1 ordered(text, text);
+CREATE TYPE held AS (y checked);
+CREATE OPERATOR CLASS more FOR TYPE text USING btree AS FUNCTION 1 ordered(text, text);
+CREATE FUNCTION same(a varchar, b varchar) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN holds(b); END$$;
+CREATE SCHEMA odd; CREATE OPERATOR odd.~~ (leftarg = varchar, rightarg = varchar, function = same);
 CREATE FUNCTION plain_trigger() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN new; END$$;
 
+CREATE TABLE by_attribute (x held);
+CREATE TABLE plain (x text);
 CREATE TABLE by_index (x text); CREATE INDEX ON by_index (shown(x));
 CREATE TABLE by_domain (x checked);
 CREATE TABLE by_array (x checked[]);
@@ -103,6 +109,17 @@ fn a_function_that_writes_a_protected_table_is_found_wherever_it_runs_without_it
         "INSERT INTO by_check VALUES ('canari@x.example')",
         "INSERT INTO by_generation VALUES ('canari@x.example')",
         "COPY by_check FROM STDIN",
+        "INSERT INTO by_attribute VALUES (row('canari@x.example'))",
+        "SELECT row('canari@x.example')::held",
+        "SELECT 1 WHERE 'a'::varchar LIKE 'canari@x.example'::varchar",
+        "CREATE INDEX ON plain (shown(x))",
+        "CREATE INDEX ON plain (x) WHERE holds(x)",
+        "CREATE INDEX ON plain (x more)",
+        "ALTER TABLE plain ALTER x TYPE text USING shown(x)",
+        "ALTER TABLE plain ADD CHECK (holds(x))",
+        "ALTER TABLE plain ADD y text GENERATED ALWAYS AS (shown(x)) STORED",
+        "SELECT schema_to_xml('public', true, true, '')",
+        "SELECT database_to_xml_and_xmlschema(true, true, '')",
         "SELECT by_operator('canari@x.example')",
         "SELECT by_argument('x')",
         "SELECT by_window('a') OVER () FROM (VALUES (1)) v",
@@ -153,4 +170,52 @@ fn a_foreign_table_that_stands_for_a_protected_one_is_not_written() {
 fn assert_nothing_in_clear(world: &World) {
     let found = world.direct().rows("SELECT id FROM people WHERE email LIKE '%canari%'");
     assert!(found.is_empty(), "{found:?}");
+}
+
+/// A function, and what runs it, are made while the name says nothing; then one Query gives it a meaning.
+#[test]
+fn code_that_says_a_name_does_not_run_behind_the_statement_that_gives_it_to_a_protected_table() {
+    const MADE: &str = "CREATE FUNCTION writes(a text) RETURNS int LANGUAGE plpgsql AS \
+         $$BEGIN INSERT INTO later (id, email) VALUES (9, a); RETURN 1; END$$; \
+         CREATE FUNCTION by_trigger() RETURNS trigger LANGUAGE plpgsql AS \
+         $$BEGIN PERFORM writes('canari@x.example'); RETURN NEW; END$$; \
+         CREATE TABLE guests (x int DEFAULT 1); CREATE TABLE nothing (id int, email text); \
+         CREATE VIEW other AS SELECT id, email FROM people; \
+         CREATE TRIGGER t BEFORE INSERT ON guests FOR EACH ROW EXECUTE FUNCTION by_trigger(); \
+         GRANT ALL ON ALL TABLES IN SCHEMA public TO app; ALTER VIEW other OWNER TO app";
+    const NAMES: [&str; 4] = [
+        "CREATE VIEW later AS SELECT id, email FROM people",
+        "BEGIN; CREATE TABLE later () INHERITS (people)",
+        "SAVEPOINT s; CREATE VIEW later AS SELECT id, email FROM people",
+        "ALTER VIEW other RENAME TO later",
+    ];
+    const RUNS: [&str; 5] = [
+        "SELECT writes('canari@x.example')",
+        "SELECT first_name, writes('canari@x.example') FROM people",
+        "INSERT INTO guests VALUES (1)",
+        "EXECUTE kept",
+        "DO $$BEGIN PERFORM writes('canari@x.example'); END$$",
+    ];
+    let world = World::new();
+    world.people(&["Ana"]);
+    world.direct().rows(MADE);
+    let mut client = world.through();
+    client.rows("CREATE TABLE settled (x int)");
+    client.rows("PREPARE kept AS SELECT writes('canari@x.example')");
+    for name in NAMES {
+        for run in RUNS {
+            client.rows("BEGIN");
+            let script = format!("{name}; {run}");
+            assert_eq!(client.fails(&script).sqlstate(), "0A000", "{script}");
+            client.rows("ROLLBACK");
+        }
+    }
+    let here = "CREATE FUNCTION more(a text) RETURNS int LANGUAGE sql AS 'INSERT INTO latest (email) VALUES (a) RETURNING 1'";
+    let script = format!(
+        "SET check_function_bodies = off; {here}; CREATE VIEW latest AS SELECT id, email FROM people; SELECT more('canari@x.example')"
+    );
+    assert_eq!(client.fails(&script).sqlstate(), "0A000");
+    assert_nothing_in_clear(&world);
+    // A name that no function says may be given, and the script goes on.
+    client.rows("CREATE VIEW staff AS SELECT id, email FROM people; INSERT INTO nothing VALUES (1, 'x')");
 }

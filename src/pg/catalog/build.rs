@@ -73,6 +73,7 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
         types: touching.types,
         triggered,
         assigning: triggers.assigning,
+        bodies: functions.into_iter().map(Function::into_says).collect(),
         own,
         tables: all.into(),
         collations: Collations::new(collations),

@@ -21,6 +21,8 @@ pub struct Catalog {
     pub operators: Vec<Arc<str>>,
     /// Names of types whose values run one of them when they are made: by a domain's check, by a cast.
     pub types: Vec<Arc<str>>,
+    /// What the bodies of all functions say, in lower case; `None` of one that can't be read.
+    pub bodies: Vec<Option<Box<str>>>,
     /// Names of functions that protected tables' triggers and the like call, lower case.
     pub triggered: Vec<Arc<str>>,
     /// Names of functions that give a protected column a value, for a trigger to store it, lower case.

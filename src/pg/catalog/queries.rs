@@ -66,10 +66,10 @@ WHERE k.contype = 'f'
 ORDER BY k.oid, p.place";
 
 /// What runs functions whose bodies can be read, at any depth: what uses one, and what uses that. A part counts as what it is
-/// part of: a trigger, rule, default, constraint, index, policy as its relation, a domain's constraint as the domain, a cast as
-/// both its types, an operator family's members as the family. Relations end it: what reads one is in [`VIEWS`].
+/// part of: a trigger, rule, default, constraint, index, policy as its relation, a domain's constraint as the domain, the
+/// attributes of a composite type as the type, a cast as both its types, an operator family's members as the family. Relations end it: what reads one is in [`VIEWS`].
 ///
-/// Columns: what it is, its class, OID and name, how it uses the other (`policy`, or `before` of a trigger that may change the row), class and OID of the
+/// Columns: what it is (an operator class counts as a type), its class, OID and name, how it uses the other (`policy`, or `before` of a trigger that may change the row), class and OID of the
 /// other. Further, as `args`, the arguments of triggers that change the row by a function that can't be read; as `remote`, the
 /// name that a foreign table has over there.
 pub const USES: &str = "\
@@ -87,6 +87,8 @@ WITH RECURSIVE part(class, id, whole_class, whole, how) AS (
   FROM pg_catalog.pg_constraint k WHERE k.contype IN ('c', 'x')
   UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid, 'pg_catalog.pg_class'::pg_catalog.regclass, i.indrelid, ''
   FROM pg_catalog.pg_index i WHERE i.indexrelid >= 16384
+  UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 'pg_catalog.pg_type'::pg_catalog.regclass, c.reltype, ''
+  FROM pg_catalog.pg_class c WHERE c.relkind = 'c'
   UNION ALL SELECT 'pg_catalog.pg_policy'::pg_catalog.regclass, y.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, y.polrelid, 'policy'
   FROM pg_catalog.pg_policy y
   UNION ALL SELECT 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, x.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, x.stxrelid, ''
@@ -109,14 +111,15 @@ WITH RECURSIVE part(class, id, whole_class, whole, how) AS (
   JOIN pg_catalog.pg_depend d ON d.refclassid = u.class AND d.refobjid = u.id
   LEFT JOIN part w ON w.class = d.classid AND w.id = d.objid
   WHERE u.class <> 'pg_catalog.pg_class'::pg_catalog.regclass
-    OR EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = u.id AND c.relkind = 'c')
 )
 SELECT CASE u.class WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'relation' WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'function'
-    WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass THEN 'operator' WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN 'type' ELSE 'other' END,
+    WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass THEN 'operator' WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN 'type'
+    WHEN 'pg_catalog.pg_opclass'::pg_catalog.regclass THEN 'type' ELSE 'other' END,
   u.class::text, u.id::text,
   CASE u.class WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN (SELECT p.proname::text FROM pg_catalog.pg_proc p WHERE p.oid = u.id)
     WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass THEN (SELECT o.oprname::text FROM pg_catalog.pg_operator o WHERE o.oid = u.id)
-    WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN (SELECT t.typname::text FROM pg_catalog.pg_type t WHERE t.oid = u.id) END,
+    WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN (SELECT t.typname::text FROM pg_catalog.pg_type t WHERE t.oid = u.id)
+    WHEN 'pg_catalog.pg_opclass'::pg_catalog.regclass THEN (SELECT c.opcname::text FROM pg_catalog.pg_opclass c WHERE c.oid = u.id) END,
   u.how, u.on_class::text, u.on_id::text
 FROM used u
 WHERE u.on_id <> 0

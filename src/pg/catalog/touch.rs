@@ -59,6 +59,11 @@ impl Function {
         (FUNCTIONS, self.oid)
     }
 
+    /// What its body says, where that can be read.
+    pub(super) fn into_says(self) -> Option<Box<str>> {
+        (!self.is_unreadable()).then(|| self.says.into())
+    }
+
     /// Whether its body has this word, in lower case, or may.
     pub(super) fn says(&self, word: &str) -> bool {
         self.is_unreadable() || self.says.contains(word)

@@ -4,6 +4,7 @@
 use super::core::{Planner, uses};
 use super::edit::{self, Edit, quote};
 use super::evaluate::{Draft, Evaluating};
+use super::locking::Lock;
 use super::names::{Env, Flow, RelId};
 use super::value::function_name;
 use super::{reading, refuse, types};
@@ -111,8 +112,8 @@ struct Fetching {
     select: Vec<String>,
     from: String,
     rest: String,
-    /// The type of the key and the OID of the array over it, where its rows are locked.
-    again: Option<(&'static str, u32)>,
+    /// The type of the key, the OID of the array over it, and how its rows are locked, where they are.
+    again: Option<(&'static str, u32, Lock)>,
     known: Vec<usize>,
 }
 
@@ -183,9 +184,11 @@ impl Fetching {
             select,
             from,
             rest,
-            again: (planner.writes.contains(&rel) && !planner.explain)
-                .then(|| Some((types::sql_name(key_oid)?, types::array_of(types::parameter_oid(key_oid))?)))
-                .flatten(),
+            again: planner.locks.iter().find(|(of, _)| *of == rel && !planner.explain).and_then(
+                |(_, lock)| {
+                    Some((types::sql_name(key_oid)?, types::array_of(types::parameter_oid(key_oid))?, *lock))
+                },
+            ),
             known: Vec::new(),
         })
     }
@@ -226,9 +229,10 @@ impl Fetching {
     fn finish(mut self) -> Evaluation {
         let select = self.select.join(", ");
         self.evaluation.sql = format!("SELECT {select}{}{}", self.from, self.rest);
-        if let Some((kind, oid)) = self.again.filter(|_| !self.evaluation.tests.is_empty()) {
+        if let Some((kind, oid, lock)) = self.again.filter(|_| !self.evaluation.tests.is_empty()) {
             let key = self.select.first().map_or("", String::as_str);
-            let sql = format!("SELECT {select}{} WHERE {key} = ANY($1::{kind}[]) FOR UPDATE", self.from);
+            let lock = lock.sql();
+            let sql = format!("SELECT {select}{} WHERE {key} = ANY($1::{kind}[]){lock}", self.from);
             self.evaluation.again = Some((sql, oid));
         }
         self.evaluation

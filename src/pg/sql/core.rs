@@ -4,6 +4,7 @@ use super::Scope;
 use super::edit::{self, Edit, Piece};
 use super::evaluate::Evaluating;
 use super::lex::{Kind, Tokens};
+use super::locking::Lock;
 use super::mention::Mentions;
 use super::names::{Rel, RelId};
 use super::outward;
@@ -154,8 +155,8 @@ pub(super) struct Planner<'s> {
     pub(super) declared: &'s [u32],
     /// What the gateway evaluates.
     pub(super) evaluating: Evaluating,
-    /// The relations whose rows an UPDATE or DELETE writes.
-    pub(super) writes: Vec<RelId>,
+    /// The relations whose rows it locks.
+    pub(super) locks: Vec<(RelId, Lock)>,
     depth: usize,
 }
 
@@ -197,7 +198,7 @@ impl<'s> Planner<'s> {
             explain: false,
             declared: &[],
             evaluating: Evaluating::default(),
-            writes: Vec::new(),
+            locks: Vec::new(),
             depth: 0,
         }
     }

@@ -14,7 +14,9 @@ const BINARY: i32 = 0x01;
 const HOLD: i32 = 0x20;
 
 /// Functions that run SQL text, or read a table by its name, given to them.
-pub(super) const RUN_TEXT: [&str; 17] = [
+pub(super) const RUN_TEXT: [&str; 19] = [
+    "schema_to_xml",
+    "database_to_xml",
     "query_to_xml",
     "query_to_xmlschema",
     "query_to_xml_and_xmlschema",
@@ -34,9 +36,18 @@ pub(super) const RUN_TEXT: [&str; 17] = [
     "pg_background_launch",
 ];
 
+/// Whether a function reads all that a schema has.
+fn whole_schema(name: &str) -> bool {
+    let reads = |f: &str| name.strip_prefix(f).is_some_and(|rest| matches!(rest, "" | "_and_xmlschema"));
+    reads("schema_to_xml") || reads("database_to_xml")
+}
+
 /// Whether a function runs SQL text that is given to it.
 pub(super) fn runs_text(name: &str) -> bool {
-    RUN_TEXT.contains(&name) || name.starts_with("dblink") || name.starts_with("crosstab")
+    RUN_TEXT.contains(&name)
+        || whole_schema(name)
+        || name.starts_with("dblink")
+        || name.starts_with("crosstab")
 }
 
 /// Refuses functions that run SQL text which is not written in the statement: it could name anything.
@@ -44,6 +55,13 @@ pub(super) fn unseen_text(tokens: &Tokens<'_>, range: &Range<usize>) -> Result<(
     for (i, token) in tokens.all().iter().enumerate().filter(|(_, t)| range.contains(&t.start)) {
         let Some(name) = tokens.name(token).filter(|n| runs_text(n) && n != "ts_rewrite") else { continue };
         let (true, Some(close)) = (tokens.is_punct(i + 1, b'('), tokens.closing(i + 1)) else { continue };
+        if whole_schema(&name) {
+            return Err(refuse::refusal(
+                "dynamic-sql",
+                format!("function {name} reads tables that are not named in the statement"),
+                "Ask for each table by table_to_xml or SELECT.",
+            ));
+        }
         let constant = |part: &Range<usize>| {
             let first = tokens.at(part.start);
             first.is_some_and(|first| {

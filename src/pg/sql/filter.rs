@@ -114,7 +114,14 @@ fn names<'a>(tables: &'a [Table], catalog: &'a Catalog) -> impl Iterator<Item = 
     let code = [&catalog.functions, &catalog.operators, &catalog.types].into_iter().flatten();
     let functions = code.map(|f| &**f);
     let watched = catalog.mask.watched().iter().copied();
-    tables.iter().map(|t| &*t.name).chain(relations).chain(functions).map(longest_part).chain(watched)
+    tables
+        .iter()
+        .map(|t| &*t.name)
+        .chain(relations)
+        .chain(functions)
+        .map(longest_part)
+        .chain(watched)
+        .chain(super::unnamed::implied(&catalog.operators))
 }
 
 pub(super) fn longest_part(name: &str) -> &str {

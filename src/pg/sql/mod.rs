@@ -33,6 +33,7 @@ mod insert_select;
 mod keep;
 mod label;
 mod lex;
+mod locking;
 mod mask;
 mod masked;
 mod mention;

@@ -18,6 +18,17 @@ pub fn syntax() -> Refusal {
     }
 }
 
+/// A statement of a script that comes upon what touches a protected table since an earlier one.
+pub(super) fn script_ddl(how: &str) -> Refusal {
+    refusal(
+        "script-ddl",
+        format!(
+            "a statement that {how} what touches a protected table by an earlier statement of the same Query"
+        ),
+        "Send the statements that change the schema by themselves.",
+    )
+}
+
 /// What runs code in the database that reads or writes a protected table.
 pub(super) fn function(what: &str) -> Refusal {
     refusal(

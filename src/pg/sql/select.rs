@@ -301,6 +301,7 @@ impl<'s> Planner<'s> {
 
     fn simple(&mut self, s: &nodes::SelectStmt, env: &Env<'_>) -> Step<Selected> {
         let ns = self.from(s.from_clause(), env)?;
+        self.locked_by(s, &ns);
         let env = Env { parent: Some(env), ns, ctes: Vec::new() };
         self.condition_on(s.where_clause(), &env, "WHERE")?;
         let outer = self.evaluating.grouped.take();

@@ -4,6 +4,7 @@ use super::core::{Planner, Step};
 use super::lex::Tokens;
 use super::mention::Mentions;
 use super::names::Env;
+use super::unnamed::Awake;
 use super::{Planned, Scope, StatementKind, filter, prepare, refuse};
 use crate::pg::plan::{CallKind, Verdict};
 use crate::pg::refusal::Refusal;
@@ -35,6 +36,7 @@ pub(super) fn plan_as(
     let tokens = Tokens::new(sql);
     let mut planned = Vec::with_capacity(parsed.len());
     let mut made: Vec<String> = Vec::new();
+    let mut code = Awake::default();
     for raw in parsed.iter() {
         let start = usize::try_from(raw.stmt_location).unwrap_or(0);
         let length = usize::try_from(raw.stmt_len).unwrap_or(0);
@@ -49,19 +51,20 @@ pub(super) fn plan_as(
             && !made.is_empty()
             && uses_new(raw.stmt(), &tokens, &range, &made)
         {
-            verdict = Verdict::Refuse(refuse::refusal(
-                "script-ddl",
-                "a statement that names what touches a protected table by an earlier statement of the same Query",
-                "Send the statements that change the schema by themselves.",
-            ));
+            verdict = Verdict::Refuse(refuse::script_ddl("names"));
+        } else if !matches!(verdict, Verdict::Refuse(_)) && code.may_run(raw.stmt()) {
+            verdict = Verdict::Refuse(refuse::script_ddl("may run what names"));
         }
         made.extend(super::assigns::made(raw.stmt(), scope).map(str::to_owned));
         if mentions {
             let runs = super::unnamed::says_code(&tokens, &range, scope.catalog)
                 .then(|| runs_functions(raw.stmt()))
                 .flatten();
-            made.extend(new_name(raw.stmt()).or(runs).map(str::to_owned));
+            let new = new_name(raw.stmt());
+            code.hears_of(new, scope.catalog);
+            made.extend(new.or(runs).map(str::to_owned));
         }
+        code.learns(raw.stmt(), sql.get(range.clone()).unwrap_or_default());
         let elsewhere = matches!(verdict, Verdict::Pass)
             && mentions
             && reads_or_writes(raw.stmt())

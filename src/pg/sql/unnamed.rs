@@ -8,8 +8,24 @@ use pg_raw_parse::Node;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Words that stand for operators (Postgres documentation, chapter 9.24 and others).
+const IMPLIED: [(&str, &[&str]); 7] = [
+    ("=", &["in", "case", "nullif", "using", "natural", "distinct", "some", "any", "all"]),
+    ("<>", &["in", "all"]),
+    ("~~", &["like"]),
+    ("!~~", &["like"]),
+    ("~~*", &["ilike"]),
+    (">=", &["between"]),
+    ("<=", &["between"]),
+];
+
 fn is(list: &[Arc<str>], name: &str) -> bool {
     list.iter().any(|x| x.eq_ignore_ascii_case(name))
+}
+
+/// Words by which a statement may use these operators without saying them.
+pub(super) fn implied(operators: &[Arc<str>]) -> impl Iterator<Item = &str> {
+    IMPLIED.iter().filter(|(operator, _)| is(operators, operator)).flat_map(|(_, words)| *words).copied()
 }
 
 /// Whether the token is an operator or the name of a type that runs what touches something protected.
@@ -30,6 +46,34 @@ fn within<'t>(tokens: &'t Tokens<'_>, range: &Range<usize>) -> impl Iterator<Ite
     })
 }
 
+/// Whether a statement computes anything.
+fn evaluates(stmt: Node<'_>) -> bool {
+    statement::reads_or_writes(stmt)
+        || matches!(
+            stmt,
+            Node::ExplainStmt(_)
+                | Node::CallStmt(_)
+                | Node::ExecuteStmt(_)
+                | Node::AlterTableStmt(_)
+                | Node::IndexStmt(_)
+        )
+}
+
+/// Refuses a change of the schema that calls such a function for the rows that are there.
+fn computes_by(tokens: &Tokens<'_>, range: &Range<usize>, catalog: &Catalog) -> Result<(), Refusal> {
+    let calls = |i: usize| {
+        let place = i.checked_sub(1).is_some_and(|before| {
+            ["on", "only", "table", "exists", "references", "index"].iter().any(|w| tokens.is_word(before, w))
+        });
+        !place && tokens.is_punct(i + 1, b'(')
+    };
+    let named = (0..tokens.all().len()).filter(|&i| calls(i)).find_map(|i| {
+        let token = tokens.get(i).filter(|t| range.contains(&t.start))?;
+        mention::any_name(tokens, token).filter(|name| is(&catalog.functions, name))
+    });
+    named.map_or(Ok(()), |name| Err(refuse::function(&format!("function {name}"))))
+}
+
 /// Refuses a statement that runs such code. It is told by its spelling: one of that name which does nothing of the kind is refused too.
 pub(super) fn check(
     stmt: Node<'_>,
@@ -37,25 +81,54 @@ pub(super) fn check(
     range: &Range<usize>,
     catalog: &Catalog,
 ) -> Result<(), Refusal> {
-    let evaluates = statement::reads_or_writes(stmt)
-        || matches!(
-            stmt,
-            Node::ExplainStmt(_) | Node::CallStmt(_) | Node::ExecuteStmt(_) | Node::AlterTableStmt(_)
-        );
-    if !evaluates || (catalog.operators.is_empty() && catalog.types.is_empty()) {
+    if matches!(stmt, Node::AlterTableStmt(_) | Node::IndexStmt(_)) {
+        computes_by(tokens, range, catalog)?;
+    }
+    if !evaluates(stmt) || (catalog.operators.is_empty() && catalog.types.is_empty()) {
         return Ok(());
     }
-    match within(tokens, range).find(|t| runs(tokens, t, catalog)) {
-        Some(token) => {
-            let what = if token.kind == Kind::Operator { "operator" } else { "type" };
-            Err(refuse::function(&format!("{what} {}", tokens.text(token))))
-        }
-        None => Ok(()),
+    if let Some(token) = within(tokens, range).find(|t| runs(tokens, t, catalog)) {
+        let what = if token.kind == Kind::Operator { "operator" } else { "type" };
+        return Err(refuse::function(&format!("{what} {}", tokens.text(token))));
     }
+    let words: Vec<&str> = implied(&catalog.operators).collect();
+    let said = |t: &Token| tokens.name(t).filter(|name| words.contains(&name.as_str()));
+    within(tokens, range)
+        .find_map(said)
+        .map_or(Ok(()), |word| Err(refuse::function(&format!("the operator behind {}", word.to_uppercase()))))
 }
 
 /// Whether a function that touches something protected is named, or what runs one.
 pub(super) fn says_code(tokens: &Tokens<'_>, range: &Range<usize>, catalog: &Catalog) -> bool {
     let watched = |name: String| catalog.functions.iter().any(|f| **f == *name);
     within(tokens, range).any(|t| runs(tokens, t, catalog) || tokens.name(t).is_some_and(watched))
+}
+
+/// Code that was harmless until a statement of the same script gave something protected a name that it says.
+#[derive(Debug, Default)]
+pub(super) struct Awake {
+    /// Functions that the script makes, as they are written.
+    made: Vec<String>,
+    awake: bool,
+}
+
+impl Awake {
+    /// A statement of the script: what it makes.
+    pub(super) fn learns(&mut self, stmt: Node<'_>, text: &str) {
+        if matches!(stmt, Node::CreateFunctionStmt(_)) {
+            self.made.push((text.to_owned() + &mention::spelt_otherwise(text)).to_ascii_lowercase());
+        }
+    }
+
+    /// A name that stands for something protected from now on.
+    pub(super) fn hears_of(&mut self, name: Option<&str>, catalog: &Catalog) {
+        let Some(name) = name.map(str::to_ascii_lowercase) else { return };
+        self.awake |= catalog.bodies.iter().any(|body| body.as_ref().is_none_or(|body| body.contains(&name)))
+            || self.made.iter().any(|body| body.contains(&name));
+    }
+
+    /// Whether a statement may run it.
+    pub(super) fn may_run(&self, stmt: Node<'_>) -> bool {
+        self.awake && (evaluates(stmt) || matches!(stmt, Node::DoStmt(_) | Node::FetchStmt(_)))
+    }
 }

@@ -3,6 +3,7 @@
 use super::core::{LookupDraft, Origin, Planner, Step, Stop, Use};
 use super::edit::{Piece, quote};
 use super::insert::{Target, write_action};
+use super::locking::Lock;
 use super::names::{At, Env, FieldFlow, Flow, RelId};
 use super::value::What;
 use super::{refuse, types};
@@ -40,7 +41,7 @@ impl<'s> Planner<'s> {
         let var = s.relation().ok_or_else(|| refuse::unknown("UPDATE without a table"))?;
         let rel = self.range_var(var, &Env::default())?;
         let target = self.target(rel)?;
-        self.writes.push(rel);
+        self.lock(rel, Lock::WRITE);
         let mut ns = self.namespace(rel);
         let from = self.from(s.from_clause(), &env)?;
         ns = super::from::Side(ns).beside(from);
@@ -430,7 +431,7 @@ impl<'s> Planner<'s> {
         let var = s.relation().ok_or_else(|| refuse::unknown("DELETE without a table"))?;
         let rel: RelId = self.range_var(var, &Env::default())?;
         let target = self.target(rel)?;
-        self.writes.push(rel);
+        self.lock(rel, Lock::WRITE);
         let ns = self.namespace(rel);
         let using = self.from(s.using_clause(), &env)?;
         let env = Env { parent: Some(&env), ns: super::from::Side(ns).beside(using), ctes: Vec::new() };
