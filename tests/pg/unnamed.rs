@@ -21,7 +21,7 @@ CREATE OPERATOR CLASS odd FOR TYPE text USING btree AS FUNCTION 1 ordered(text, 
 CREATE TYPE held AS (y checked);
 CREATE OPERATOR CLASS more FOR TYPE text USING btree AS FUNCTION 1 ordered(text, text);
 CREATE FUNCTION same(a varchar, b varchar) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN holds(b); END$$;
-CREATE SCHEMA odd; CREATE OPERATOR odd.~~ (leftarg = varchar, rightarg = varchar, function = same);
+CREATE SCHEMA odd; GRANT USAGE ON SCHEMA odd TO app; CREATE OPERATOR odd.~~ (leftarg = varchar, rightarg = varchar, function = same);
 CREATE FUNCTION plain_trigger() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN new; END$$;
 
 CREATE TABLE by_attribute (x held);
@@ -144,6 +144,8 @@ fn a_policy_that_only_reads_closes_nothing_and_other_operators_pass() {
     client.rows("INSERT INTO notes VALUES ('x')");
     assert_eq!(client.rows("SELECT x FROM notes"), [[Some("x".to_owned())]]);
     assert_eq!(client.rows("SELECT =##= 21"), [[Some("42".to_owned())]]);
+    let other = client.rows("SELECT schema_to_xml('odd', true, true, '') IS NOT NULL");
+    assert_eq!(other, [[Some("t".to_owned())]], "nothing protected is in that schema");
     assert_eq!(client.rows("SELECT count(*) FROM by_index"), [[Some("0".to_owned())]], "it may be read");
 }
 

@@ -3,11 +3,13 @@
 use super::core::{Planner, Step};
 use super::lex::{Kind, Tokens};
 use super::names::{Env, Found};
-use super::refuse;
+use super::{Scope, refuse};
+use crate::pg::catalog::model::Relation;
 use crate::pg::refusal::Refusal;
 use crate::policy::model::{Placed, Table};
 use pg_raw_parse::{Node, nodes};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Options of a cursor (`parsenodes.h`).
 const BINARY: i32 = 0x01;
@@ -36,6 +38,16 @@ pub(super) const RUN_TEXT: [&str; 19] = [
     "pg_background_launch",
 ];
 
+/// Whether a plain constant stands here, of a schema in which nothing protected is.
+fn is_of_another_schema(tokens: &Tokens<'_>, at: usize, scope: &Scope<'_>) -> bool {
+    let text = tokens.get(at).filter(|t| t.kind == Kind::Str).map_or("", |t| tokens.text(t));
+    let Some(schema) = text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) else { return false };
+    let watched = |((of, _), r): (&(Arc<str>, Arc<str>), &Arc<Relation>)| **of == *schema && r.is_watched();
+    !schema.contains('\'')
+        && scope.tables.iter().all(|t| *t.schema != *schema)
+        && !scope.catalog.relations.iter().any(watched)
+}
+
 /// Whether a function reads all that a schema has.
 fn whole_schema(name: &str) -> bool {
     let reads = |f: &str| name.strip_prefix(f).is_some_and(|rest| matches!(rest, "" | "_and_xmlschema"));
@@ -51,11 +63,15 @@ pub(super) fn runs_text(name: &str) -> bool {
 }
 
 /// Refuses functions that run SQL text which is not written in the statement: it could name anything.
-pub(super) fn unseen_text(tokens: &Tokens<'_>, range: &Range<usize>) -> Result<(), Refusal> {
+pub(super) fn unseen_text(
+    tokens: &Tokens<'_>,
+    range: &Range<usize>,
+    scope: &Scope<'_>,
+) -> Result<(), Refusal> {
     for (i, token) in tokens.all().iter().enumerate().filter(|(_, t)| range.contains(&t.start)) {
         let Some(name) = tokens.name(token).filter(|n| runs_text(n) && n != "ts_rewrite") else { continue };
         let (true, Some(close)) = (tokens.is_punct(i + 1, b'('), tokens.closing(i + 1)) else { continue };
-        if whole_schema(&name) {
+        if whole_schema(&name) && !is_of_another_schema(tokens, i + 2, scope) {
             return Err(refuse::refusal(
                 "dynamic-sql",
                 format!("function {name} reads tables that are not named in the statement"),

@@ -122,7 +122,7 @@ fn verdict(
     if let Err(refusal) = super::settings::check(stmt, text.tokens, range) {
         return Verdict::Refuse(refusal);
     }
-    if let Err(refusal) = super::ddl::unseen_text(text.tokens, range) {
+    if let Err(refusal) = super::ddl::unseen_text(text.tokens, range, scope) {
         return Verdict::Refuse(refusal);
     }
     if let Err(refusal) = super::unnamed::check(stmt, text.tokens, range, scope.catalog) {
