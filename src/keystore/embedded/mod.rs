@@ -50,7 +50,7 @@ pub struct Embedded {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     threads: Vec<JoinHandle<()>>,
     readers: Mutex<Vec<Connection>>,
-    _lock: File,
+    lock: File,
 }
 
 impl Embedded {
@@ -76,7 +76,7 @@ impl Embedded {
             queue: Some(queue),
             threads,
             readers: Mutex::new(Vec::new()),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -144,6 +144,8 @@ impl Drop for Embedded {
                 let _ = thread.join();
             }
         }
+        // A process that is being started at this moment has the file open too, until it runs its own program.
+        let _ = self.lock.unlock();
     }
 }
 
