@@ -58,10 +58,10 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     let functions: Option<Vec<Function>> = functions.iter().map(Function::read).collect();
     let functions = functions.ok_or(BuildError("FUNCTIONS"))?;
     let touching = touch::mark(&mut relations, &views, (&functions, &uses), (tables, &hierarchy));
-    let triggers = Triggers::new(&functions, &uses, tables);
+    let triggers = Triggers::new(&functions, &uses, tables, &relations);
     let triggered = triggers.mark(&mut relations);
     hierarchy.rise(&mut relations);
-    mask.needed = relations.values().any(|r| all.iter().any(|t| t.schema == r.schema && t.name == r.name));
+    mask.needed = relations.values().any(|r| r.among(&all).is_some());
     let relations =
         relations.into_values().map(|r| ((r.schema.clone(), r.name.clone()), Arc::new(r))).collect();
     Ok(Catalog {

@@ -43,11 +43,10 @@ impl Hierarchy {
     /// followed in writes ([`Relation::in_hierarchy`]).
     pub(super) fn extend(&self, relations: &mut HashMap<u32, Relation>, tables: &[Table]) -> Vec<Table> {
         let mut all = tables.to_vec();
-        let own = |r: &Relation| tables.iter().find(|t| t.schema == r.schema && t.name == r.name);
         // Which table's protection each relation has.
         let mut holds: HashMap<u32, Table> = HashMap::new();
         for relation in relations.values() {
-            holds.extend(own(relation).map(|table| (relation.oid, table.clone())));
+            holds.extend(relation.among(tables).map(|table| (relation.oid, table.clone())));
         }
         let mut closed: HashSet<u32> = HashSet::new();
         let mut open: Vec<u32> = holds.keys().copied().collect();

@@ -120,6 +120,11 @@ pub struct ForeignKey {
 }
 
 impl Relation {
+    /// Which of these tables it is.
+    pub(super) fn among<'t>(&self, tables: &'t [Table]) -> Option<&'t Table> {
+        tables.iter().find(|t| t.schema == self.schema && t.name == self.name)
+    }
+
     /// Whether a statement that names it must be looked at.
     pub fn is_watched(&self) -> bool {
         self.touches_protected || self.writes_protected

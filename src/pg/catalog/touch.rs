@@ -4,7 +4,7 @@
 use super::build::{Row, UNREADABLE};
 use super::hierarchy::Hierarchy;
 use super::model::{Relation, RelationKind};
-use crate::pg::sql::{only_reads, spelt_otherwise};
+use crate::pg::sql::{names_one_of, only_reads, spelt_otherwise};
 use crate::policy::model::Table;
 use hashbrown::{HashMap, HashSet};
 use std::cell::OnceCell;
@@ -65,8 +65,13 @@ impl Function {
     }
 
     /// Whether its body has this word, in lower case, or may.
-    pub(super) fn says(&self, word: &str) -> bool {
+    fn says(&self, word: &str) -> bool {
         self.is_unreadable() || self.says.contains(word)
+    }
+
+    /// Whether its body has this as a name, or may.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.is_unreadable() || names_one_of(&self.says, &[name])
     }
 
     /// Its body is no text in UTF-8: it may say anything.
@@ -270,8 +275,8 @@ pub(super) fn mark(
     (functions, uses): (&[Function], &Uses),
     (tables, hierarchy): (&[Table], &Hierarchy),
 ) -> Touching {
-    let is_protected = |r: &Relation| tables.iter().any(|t| t.schema == r.schema && t.name == r.name);
-    let protected: HashSet<u32> = relations.values().filter(|r| is_protected(r)).map(|r| r.oid).collect();
+    let own = relations.values().filter(|r| r.among(tables).is_some());
+    let protected: HashSet<u32> = own.map(|r| r.oid).collect();
     for oid in hierarchy.unprotected_ancestors(&protected) {
         if let Some(ancestor) = relations.get_mut(&oid) {
             ancestor.writes_protected = true;

@@ -21,7 +21,13 @@ pub(super) struct Triggers<'a> {
 }
 
 impl<'a> Triggers<'a> {
-    pub(super) fn new(functions: &'a [Function], uses: &'a Uses, tables: &'a [Table]) -> Self {
+    pub(super) fn new(
+        functions: &'a [Function],
+        uses: &'a Uses,
+        tables: &'a [Table],
+        relations: &HashMap<u32, Relation>,
+    ) -> Self {
+        let watched = |name: &str| relations.values().any(|r| r.is_watched() && *r.name == *name);
         let (mut change_row, mut set) = (HashSet::new(), HashSet::new());
         let mut assigning = Vec::new();
         for f in functions {
@@ -32,13 +38,13 @@ impl<'a> Triggers<'a> {
             }
         }
         let sets = |f: &&Function| {
-            f.is_unreadable() || f.body.as_deref().is_some_and(|body| sets_protected(body, tables))
+            f.is_unreadable() || f.body.as_deref().is_some_and(|body| sets_protected(body, tables, &watched))
         };
         let mut setting: Vec<&Function> = functions.iter().filter(sets).collect();
         while let Some(f) = setting.pop() {
             if set.insert(f.object()) {
                 assigning.push(Arc::clone(&f.name));
-                setting.extend(functions.iter().filter(|other| other.says(&f.name)));
+                setting.extend(functions.iter().filter(|other| other.names(&f.name)));
             }
         }
         Self { functions, uses, tables, change_row, set, assigning }
@@ -46,10 +52,11 @@ impl<'a> Triggers<'a> {
 
     /// Closes the protected tables whose own triggers do so; gives the names of all functions that protected tables run.
     pub(super) fn mark(&self, relations: &mut HashMap<u32, Relation>) -> Vec<Arc<str>> {
-        let own = |r: &Relation| self.tables.iter().find(|t| t.schema == r.schema && t.name == r.name);
         let mut triggered: Vec<Arc<str>> = Vec::new();
         for (oid, how, function) in self.uses.calls() {
-            let Some(relation) = relations.get_mut(&oid).filter(|r| own(r).is_some()) else { continue };
+            let Some(relation) = relations.get_mut(&oid).filter(|r| r.among(self.tables).is_some()) else {
+                continue;
+            };
             relation.writes_protected |= self.set.contains(&function)
                 || (how == How::BeforeRow && self.change_row.contains(&function));
             let named = self.functions.iter().filter(|f| f.object() == function);
@@ -57,7 +64,7 @@ impl<'a> Triggers<'a> {
         }
         for (oid, argument) in &self.uses.arguments {
             let Some(relation) = relations.get_mut(oid) else { continue };
-            let columns = own(relation).into_iter().flat_map(|t| &t.columns);
+            let columns = relation.among(self.tables).into_iter().flat_map(|t| &t.columns);
             relation.writes_protected |= columns.into_iter().any(|p| *p.column == **argument);
         }
         triggered

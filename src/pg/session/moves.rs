@@ -108,11 +108,7 @@ impl Session {
         if self.skipping || self.status == Status::Failed {
             return Ok(());
         }
-        let (Some(date_style), Some(time_zone)) =
-            (self.shown(DATE_STYLE).await?, self.shown(TIME_ZONE).await?)
-        else {
-            return Ok(());
-        };
+        let Some([date_style, time_zone]) = self.shown([DATE_STYLE, TIME_ZONE]).await? else { return Ok(()) };
         self.keep_reported();
         (self.settings.date_style, self.settings.time_zone) = (date_style, time_zone);
         self.following.moved.style = false;
@@ -134,7 +130,7 @@ impl Session {
         if !unknown || self.skipping || self.status == Status::Failed {
             return Ok(());
         }
-        let Some(name) = self.shown(ENCODING).await? else { return Ok(()) };
+        let Some([name]) = self.shown([ENCODING]).await? else { return Ok(()) };
         self.keep_reported();
         let known = charset(&name).ok_or_else(|| End::Fatal(Box::new(Failure::encoding(&name))))?;
         self.settings.charset = known;
@@ -142,12 +138,14 @@ impl Session {
         Ok(())
     }
 
-    /// What SHOW gives; nothing where the pipeline has failed: no more of it is executed.
-    async fn shown(&mut self, show: &str) -> Result<Option<String>, End> {
-        match self.ask(show, &[]).await {
-            Ok(rows) => {
-                let value = rows.into_iter().next().and_then(|mut row| row.pop()?);
-                Ok(Some(value.unwrap_or_default()))
+    /// What these SHOWs give, asked at once; nothing where the pipeline has failed: no more of it is executed.
+    async fn shown<const N: usize>(&mut self, shows: [&str; N]) -> Result<Option<[String; N]>, End> {
+        match self.ask_all(&shows.map(|show| (show, &[][..]))).await {
+            Ok(answers) => {
+                let value =
+                    |rows: Vec<Vec<Option<String>>>| rows.into_iter().next().and_then(|mut row| row.pop()?);
+                let mut values = answers.into_iter().map(|rows| value(rows).unwrap_or_default());
+                Ok(Some(std::array::from_fn(|_| values.next().unwrap_or_default())))
             }
             Err(HiddenError::End(end)) => Err(end),
             Err(_) => Ok(None),

@@ -38,10 +38,14 @@ pub fn assigns_new(language: &str, body: &str, tables: &[Table]) -> bool {
     (0..body.tokens.all().len()).any(|i| body.assigns(i) || body.gives_another_row(i))
 }
 
-/// Whether a body sets one of the tables' protected columns by UPDATE, to something else than NULL.
-pub fn sets_protected(body: &str, tables: &[Table]) -> bool {
+/// Whether a body sets one of the tables' protected columns by UPDATE, to something else than NULL: by the table's name, or
+/// that of a relation which writes one.
+pub fn sets_protected(body: &str, tables: &[Table], writes_one: &dyn Fn(&str) -> bool) -> bool {
     let body = Body::new(body, tables);
-    (0..body.tokens.all().len()).any(|i| body.sets(i))
+    let of = |i: usize| {
+        body.updated(i).is_none_or(|name| tables.iter().any(|t| *t.name == *name) || writes_one(&name))
+    };
+    (0..body.tokens.all().len()).any(|i| body.sets(i) && of(i))
 }
 
 /// Whether no statement in a body writes, or runs a text that may.
@@ -190,6 +194,26 @@ impl<'t> Body<'t> {
         })
     }
 
+    /// The relation whose columns the SET at this token is about, where it can be told.
+    fn updated(&self, set: usize) -> Option<String> {
+        let last = |word: &str| {
+            (0..set)
+                .rev()
+                .take_while(|&i| !self.tokens.is_punct(i, b';'))
+                .find(|&i| self.tokens.is_word(i, word))
+        };
+        let update = last("update")?;
+        let does = update.checked_sub(1).is_some_and(|i| self.tokens.is_word(i, "do"));
+        let mut at = if does { last("into")? } else { update } + 1;
+        if self.tokens.is_word(at, "only") {
+            at += 1;
+        }
+        while self.tokens.is_punct(at + 1, b'.') {
+            at += 2;
+        }
+        self.name(at)
+    }
+
     /// Whether the column at `at` gets what a row has in the same column: `name = NEW.name`.
     fn is_kept(&self, at: usize) -> bool {
         let ends = |i: usize| {
@@ -218,8 +242,11 @@ pub(super) fn made<'n>(stmt: Node<'n>, scope: &Scope<'_>) -> Option<&'n str> {
     if matches!(language.as_str(), "c" | "internal") {
         return None;
     }
-    let assigns =
-        |body: &str| assigns_new(&language, body, scope.tables) || sets_protected(body, scope.tables);
+    let writes_one =
+        |name: &str| scope.catalog.relations.values().any(|r| r.is_watched() && *r.name == *name);
+    let assigns = |body: &str| {
+        assigns_new(&language, body, scope.tables) || sets_protected(body, scope.tables, &writes_one)
+    };
     let assigns = match option("as").filter(|_| returns == Some("trigger"))? {
         Node::NodeList(list) => list.iter().filter_map(|n| n.as_str()).any(assigns),
         other => statement::constant(other).is_some_and(|body| assigns(&body)),
@@ -310,17 +337,21 @@ mod tests {
             "UPDATE people SET last_name = 'x'",
             "UPDATE people SET seen = now(), \"last_name\" = upper(last_name) WHERE id = 1",
             "UPDATE people p SET (seen, last_name) = (1, 'x')",
+            "UPDATE ONLY public.people SET last_name = 'x'",
+            "UPDATE staff SET last_name = 'x'",
             "INSERT INTO people VALUES (1) ON CONFLICT (id) DO UPDATE SET last_name = NEW.title",
         ] {
-            assert!(sets_protected(body, &tables()), "{body}");
+            assert!(sets_protected(body, &tables(), &|name| name == "staff"), "{body}");
         }
         for body in [
             "UPDATE people SET seen = now() WHERE last_name = 'x'",
             "UPDATE people SET last_name = NULL, seen = 1",
             "UPDATE people SET last_name = NEW.last_name WHERE id = NEW.id",
             "SELECT last_name = 'x' FROM people",
+            "INSERT INTO people VALUES (1); UPDATE guests SET last_name = 'x'",
+            "INSERT INTO guests VALUES (1) ON CONFLICT (id) DO UPDATE SET last_name = 'x'",
         ] {
-            assert!(!sets_protected(body, &tables()), "{body}");
+            assert!(!sets_protected(body, &tables(), &|name| name == "staff"), "{body}");
         }
     }
 
