@@ -9,6 +9,8 @@ mod support;
 mod broken_messages;
 #[path = "pg/copy.rs"]
 mod copy;
+#[path = "pg/copy_ends.rs"]
+mod copy_ends;
 #[path = "pg/corpus_canary.rs"]
 mod corpus_canary;
 #[path = "pg/cursors.rs"]

@@ -37,7 +37,7 @@ fn out(client: &mut Raw, sql: &str) -> (Vec<u8>, Vec<Message>) {
 }
 
 /// What a COPY FROM of this data gave, sent in pieces of that size.
-fn load(client: &mut Raw, sql: &str, data: &[u8], size: usize) -> Vec<Message> {
+pub fn load(client: &mut Raw, sql: &str, data: &[u8], size: usize) -> Vec<Message> {
     client.send(&raw::query(sql));
     let first = client.read().unwrap();
     if first.tag != b'G' {

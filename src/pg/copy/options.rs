@@ -70,7 +70,8 @@ pub struct Options {
     pub force_null: Forced,
     /// `ENCODING`, where it is given.
     pub encoding: Option<Box<str>>,
-    /// CSV: a line with `\.` alone ends the data (servers before 18).
+    /// `\.` as servers before 18 take it: alone on its line it ends the data in CSV too, and in the text format a row may
+    /// stand before it.
     pub dot_ends: bool,
 }
 

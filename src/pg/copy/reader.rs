@@ -153,25 +153,46 @@ impl Reader {
         Ok(Cut::Row { content: self.at, total: self.at + length })
     }
 
-    /// `\.`: alone on its line, the end of the data. `None`: a value of a CSV line.
+    /// `\.`, which ends the data. `None`: a value of a CSV line.
     fn dot(&self, options: &Options, bytes: &[u8], end: bool) -> Result<Option<Cut>, CopyError> {
         let csv = options.style == Style::Csv;
         if csv && !options.dot_ends {
             return Ok(None);
         }
-        let rest = &bytes[self.at + 2..];
-        let line_end = match (self.newline, rest) {
-            (_, []) if end => Some(0),
-            (_, []) => return Ok(Some(Cut::More)),
-            (None | Some(Newline::CrLf), [b'\r']) if !end => return Ok(Some(Cut::More)),
-            (None | Some(Newline::CrLf), [b'\r', b'\n', ..]) => Some(2),
-            (None | Some(Newline::Cr), [b'\r', ..]) | (None | Some(Newline::Lf), [b'\n', ..]) => Some(1),
-            _ => None,
-        };
-        match line_end {
-            Some(length) if self.at == 0 => Ok(Some(Cut::End { total: 2 + length })),
-            _ if csv => Ok(None),
-            _ => Err("end-of-copy marker corrupt".into()),
+        let more = |found: usize| found == bytes.len() && !end;
+        let mut after = self.at + 2;
+        if more(after) {
+            return Ok(Some(Cut::More));
         }
+        let mismatch = || CopyError::from("end-of-copy marker does not match previous newline style");
+        let corrupt = || match options.dot_ends {
+            true => CopyError::from("end-of-copy marker corrupt"),
+            false => CopyError::from("end-of-copy marker is not alone on its line"),
+        };
+        if self.newline == Some(Newline::CrLf) {
+            match bytes.get(after) {
+                Some(b'\r') => after += 1,
+                _ if csv => return Ok(None),
+                Some(b'\n') => return Err(mismatch()),
+                _ => return Err(corrupt()),
+            }
+            if more(after) {
+                return Ok(Some(Cut::More));
+            }
+        }
+        match (self.newline, bytes.get(after)) {
+            (None | Some(Newline::Cr), Some(b'\r')) => {}
+            (None | Some(Newline::Lf | Newline::CrLf), Some(b'\n')) => {}
+            (_, Some(b'\r' | b'\n')) => return Err(mismatch()),
+            _ if csv => return Ok(None),
+            // Nothing behind it, not even the line's end, is no end of the data either.
+            _ => return Err(corrupt()),
+        }
+        Ok(Some(match self.at {
+            0 => Cut::End { total: after + 1 },
+            _ if !options.dot_ends => return Err(corrupt()),
+            // What stands before it is a row. Then it is met once more, alone.
+            content => Cut::Row { content, total: content },
+        }))
     }
 }

@@ -92,10 +92,13 @@ fn null_is_what_the_options_say() {
 fn the_end_is_where_the_server_sees_it() {
     let text = Options::new(Style::Text);
     assert_eq!(rows(&text, b"a\n\\.\nb\n"), [some(["a"])]);
-    assert_eq!(rows(&text, b"a\n\\."), [some(["a"])]);
-    for damaged in [&b"a\nb\\.\n"[..], b"\\.x\n", b"a\r\n\\.\n", b"a\n\\.\r\n"] {
+    assert_eq!(rows(&text, b"a\nb\\.\nc\n"), [some(["a"]), some(["b"])]);
+    for damaged in [&b"a\n\\."[..], b"\\.x\n", b"a\r\n\\.\n", b"a\n\\.\r\n", b"a\nb\\."] {
         assert!(read(&text, &[damaged]).is_err(), "{damaged:?}");
     }
+    let newer = Options { dot_ends: false, ..text };
+    assert!(read(&newer, &[b"a\nb\\.\n"]).is_err());
+    assert_eq!(rows(&newer, b"a\n\\.\nb\n"), [some(["a"])]);
     assert_eq!(rows(&csv(), b"a\n\\.\nb\n"), [some(["a"])]);
     assert_eq!(rows(&csv(), b"a\n\\.b\n"), [some(["a"]), some(["\\.b"])]);
     let newer = Options { dot_ends: false, ..csv() };
