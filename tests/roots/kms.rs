@@ -2,12 +2,14 @@
 
 use crate::conformance::conforms;
 use crate::ids::Generation;
-use crate::support::eventually;
 use crate::support::python::python;
 use paravent::keys::GenerationKey;
 use paravent::roots::{Endpoint, KmsOptions, KmsRoots, RootError, RootProvider};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 struct Moto {
@@ -18,31 +20,38 @@ struct Moto {
 impl Moto {
     fn start() -> Self {
         let python = python("moto", "moto[server,kms]>=5,<6\n");
-        // moto takes no port 0, and one that was free a moment ago may be taken: by a connection on its way, too.
+        // moto takes no port 0, and one that was free a moment ago may be taken: by another moto, too.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let server = Command::new(python.parent().unwrap().join("moto_server"))
                 .args(["-H", "127.0.0.1", "-p", &port.to_string()])
                 .stdout(Stdio::null())
-                .stderr(Stdio::null())
+                .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
             let mut moto = Self { server, port };
-            if eventually("moto accepts, or ends", || moto.accepts()) {
+            if moto.runs() {
                 return moto;
             }
         }
         panic!("moto found no port");
     }
 
-    /// Whether it came up or ended; `None` while neither is known.
-    fn accepts(&mut self) -> Option<bool> {
-        if self.server.try_wait().unwrap().is_some() {
-            return Some(false);
+    /// Waits until it says that it runs; false where it ends instead.
+    fn runs(&mut self) -> bool {
+        let (send, runs) = mpsc::channel();
+        let said = BufReader::new(self.server.stderr.take().unwrap());
+        // Reads on to the end: it logs every request.
+        std::thread::spawn(move || {
+            for line in said.lines().map_while(Result::ok).filter(|line| line.contains("Running on")) {
+                drop(send.send(line));
+            }
+        });
+        match runs.recv_timeout(Duration::from_secs(60)) {
+            Ok(_) => true,
+            Err(RecvTimeoutError::Disconnected) => false,
+            Err(RecvTimeoutError::Timeout) => panic!("moto neither runs nor ends"),
         }
-        let to = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        // Where nobody listens, a connection may be given that very port, and so reach itself.
-        (to.local_addr().ok()? != to.peer_addr().ok()?).then_some(true)
     }
 
     fn options(&self, prefix: &str) -> KmsOptions {

@@ -137,7 +137,8 @@ impl Run {
         match answer.refused().map(str::to_owned) {
             Some(anchor) => {
                 self.count(&format!("refused: {anchor}"));
-                for word in &used.open {
+                // Whether the server makes a subject is known once it has run the statement.
+                for word in used.open.iter().filter(|_| anchor != "null-subject") {
                     self.forbidden.add(word, || format!("refused: {sql}"));
                 }
             }
@@ -327,7 +328,13 @@ fn run(names: &[String], seed: u64) -> (BTreeMap<String, usize>, usize, Vec<Stri
     run.count("connections lost");
     run.tally.insert("connections lost".into(), run.through.lost);
     drop(run.through);
-    Runner::new(pg.port()).query("CHECKPOINT", None);
+    let mut direct = Runner::new(pg.port());
+    // What is left of these holds locks, for which the dump would wait.
+    for gid in direct.rows("SELECT quote_literal(gid) FROM pg_prepared_xacts").into_iter().flatten().flatten()
+    {
+        direct.query(&format!("ROLLBACK PREPARED {gid}"), None);
+    }
+    direct.query("CHECKPOINT", None);
     let mut faults = run.faults;
     faults.extend(run.forbidden.finder().anywhere(&pg, "app"));
     if let Ok(kept) = std::env::var("PARAVENT_KEEP_LOG") {
@@ -353,8 +360,9 @@ fn no_value_of_a_protected_column_reaches_the_server_in_files_of_the_suite() {
     } else if whole() {
         names.chunks(16).map(<[String]>::to_vec).collect()
     } else {
-        const WRITING: [&str; 10] = [
-            "insert_conflict",
+        // Much more is written by this one.
+        const MOST: &str = "insert_conflict";
+        const WRITING: [&str; 9] = [
             "insert",
             "delete",
             "returning",
@@ -365,9 +373,9 @@ fn no_value_of_a_protected_column_reaches_the_server_in_files_of_the_suite() {
             "prepare",
             "matview",
         ];
-        let mut some: Vec<String> =
-            WRITING.iter().sample(&mut rng, 2).into_iter().map(|s| (*s).to_owned()).collect();
-        some.extend(names.into_iter().filter(|n| file(n).statements.len() < 250).take(2));
+        let mut some: Vec<String> = vec![MOST.to_owned()];
+        some.extend(WRITING.iter().sample(&mut rng, 1).into_iter().map(|s| (*s).to_owned()));
+        some.extend(names.into_iter().filter(|n| *n != MOST && file(n).statements.len() < 250).take(2));
         vec![some]
     };
     let (mut all, mut looked_for, mut faults) = (BTreeMap::new(), 0, Vec::new());

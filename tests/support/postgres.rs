@@ -267,7 +267,7 @@ impl Postgres {
             return self.contents(database);
         }
         let out = Command::new(program("pg_dump"))
-            .args(["--inserts", "-U", "postgres", "-h"])
+            .args(["--inserts", "--lock-wait-timeout=20s", "-U", "postgres", "-h"])
             .arg(self.socket_dir())
             .args(["-p", &self.port.to_string(), database])
             .output()
