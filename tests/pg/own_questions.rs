@@ -123,3 +123,38 @@ fn a_question_that_the_clients_timeout_cancels_fails_its_statement_with_that_err
         assert_eq!(client.rows(sql).len(), 1);
     }
 }
+
+#[test]
+fn what_must_be_first_in_a_pipeline_is_first() {
+    let world = world();
+    let (mut through, mut clear) = (world.through(), world.clear());
+    for sql in [
+        "CREATE INDEX CONCURRENTLY people_by_title ON people (title)",
+        "REINDEX INDEX CONCURRENTLY people_by_title",
+        "DROP INDEX CONCURRENTLY people_by_title",
+        "VACUUM people",
+        "COMMIT PREPARED 'people'",
+        "ROLLBACK PREPARED 'people'",
+        "CREATE DATABASE people",
+        "DROP DATABASE people",
+    ] {
+        for again in [false, true] {
+            let [through, clear] = [&mut through, &mut clear].map(|client| {
+                if again {
+                    // The catalog is read anew after it.
+                    client.query("ALTER TABLE people ADD COLUMN one_more text");
+                    client.query("ALTER TABLE people DROP COLUMN one_more");
+                    if sql.contains("PREPARED") {
+                        for sql in ["BEGIN", "UPDATE people SET title = 'x'", "PREPARE TRANSACTION 'people'"]
+                        {
+                            client.query(sql);
+                        }
+                    }
+                }
+                client.send(&raw::extended(sql));
+                client.until_ready().iter().map(|message| message.line()).collect::<Vec<_>>()
+            });
+            assert_eq!(through, clear, "{sql}, again: {again}");
+        }
+    }
+}

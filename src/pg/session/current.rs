@@ -33,13 +33,14 @@ impl Session {
     /// Brings the snapshot up to date: within a transaction that changed the schema, or whose changes
     /// the shared snapshot can't show, by asking on the client's own connection.
     pub(super) async fn refresh(&mut self, must: bool) -> Result<(), HiddenError> {
-        if self.may_have_ended() {
+        if self.may_have_ended() || !self.in_pipeline() {
+            // What is under way may end the transaction; what has yet to be sent of a pipeline is in none.
             self.all_answered().await?;
             if self.skipping {
                 return Err(HiddenError::Skipped);
             }
         }
-        let in_transaction = self.status != Status::Idle || self.pipeline;
+        let in_transaction = self.status != Status::Idle || self.in_pipeline();
         if in_transaction && (must || self.dirty || self.is_behind_others()) {
             return self.read_privately().await;
         }

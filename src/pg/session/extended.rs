@@ -240,7 +240,10 @@ impl Session {
             return Ok(true);
         }
         let Some(portal) = self.portals.get_mut(name) else { return Ok(self.pass_execute_now(total)) };
-        let Prepared::Run { run, .. } = &portal.prepared else { return Ok(false) };
+        let Prepared::Run { run, made } = &portal.prepared else { return Ok(false) };
+        if made.alters.is_some() {
+            return Ok(false);
+        }
         let run = Arc::clone(run);
         let plan = &run.plan;
         let waits = plan.copy.is_some() || plan.prepares.is_some() || plan.cursor.is_some();
@@ -289,7 +292,11 @@ impl Session {
             self.order.pure = false;
         }
         match prepared {
-            Prepared::Run { run, .. } => {
+            Prepared::Run { run, made } => {
+                if let Some(change) = made.alters {
+                    self.dirty = true;
+                    self.changes(change);
+                }
                 self.take(total);
                 self.execute_plan(&name, &run, rows, false).await
             }
@@ -298,6 +305,7 @@ impl Session {
                 self.execute_control(total, control).await
             }
             Prepared::Ddl(change) => {
+                self.dirty = true;
                 self.changes(change);
                 self.shared.metrics.passed.increment(1);
                 self.expects.push_with(

@@ -163,6 +163,8 @@ struct Made {
     elsewhere: bool,
     /// Whenever it runs.
     moves: Moves,
+    /// The same.
+    alters: Option<Change>,
 }
 
 /// A portal that was bound from one of them.
@@ -211,6 +213,8 @@ pub(crate) struct Session {
     elsewhere: bool,
     /// What it moves.
     moves: Moves,
+    /// How it changes the schema.
+    alters: Option<Change>,
     status: Status,
     /// Extended messages have come since the last Sync.
     pipeline: bool,
@@ -342,6 +346,7 @@ impl Session {
             planned_path: None,
             elsewhere: false,
             moves: Moves::default(),
+            alters: None,
             status: Status::Idle,
             pipeline: false,
             order: Order::default(),

@@ -53,6 +53,7 @@ impl Session {
     pub(super) async fn decide(&mut self, text: &str, declared: &[u32]) -> Result<Decision, HiddenError> {
         self.moves = Moves::default();
         self.elsewhere = false;
+        self.alters = None;
         if self.has_failed().await? {
             // The server answers 25P02 to all but the end of the transaction, and plans need a catalog.
             return Ok(match sql::first_of(text) {
@@ -201,11 +202,10 @@ impl Session {
                 StatementKind::DiscardAll | StatementKind::ResetAll => self.settings.bytea_escape = false,
                 _ => {}
             }
-            if matches!(statement.kind, StatementKind::Ddl) {
-                let near = self.snapshot.filter.may_name(text.as_bytes());
-                self.dirty = true;
-                self.changes(self.change(near, may_follow(text)));
-            }
+        }
+        if after_ddl {
+            let near = self.snapshot.filter.may_name(text.as_bytes());
+            self.alters = Some(self.change(near, may_follow(text)));
         }
         if planned.iter().all(|p| matches!(p.verdict, Verdict::Pass)) {
             let tied = |p: &Planned| changes_names(&p.kind);
@@ -311,6 +311,7 @@ impl Session {
             version: self.snapshot.catalog.version,
             elsewhere: self.elsewhere,
             moves: self.moves,
+            alters: self.alters,
         }
     }
 

@@ -154,6 +154,12 @@ impl Session {
             self.io.client.input.consume(total);
         }
         let text = text.unwrap_or_default();
+        if let Some(change) =
+            self.alters.take().filter(|_| !matches!(decision, Ok(Decision::Refuse(_)) | Err(_)))
+        {
+            self.dirty = true;
+            self.changes(change);
+        }
         match decision {
             Ok(Decision::Pass) => {
                 let control = Control::of(text);

@@ -286,7 +286,7 @@ impl Session {
             _ => (self.planned_path.clone(), self.snapshot.catalog.version, self.moves),
         };
         let (text, declared) = (prepares.text.clone(), Arc::clone(&prepares.declared));
-        let made = Arc::new(Made { text, declared, path, version, elsewhere: false, moves });
+        let made = Arc::new(Made { text, declared, path, version, elsewhere: false, moves, alters: None });
         let kept = match &prepares.plan {
             Some(plan) => Some(Prepared::Run { run: Running::text(plan, &prepares.declared), made }),
             None => (prepares.mentions || moves.any()).then_some(Prepared::Passed { made }),

@@ -41,7 +41,7 @@ impl Session {
         Change { near, judged: follows.then_some(self.trust.at) }
     }
 
-    /// It is sent.
+    /// It is sent, to be executed.
     pub(super) fn changes(&mut self, Change { near, judged }: Change) {
         self.trust.near |= near;
         self.trust.near_block |= near;
