@@ -83,6 +83,8 @@ mod trust;
 mod unnamed;
 #[path = "pg/views.rs"]
 mod views;
+#[path = "pg/woken.rs"]
+mod woken;
 #[path = "pg/words.rs"]
 mod words;
 #[path = "pg/writes.rs"]

@@ -60,6 +60,9 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     let touching = touch::mark(&mut relations, &views, (&functions, &uses), (tables, &hierarchy));
     let triggers = Triggers::new(&functions, &uses, tables, &relations);
     let triggered = triggers.mark(&mut relations);
+    let assigning = triggers.assigning;
+    let mut bodies: Vec<_> = functions.into_iter().map(Function::into_says).collect();
+    bodies.sort_unstable_by_key(|(oid, _)| *oid);
     hierarchy.rise(&mut relations);
     mask.needed = relations.values().any(|r| r.among(&all).is_some());
     let relations =
@@ -72,8 +75,9 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
         operators: touching.operators,
         types: touching.types,
         triggered,
-        assigning: triggers.assigning,
-        bodies: functions.into_iter().map(Function::into_says).collect(),
+        assigning,
+        touching: touching.code,
+        bodies,
         own,
         tables: all.into(),
         collations: Collations::new(collations),

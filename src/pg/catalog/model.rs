@@ -21,8 +21,10 @@ pub struct Catalog {
     pub operators: Vec<Arc<str>>,
     /// Names of types whose values run one of them when they are made: by a domain's check, by a cast.
     pub types: Vec<Arc<str>>,
-    /// What the bodies of all functions say, in lower case; `None` of one that can't be read.
-    pub bodies: Vec<Option<Box<str>>>,
+    /// OIDs of functions and procedures that touch a protected table, sorted.
+    pub touching: Vec<u32>,
+    /// All functions that have a body, by their OIDs, sorted by these; and what it says, in lower case: `None` of one that can't be read.
+    pub bodies: Vec<(u32, Option<Box<str>>)>,
     /// Names of functions that protected tables' triggers and the like call, lower case.
     pub triggered: Vec<Arc<str>>,
     /// Names of functions that give a protected column a value, for a trigger to store it, lower case.
@@ -35,6 +37,15 @@ pub struct Catalog {
     pub collations: Collations,
     /// What queries of the catalog are told.
     pub mask: Mask,
+}
+
+impl Catalog {
+    /// The functions of which it knows nothing bad, and a newer catalog says that they touch a protected table.
+    pub fn woken_in<'n>(&self, newer: &'n Self) -> impl Iterator<Item = u32> + use<'n, '_> {
+        let harmless = |oid: &u32| self.bodies.binary_search_by_key(oid, |(oid, _)| *oid).is_ok();
+        let new = newer.touching.iter().filter(|oid| self.touching.binary_search(oid).is_err());
+        new.copied().filter(harmless)
+    }
 }
 
 /// A table, view or the like.

@@ -59,9 +59,10 @@ impl Function {
         (FUNCTIONS, self.oid)
     }
 
-    /// What its body says, where that can be read.
-    pub(super) fn into_says(self) -> Option<Box<str>> {
-        (!self.is_unreadable()).then(|| self.says.into())
+    /// Its OID; and what its body says, where that can be read.
+    pub(super) fn into_says(self) -> (u32, Option<Box<str>>) {
+        let readable = !self.is_unreadable();
+        (self.oid, readable.then(|| self.says.into()))
     }
 
     /// Whether its body has this word, in lower case, or may.
@@ -174,6 +175,8 @@ impl Uses {
 /// Names of what runs something that touches a protected table, lower case.
 #[derive(Debug, Default)]
 pub(super) struct Touching {
+    /// OIDs of functions, sorted.
+    pub(super) code: Vec<u32>,
     pub(super) functions: Vec<Arc<str>>,
     pub(super) operators: Vec<Arc<str>>,
     pub(super) types: Vec<Arc<str>>,
@@ -247,7 +250,9 @@ impl<'a> Code<'a> {
     }
 
     fn names(&self) -> Touching {
-        let mut names = Touching::default();
+        let code = self.touches.objects.iter().filter(|(class, _)| *class == FUNCTIONS);
+        let mut names = Touching { code: code.map(|(_, oid)| *oid).collect(), ..Touching::default() };
+        names.code.sort_unstable();
         for f in self.functions.iter().filter(|f| self.touches.objects.contains(&f.object())) {
             names.functions.push(Arc::clone(&f.name));
         }

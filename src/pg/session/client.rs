@@ -241,18 +241,22 @@ impl Session {
             self.pass_over(total);
             return Ok(());
         }
-        self.pass_execute_now(total);
+        self.pass_execute_on(total);
         Ok(())
+    }
+
+    fn pass_execute_on(&mut self, total: usize) {
+        self.order.pure = false;
+        self.shared.metrics.passed.increment(1);
+        self.forward(total, What::Execute);
     }
 
     /// The same; false where it must wait.
     pub(super) fn pass_execute_now(&mut self, total: usize) -> bool {
-        if !self.is_in_order(false) {
+        if !self.is_in_order(false) || !self.trusts_filter() {
             return false;
         }
-        self.order.pure = false;
-        self.shared.metrics.passed.increment(1);
-        self.forward(total, What::Execute);
+        self.pass_execute_on(total);
         true
     }
 
@@ -306,6 +310,7 @@ impl Session {
         if !self.snapshot.filter.covers(&newer.filter) {
             self.passed_since = Some(hashbrown::HashSet::new());
         }
+        self.wakes(&newer.catalog);
         self.snapshot = newer;
     }
 
@@ -368,6 +373,11 @@ impl Session {
     }
 
     async fn sync(&mut self, total: usize) -> Result<(), End> {
+        if self.commits_unseen()
+            && let Err(error) = self.trust_filter().await
+        {
+            self.failed_extended(error)?;
+        }
         if !self.order.pure {
             self.in_order(false).await?;
         }
@@ -377,7 +387,7 @@ impl Session {
 
     /// The same; false where it must wait.
     fn sync_now(&mut self, total: usize) -> bool {
-        let now = self.order.pure || self.is_in_order(false);
+        let now = (self.order.pure || self.is_in_order(false)) && !self.commits_unseen();
         if now {
             self.synced(total);
         }

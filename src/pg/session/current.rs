@@ -25,6 +25,11 @@ impl Session {
         !behind && (self.private || self.database.is_current(&self.snapshot))
     }
 
+    /// Whether a transaction is open, as far as the server has answered.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.status != Status::Idle || self.in_pipeline()
+    }
+
     /// Whether the transaction of which the snapshot is may be over by what is on its way.
     pub(super) fn may_have_ended(&self) -> bool {
         self.private && (self.expects.may_have_ended() || self.expects.answered() < self.order.ends)
@@ -40,8 +45,7 @@ impl Session {
                 return Err(HiddenError::Skipped);
             }
         }
-        let in_transaction = self.status != Status::Idle || self.in_pipeline();
-        if in_transaction && (must || self.dirty || self.is_behind_others()) {
+        if self.is_in_transaction() && (must || self.dirty || self.is_behind_others()) {
             return self.read_privately().await;
         }
         if must {

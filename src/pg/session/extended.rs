@@ -231,6 +231,9 @@ impl Session {
     pub(super) fn execute_now(&mut self, total: usize) -> Result<bool, End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let Ok((name, _)) = simple::read_execute(body) else { return Ok(false) };
+        if !self.trusts_filter() {
+            return Ok(false);
+        }
         if let Some(run) = self.cursor_portal(name) {
             if !self.is_in_order(true) {
                 return Ok(false);
@@ -259,10 +262,16 @@ impl Session {
     pub(super) async fn execute(&mut self, total: usize) -> Result<(), End> {
         if !self.following.is_settled() {
             self.settle_settings().await?;
-            if self.skipping {
-                self.pass_over(total);
-                return Ok(());
-            }
+        }
+        // It may have been bound a while ago.
+        let trusted = self.trust_filter().await;
+        if self.skipping {
+            self.pass_over(total);
+            return Ok(());
+        }
+        if let Err(error) = trusted {
+            self.take(total);
+            return self.failed_extended(error);
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let Ok((name, rows)) = simple::read_execute(body) else {
@@ -296,6 +305,7 @@ impl Session {
                 if let Some(change) = made.alters {
                     self.dirty = true;
                     self.changes(change);
+                    self.woken.done(&name);
                 }
                 self.take(total);
                 self.execute_plan(&name, &run, rows, false).await
@@ -307,6 +317,7 @@ impl Session {
             Prepared::Ddl(change) => {
                 self.dirty = true;
                 self.changes(change);
+                self.woken.done(&name);
                 self.shared.metrics.passed.increment(1);
                 self.expects.push_with(
                     What::Execute,

@@ -202,6 +202,26 @@ impl Failure {
         )
     }
 
+    /// `own`: the transaction changed the schema itself.
+    pub(crate) fn woken_code(own: bool) -> Self {
+        if own {
+            return Self::new(
+                "0A000",
+                "woken-code",
+                "paravent: a function in the database touches something protected since this transaction changed the schema, \
+                 and a cursor, portal or deferred trigger of it may run that function",
+                "change the schema in a transaction of its own, or before anything else in it",
+            );
+        }
+        Self::new(
+            "40001",
+            "woken-code",
+            "paravent: a function in the database touches something protected since another session changed the schema, \
+             and a cursor, portal or deferred trigger of this transaction may run that function",
+            "run the transaction again",
+        )
+    }
+
     pub(crate) fn old_snapshot() -> Self {
         Self::new(
             "0A000",

@@ -45,6 +45,7 @@ mod units;
 mod values;
 mod when;
 mod whose;
+mod woken;
 
 use aho_corasick::AhoCorasick;
 
@@ -70,6 +71,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use trust::{Change, Trust};
 use units::{Control, Units};
+use woken::Woken;
 
 /// What a session shares with the others of its listener.
 pub(crate) struct Shared {
@@ -198,6 +200,8 @@ pub(crate) struct Session {
     dirty: bool,
     /// What was changed may touch what is protected under a name that is not watched yet.
     trust: Trust,
+    /// What touches something protected since it was let pass.
+    woken: Woken,
     expects: Expects,
     statements: Statements,
     /// Statements that were let pass since more names are protected than when the first of them was; none yet.
@@ -277,6 +281,8 @@ struct Order {
     ends: u64,
     /// Since the last Sync nothing but protected reads was executed.
     pure: bool,
+    /// How many statements have been executed since.
+    executed: usize,
     /// The pipeline began outside a transaction, with nothing on its way.
     quiet: bool,
 }
@@ -336,6 +342,7 @@ impl Session {
             unseen: None,
             dirty: false,
             trust: Trust::default(),
+            woken: Woken::default(),
             expects: Expects::default(),
             statements: Statements::default(),
             passed_since: None,
@@ -435,6 +442,7 @@ impl Session {
     fn begin_pipeline(&mut self) {
         if !self.pipeline {
             self.order.pure = true;
+            self.order.executed = 0;
             self.order.quiet = self.expects.is_empty() && self.status == Status::Idle;
         }
         self.pipeline = true;

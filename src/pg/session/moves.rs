@@ -86,6 +86,7 @@ impl Following {
 impl Session {
     /// Something of the client's is executed.
     pub(super) fn executed(&mut self) {
+        self.order.executed += 1;
         self.following.moved = self.following.moved.and(self.following.moving);
         self.search_path.executed();
     }

@@ -6,6 +6,7 @@ use super::hidden::HiddenError;
 use super::moves::Moves;
 use super::sql_names::changes_names;
 use super::statements::NameChange;
+use super::trust::Change;
 use super::units::may_follow;
 use super::{End, Made, Path, Session, Tie};
 use crate::pg::catalog::PlanKey;
@@ -155,6 +156,10 @@ impl Session {
                 "send the statement that changes it by itself",
             )));
         }
+        if several && self.is_in_transaction() && planned.iter().any(|p| p.wakes) {
+            // Of what the transaction has begun nothing is known here: it is looked at after each statement.
+            return Ok(self.refused(&sql::refuse::script_wakes()));
+        }
         let begins = |p: &Planned| matches!(p.kind, StatementKind::Begin);
         if planned.iter().skip_while(|p| begins(p)).skip(1).any(|p| p.elsewhere) {
             // What stands before it may move the path.
@@ -253,7 +258,8 @@ impl Session {
     /// Query of several only when all have.
     fn commits_within(&self, script: &[Planned]) -> bool {
         let ends = |p: &Planned| matches!(p.kind, StatementKind::Commit);
-        self.must_tell() && script.iter().rev().skip_while(|p| p.range.is_empty()).skip(1).any(ends)
+        (self.must_tell() || self.alters.is_some_and(Change::is_told))
+            && script.iter().rev().skip_while(|p| p.range.is_empty()).skip(1).any(ends)
     }
 
     /// A script with the declared types in its queries of the catalog, where there are any, and the client's encoding has

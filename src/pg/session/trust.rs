@@ -35,6 +35,13 @@ pub(super) struct Change {
     judged: Option<u64>,
 }
 
+impl Change {
+    /// Others must hear of it.
+    pub(super) fn is_told(self) -> bool {
+        self.near || self.judged.is_some()
+    }
+}
+
 impl Session {
     /// A change of the schema by a text that is looked at now.
     pub(super) fn change(&self, near: bool, follows: bool) -> Change {
@@ -93,8 +100,12 @@ impl Session {
         self.trust.judged.is_some_and(|judged| judged != self.database.distrusts())
     }
 
-    /// Whether a text that names nothing which the snapshot watches touches nothing protected.
+    /// Whether a text that names nothing which the snapshot watches touches nothing protected, nor runs what does.
     pub(super) fn trusts_filter(&self) -> bool {
+        self.woken.is_empty() && self.knows_names_made()
+    }
+
+    fn knows_names_made(&self) -> bool {
         !self.trust.near
             && !self.may_have_ended()
             && !self.is_behind_others()
@@ -104,7 +115,7 @@ impl Session {
     /// Waits until it is so; where others change the schema all the time, only for so long.
     pub(super) async fn trust_filter(&mut self) -> Result<(), HiddenError> {
         for _ in 0..READINGS {
-            if self.trusts_filter() {
+            if self.knows_names_made() {
                 break;
             }
             self.all_answered().await?;
@@ -117,7 +128,16 @@ impl Session {
             self.refresh(false).await?;
             self.trust.near = false;
         }
-        Ok(())
+        self.check_woken().await
+    }
+
+    /// Whether it is to be looked at what a Sync runs, by which a pipeline is committed: not where it is a change of the schema alone.
+    pub(super) fn commits_unseen(&self) -> bool {
+        let executed = self.order.executed;
+        self.status == Status::Idle
+            && executed > 0
+            && !self.trusts_filter()
+            && (executed > 1 || !self.trust.near)
     }
 
     /// A statement is sent that goes back in the transaction, or ends it and may begin another: what it changed in the
@@ -153,6 +173,7 @@ impl Session {
         // What is on its way may be such a change itself: then that stays until it is answered.
         if self.expects.is_empty() {
             (self.trust.near, self.trust.near_block, self.trust.judged) = (false, false, None);
+            self.woken.clear();
         }
     }
 

@@ -104,12 +104,14 @@ pub struct Planned {
     /// It names a relation as something protected is named, without a schema, and means another one: that hangs
     /// on the search path of the moment.
     pub elsewhere: bool,
+    /// It gives something protected a name that code in the database says, which was harmless before.
+    pub wakes: bool,
 }
 
 impl Planned {
     /// A statement that names nothing protected.
     pub fn passed(range: Range<usize>, kind: StatementKind) -> Self {
-        Self { range, verdict: Verdict::Pass, mentions: false, kind, elsewhere: false }
+        Self { range, verdict: Verdict::Pass, mentions: false, kind, elsewhere: false, wakes: false }
     }
 }
 

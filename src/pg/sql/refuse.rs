@@ -29,6 +29,16 @@ pub(super) fn script_ddl(how: &str) -> Refusal {
     )
 }
 
+/// A statement of a script that gives a name to something protected, after others that may have left a cursor or the like.
+pub fn script_wakes() -> Refusal {
+    refusal(
+        "script-ddl",
+        "a statement that makes a function in the database touch something protected, in one Query with others, or in one \
+         transaction, which may run that function later",
+        "Send the statements that change the schema by themselves, in a transaction of their own.",
+    )
+}
+
 /// What runs code in the database that reads or writes a protected table.
 pub(super) fn function(what: &str) -> Refusal {
     refusal(

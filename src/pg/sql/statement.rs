@@ -4,7 +4,7 @@ use super::core::{Planner, Step};
 use super::lex::Tokens;
 use super::mention::Mentions;
 use super::names::Env;
-use super::unnamed::Awake;
+use super::unnamed::{Awake, Wakes};
 use super::{Planned, Scope, StatementKind, filter, prepare, refuse};
 use crate::pg::plan::{CallKind, Verdict};
 use crate::pg::refusal::Refusal;
@@ -56,15 +56,19 @@ pub(super) fn plan_as(
             verdict = Verdict::Refuse(refuse::script_ddl("may run what names"));
         }
         made.extend(super::assigns::made(raw.stmt(), scope).map(str::to_owned));
+        let mut wakes = Wakes::None;
         if mentions {
             let runs = super::unnamed::says_code(&tokens, &range, scope.catalog)
                 .then(|| runs_functions(raw.stmt()))
                 .flatten();
             let new = new_name(raw.stmt());
-            code.hears_of(new, scope.catalog);
+            wakes = code.hears_of(new, scope.catalog);
             made.extend(new.or(runs).map(str::to_owned));
         }
         code.learns(raw.stmt(), sql.get(range.clone()).unwrap_or_default());
+        if wakes == Wakes::CodeUnderWay && !matches!(verdict, Verdict::Refuse(_)) {
+            verdict = Verdict::Refuse(refuse::script_wakes());
+        }
         let elsewhere = matches!(verdict, Verdict::Pass)
             && mentions
             && reads_or_writes(raw.stmt())
@@ -73,7 +77,8 @@ pub(super) fn plan_as(
         if matches!(verdict, Verdict::Pass) && !elsewhere && !kept && parsed.len() == 1 {
             verdict = masked(raw.stmt(), &whole, &range, declared, scope);
         }
-        planned.push(Planned { range, verdict, mentions: anywhere, kind, elsewhere });
+        let wakes = wakes != Wakes::None;
+        planned.push(Planned { range, verdict, mentions: anywhere, kind, elsewhere, wakes });
     }
     Ok(planned)
 }

@@ -104,27 +104,50 @@ pub(super) fn says_code(tokens: &Tokens<'_>, range: &Range<usize>, catalog: &Cat
     within(tokens, range).any(|t| runs(tokens, t, catalog) || tokens.name(t).is_some_and(watched))
 }
 
+/// What a statement makes of code that was harmless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wakes {
+    /// It gives nothing protected a name that such code says.
+    None,
+    /// It does.
+    Code,
+    /// The same, after statements that may have left a cursor, or work for a deferred trigger.
+    CodeUnderWay,
+}
+
 /// Code that was harmless until a statement of the same script gave something protected a name that it says.
 #[derive(Debug, Default)]
 pub(super) struct Awake {
     /// Functions that the script makes, as they are written.
     made: Vec<String>,
     awake: bool,
+    /// Something was executed that may have left a cursor, or work for a deferred trigger.
+    left: bool,
 }
 
 impl Awake {
-    /// A statement of the script: what it makes.
+    /// A statement of the script: what it makes, and what it leaves behind.
     pub(super) fn learns(&mut self, stmt: Node<'_>, text: &str) {
+        self.left |= evaluates(stmt) || matches!(stmt, Node::DoStmt(_) | Node::DeclareCursorStmt(_));
         if matches!(stmt, Node::CreateFunctionStmt(_)) {
             self.made.push((text.to_owned() + &mention::spelt_otherwise(text)).to_ascii_lowercase());
         }
     }
 
-    /// A name that stands for something protected from now on.
-    pub(super) fn hears_of(&mut self, name: Option<&str>, catalog: &Catalog) {
-        let Some(name) = name.map(str::to_ascii_lowercase) else { return };
-        self.awake |= catalog.bodies.iter().any(|body| body.as_ref().is_none_or(|body| body.contains(&name)))
+    /// A name that stands for something protected from now on; whether code says it that was harmless, and may have been run, or
+    /// may run later, by what stands before.
+    pub(super) fn hears_of(&mut self, name: Option<&str>, catalog: &Catalog) -> Wakes {
+        let Some(name) = name.map(str::to_ascii_lowercase) else { return Wakes::None };
+        let says = |body: &Option<Box<str>>| body.as_ref().is_none_or(|body| body.contains(&name));
+        let asleep = |oid: &u32| catalog.touching.binary_search(oid).is_err();
+        let wakes = catalog.bodies.iter().any(|(oid, body)| asleep(oid) && says(body))
             || self.made.iter().any(|body| body.contains(&name));
+        self.awake |= wakes;
+        match (wakes, self.left) {
+            (false, _) => Wakes::None,
+            (true, false) => Wakes::Code,
+            (true, true) => Wakes::CodeUnderWay,
+        }
     }
 
     /// Whether a statement may run it.
