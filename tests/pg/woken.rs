@@ -179,6 +179,16 @@ fn what_another_session_woke_fails_the_transaction_that_may_run_it_and_it_may_be
         assert_eq!(written(&world), Vec::<Vec<_>>::new());
         reset(&world);
     }
+    // A transaction that reads the catalog for itself, and as it was at first.
+    let mut client = world.through();
+    for sql in ["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1", CURSOR, "CREATE TABLE own (x int)", "TABLE own"] {
+        client.rows(sql);
+    }
+    other();
+    fails(&client.query("FETCH ALL FROM c"), "40001", &"an old snapshot");
+    client.query("ROLLBACK");
+    assert_eq!(written(&world), Vec::<Vec<_>>::new());
+    reset(&world);
     // A pipeline that waits for its Sync.
     let mut client = world.through();
     let run =

@@ -310,7 +310,7 @@ impl Session {
         if !self.snapshot.filter.covers(&newer.filter) {
             self.passed_since = Some(hashbrown::HashSet::new());
         }
-        self.wakes(&newer.catalog);
+        self.wakes(&newer.catalog, false);
         self.snapshot = newer;
     }
 

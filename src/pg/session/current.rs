@@ -79,6 +79,7 @@ impl Session {
             self.passed_since = Some(hashbrown::HashSet::new());
         }
         self.unseen = unseen;
+        self.wakes(&snapshot.catalog, true);
         self.follow_to(Arc::new(snapshot));
         self.private = true;
         self.dirty = false;
@@ -98,6 +99,7 @@ impl Session {
     async fn unseen_by(&mut self, private: &Snapshot) -> Result<Option<Box<Unseen>>, HiddenError> {
         let newest = self.database.snapshot().await.map_err(|e| unavailable(&e))?;
         self.knows_newest(newest.catalog.version);
+        self.wakes(&newest.catalog, false);
         Ok(Unseen::between(&self.base, private, &newest).map(Box::new))
     }
 

@@ -34,6 +34,8 @@ const OIDS: u32 = 1028;
 pub(super) struct Woken {
     /// OIDs of functions.
     functions: Vec<u32>,
+    /// The last of them by this transaction's own change.
+    own: bool,
     /// The portal of the last change of the schema: it has run.
     done: Vec<u8>,
 }
@@ -67,10 +69,16 @@ impl Woken {
 }
 
 impl Session {
-    /// The session goes on with this catalog.
-    pub(super) fn wakes(&mut self, newer: &Catalog) {
-        if self.is_in_transaction() || !self.expects.is_empty() {
-            self.woken.functions.extend(self.snapshot.catalog.woken_in(newer));
+    /// The session goes on with this catalog. `own`: since it changed the schema itself.
+    pub(super) fn wakes(&mut self, newer: &Catalog, own: bool) {
+        if !self.is_in_transaction() && self.expects.is_empty() {
+            return;
+        }
+        for function in self.snapshot.catalog.woken_in(newer) {
+            if !self.woken.functions.contains(&function) {
+                self.woken.functions.push(function);
+                self.woken.own = own;
+            }
         }
     }
 
@@ -86,7 +94,7 @@ impl Session {
         let rows = self.ask(OPEN, &params).await?;
         if rows.first().and_then(|row| row.first()?.as_deref()) != Some("f") {
             self.shared.metrics.refused("woken-code");
-            return Err(Failure::woken_code(self.private).into());
+            return Err(Failure::woken_code(self.woken.own).into());
         }
         self.woken.clear();
         Ok(())
