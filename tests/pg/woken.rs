@@ -181,7 +181,9 @@ fn what_another_session_woke_fails_the_transaction_that_may_run_it_and_it_may_be
     }
     // A transaction that reads the catalog for itself, and as it was at first.
     let mut client = world.through();
-    for sql in ["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1", CURSOR, "CREATE TABLE own (x int)", "TABLE own"] {
+    for sql in
+        ["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1", CURSOR, "CREATE TABLE own (x int)", "TABLE own"]
+    {
         client.rows(sql);
     }
     other();
