@@ -65,6 +65,8 @@ mod private_catalog;
 mod random_pipelines;
 #[path = "pg/refusals.rs"]
 mod refusals;
+#[path = "pg/script_blocks.rs"]
+mod script_blocks;
 #[path = "pg/session.rs"]
 mod session;
 #[path = "pg/stored_bytes.rs"]

@@ -7,6 +7,7 @@
 //! further messages stay in the buffer.
 
 mod binding;
+mod block;
 mod broken;
 mod candidates;
 mod client;

@@ -68,6 +68,7 @@ impl Session {
 
     /// A simple Query of several statements, all of them decided: one pipeline, one transaction.
     pub(super) async fn run_script(&mut self, text: &str, script: Vec<Planned>) -> Result<(), End> {
+        let block = self.begin_block(text).await?;
         for statement in script {
             if self.skipping {
                 break;
@@ -79,7 +80,7 @@ impl Session {
                 _ => self.run_plain(text, &statement).await?,
             }
         }
-        self.end_simple().await
+        if block { self.end_block().await } else { self.end_simple().await }
     }
 
     /// A statement of a script that touches nothing protected.

@@ -11,6 +11,7 @@ use crate::policy::model::{Policy, Table};
 use std::ops::Range;
 
 mod assigns;
+mod blocks;
 mod candidates;
 mod classes;
 mod compare;
@@ -64,6 +65,7 @@ mod when;
 mod within;
 
 pub use assigns::{assigns_new, only_reads, sets_protected};
+pub use blocks::wants_block;
 pub use filter::{Filter, Names, after_comment};
 pub use inherit::protects_alike;
 pub use mention::{names_one_of, spelt_otherwise};
