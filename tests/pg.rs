@@ -11,6 +11,8 @@ mod broken_messages;
 mod copy;
 #[path = "pg/copy_ends.rs"]
 mod copy_ends;
+#[path = "pg/copy_passed.rs"]
+mod copy_passed;
 #[path = "pg/corpus_canary.rs"]
 mod corpus_canary;
 #[path = "pg/cursors.rs"]

@@ -529,3 +529,68 @@ fn execute_of_what_a_function_has_prepared_is_judged_by_its_text() {
     assert_eq!(client.rows("SELECT nick FROM people"), [row(["NULL"])]);
     assert_absent("the log", world.pg.log().as_bytes(), &[b"canari-surnom"]);
 }
+
+#[test]
+fn execute_of_what_the_protocol_prepared_is_refused_where_its_conditions_are_evaluated_when_it_is_bound() {
+    let world = World::new();
+    world.people(&["Ana", "Ben"]);
+    world.direct().rows("CREATE TABLE plain AS SELECT 1 AS x; GRANT ALL ON plain TO app");
+    let mut client = world.through();
+    for sql in [
+        "SELECT id FROM people WHERE first_name = 'Ana'",
+        "SELECT id FROM people ORDER BY first_name DESC",
+        "SELECT min(first_name) FROM people",
+        "UPDATE people SET title = 'x' WHERE first_name LIKE $1",
+        "DELETE FROM plain WHERE NOT EXISTS (SELECT FROM people WHERE first_name = 'Ana')",
+    ] {
+        client.send(&[raw::parse("s", sql, &[]), raw::sync()].concat());
+        assert!(client.until_ready().iter().all(|m| m.tag != b'E'), "{sql}");
+        let arguments = if sql.contains('$') { "('A%')" } else { "" };
+        for execute in
+            ["EXECUTE s", "EXPLAIN EXECUTE s", "BEGIN; EXECUTE s; COMMIT", "CREATE TABLE made AS EXECUTE s"]
+        {
+            let execute = execute.replace("E s", &format!("E s{arguments}"));
+            assert_eq!(client.fails(&execute).sqlstate(), "0A000", "{execute}: {sql}");
+            client.query("ROLLBACK");
+        }
+        client.rows("DEALLOCATE s");
+    }
+    // Other statements run as they are bound.
+    client.send(
+        &[raw::parse("s", "SELECT id FROM people WHERE email = $1 ORDER BY id", &[]), raw::sync()].concat(),
+    );
+    client.until_ready();
+    assert_eq!(
+        client.rows("EXECUTE s('n1@x.example')").len(),
+        client.rows("SELECT FROM people WHERE email = 'n1@x.example'").len()
+    );
+    assert_eq!(world.direct().rows("SELECT count(*) FROM plain"), [row(["1"])]);
+}
+
+#[test]
+fn a_parse_that_fails_leaves_no_unnamed_statement() {
+    let world = World::new();
+    world.people(&["Ana"]);
+    for (before, bound) in
+        [("UPDATE people SET title = 'x' WHERE first_name = 'Ana'", 0), ("SELECT id FROM people", 0)]
+    {
+        for wrong in ["selec", "SELECT nothing", "SELECT 1; SELECT 2", "SELECT nothing FROM people"] {
+            let answers = [world.through(), world.clear()].map(|mut client| {
+                client.send(&[raw::parse("", before, &[]), raw::sync()].concat());
+                client.until_ready();
+                client.send(&[raw::parse("", wrong, &[]), raw::sync()].concat());
+                client.until_ready();
+                client
+                    .send(&[raw::bind_text("", "", &[], &[]), raw::execute("", bound), raw::sync()].concat());
+                client.until_ready().iter().find(|m| m.tag == b'E').map(Message::sqlstate)
+            });
+            assert_eq!(answers[1].as_deref(), Some("26000"), "{wrong}");
+            let refused = wrong.contains("people");
+            assert!(
+                answers[0] == answers[1] || refused && answers[0].is_some(),
+                "{wrong} after {before}: {answers:?}"
+            );
+        }
+    }
+    assert_eq!(world.direct().rows("SELECT count(*) FROM people WHERE title = 'x'"), [row(["0"])]);
+}

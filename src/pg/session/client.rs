@@ -71,6 +71,9 @@ impl Session {
         {
             return Ok(next);
         }
+        if self.passes_data(tag, total)? {
+            return Ok(Next::Done);
+        }
         if !matches!(
             tag,
             b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'F' | b'H' | b'S' | b'X' | b'd' | b'c' | b'f'

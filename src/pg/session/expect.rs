@@ -234,17 +234,22 @@ impl Expects {
         contexts.map(|c| &mut c.units).find(|units| !units.is_empty())
     }
 
-    /// COPY IN has begun: the server ignores the Sync messages that came before its data
-    /// (Postgres 55.2.6).
-    pub(super) fn ignore_syncs(&mut self) -> Vec<Expect> {
+    /// COPY IN has begun: the server ignores the Sync messages that came before the end of its data, up to the message
+    /// with that number.
+    pub(super) fn ignore_syncs(&mut self, end: u64) -> Vec<Expect> {
         let mut kept = VecDeque::new();
         let mut ignored = Vec::new();
-        for expect in self.queue.drain(..) {
-            if expect.what == What::Sync { ignored.push(expect) } else { kept.push_back(expect) }
+        for (number, expect) in (self.answered() + 1..).zip(std::mem::take(&mut self.queue)) {
+            if expect.what == What::Sync && number <= end {
+                ignored.push(expect);
+            } else {
+                kept.push_back(expect);
+            }
         }
         self.queue = kept;
-        self.within |= !ignored.is_empty();
-        self.begun |= !ignored.is_empty();
+        let last = !self.queue.iter().any(|e| e.what == What::Sync);
+        self.within |= last && !ignored.is_empty();
+        self.begun |= last && !ignored.is_empty();
         ignored
     }
 }

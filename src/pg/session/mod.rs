@@ -13,6 +13,7 @@ mod candidates;
 mod client;
 mod copy_in;
 mod copy_out;
+mod copy_pass;
 mod current;
 mod cursor;
 mod detail;
@@ -49,6 +50,7 @@ mod whose;
 mod woken;
 
 use aho_corasick::AhoCorasick;
+use copy_pass::Passing;
 
 use super::catalog::{Database, Snapshot, Unseen};
 use super::net::backends::Backend;
@@ -241,6 +243,8 @@ pub(crate) struct Session {
     feeding: bool,
     /// A COPY FROM into a protected table that waits for data.
     copy_in: Option<Box<copy_in::CopyIn>>,
+    /// The same of what is not protected.
+    passing: Passing,
     /// The last one ended, or was refused: data that still comes is not for the server.
     copy_over: bool,
     /// Cursors on protected tables that were declared and may be open still.
@@ -366,6 +370,7 @@ impl Session {
             dropping: false,
             feeding: false,
             copy_in: None,
+            passing: Passing::default(),
             copy_over: false,
             cursors: hashbrown::HashMap::new(),
             copy_out: None,
@@ -483,6 +488,7 @@ impl Session {
             if done(self) {
                 return Ok(());
             }
+            self.never_waits_in_data()?;
             self.io.turn(Read::Server).await?;
         }
     }

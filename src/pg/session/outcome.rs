@@ -28,6 +28,7 @@ impl Session {
     pub(super) fn error_response(&mut self, frame: &[u8], detail: &Detail) -> Result<(), End> {
         let body = &frame[HEADER..];
         self.copy_out = None;
+        self.passing.is_over();
         self.copy_failed();
         let Some(front) = self.expects.front_mut() else {
             self.said_goodbye = error::is_fatal(body)?;
@@ -59,11 +60,12 @@ impl Session {
     pub(super) fn skip(&mut self) {
         let mut units = super::units::Units::default();
         let mut undo = Vec::new();
-        for mut skipped in self.expects.skip_to_sync() {
+        for (i, mut skipped) in self.expects.skip_to_sync().into_iter().enumerate() {
             if let Some(context) = &mut skipped.context {
                 let later = context.units.take();
                 units.append(later);
-                undo.extend(context.undo.take());
+                // The first is the one that failed.
+                undo.extend(context.undo.take().map(|undo| if i == 0 { undo.of_failed() } else { undo }));
             }
             if matches!(skipped.show, Show::Capture | Show::Hold)
                 && self.captured.as_ref().is_none_or(Captured::is_open)
@@ -88,6 +90,9 @@ impl Session {
     /// ReadyForQuery: a transaction may have ended.
     pub(super) fn ready(&mut self, status: Status) {
         let front = self.expects.pop();
+        if self.expects.is_empty() {
+            self.passing.settle();
+        }
         let before = self.status;
         self.status = status;
         // What the gateway asks by itself, before a statement that moves a setting or the path, is not that statement's end.

@@ -74,6 +74,7 @@ impl Session {
             match self.treat(header.tag) {
                 Treat::Relay => {
                     if header.tag == b'C' {
+                        self.passing.is_over();
                         self.status = after(self.status, self.expects.front(), &input[at + HEADER..]);
                         self.expects.over(&input[at + HEADER..]);
                         self.may_commit(&input[at + HEADER..]);
@@ -256,15 +257,7 @@ impl Session {
                 self.ready(status);
             }
             b'G' => {
-                // COPY FROM STDIN: the server ignores Sync until the data is over.
-                for mut ignored in self.expects.ignore_syncs() {
-                    if let Some(context) = &mut ignored.context {
-                        self.units.put_back(context.units.take());
-                    }
-                }
-                if let Some(copy) = &mut self.copy_in {
-                    copy.begin();
-                }
+                self.copy_begins();
                 let run = self.expects.front().and_then(|e| e.run.as_ref());
                 let from = run.and_then(|r| r.plan.copy.as_ref()?.from.as_ref());
                 let columns = from.and_then(|from| u16::try_from(from.columns.len()).ok());

@@ -21,6 +21,16 @@ pub(super) struct Undo {
     before: Known,
 }
 
+impl Undo {
+    /// The message itself failed. The unnamed statement is gone with a Parse before its text is read.
+    pub(super) fn of_failed(self) -> Self {
+        match &*self.name {
+            [] => Self { before: Known::Nothing, ..self },
+            _ => self,
+        }
+    }
+}
+
 /// What a statement of SQL does to the names, once it has run.
 #[derive(Clone)]
 pub(super) enum NameChange {

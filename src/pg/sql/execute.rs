@@ -39,6 +39,16 @@ pub fn execute(
         let hint = "Create the table, then copy through the application.";
         return Err(refuse::refusal("create-table-as", message, hint));
     }
+    if !plan.evaluations.is_empty() {
+        return Err(refuse::refusal(
+            "execute",
+            format!(
+                "EXECUTE of {}, which was prepared by the protocol and has conditions or an order that the gateway evaluates",
+                call.name
+            ),
+            "Bind it by the protocol, or send its text.",
+        ));
+    }
     let (taken, given) = (plan.client_params.len(), call.args.len());
     let param = call.args.iter().find_map(|a| if let Given::Param(n) = a.given { Some(n) } else { None });
     if taken != given || param.is_some() {

@@ -2,6 +2,7 @@
 //! keystore serves many rows, and what they need is durable before any of them goes to the server.
 
 use super::copy_out::data;
+use super::copy_pass::unexpected;
 use super::encoding;
 use super::expect::{Context, What};
 use super::failure::Failure;
@@ -426,12 +427,7 @@ impl Session {
             // The server passes them over once it waits for data.
             b'S' | b'H' if copy.has_begun() => Ok(CopyMessage::Drop),
             b'S' | b'H' | b'X' => Ok(CopyMessage::No),
-            _ => Err(End::Fatal(Box::new(Failure::new(
-                "08P01",
-                "protocol",
-                format!("unexpected message type 0x{tag:02X} during COPY from stdin"),
-                "end the data by CopyDone or CopyFail first",
-            )))),
+            _ => Err(unexpected(tag)),
         }
     }
 
