@@ -39,6 +39,11 @@ pub fn execute(
         let hint = "Create the table, then copy through the application.";
         return Err(refuse::refusal("create-table-as", message, hint));
     }
+    let (taken, given) = (plan.client_params.len(), call.args.len());
+    let param = call.args.iter().find_map(|a| if let Given::Param(n) = a.given { Some(n) } else { None });
+    if taken != given || param.is_some() {
+        return Ok(miscalled(call, plan, param.filter(|_| taken == given)));
+    }
     if !plan.evaluations.is_empty() {
         return Err(refuse::refusal(
             "execute",
@@ -48,11 +53,6 @@ pub fn execute(
             ),
             "Bind it by the protocol, or send its text.",
         ));
-    }
-    let (taken, given) = (plan.client_params.len(), call.args.len());
-    let param = call.args.iter().find_map(|a| if let Given::Param(n) = a.given { Some(n) } else { None });
-    if taken != given || param.is_some() {
-        return Ok(miscalled(call, plan, param.filter(|_| taken == given)));
     }
     let made = Arguments { args: &call.args, evaluated: evaluated(call, plan) };
     let mut params = Vec::with_capacity(plan.params.len());
