@@ -221,3 +221,28 @@ fn nothing_is_written_where_the_subject_is_compared_with_null() {
     let answers = client.until_ready();
     assert!(answers.iter().any(|m| m.tag == b'E' && m.line().contains("#null-subject")), "{answers:?}");
 }
+
+#[test]
+fn a_value_that_its_column_does_not_take_is_told_where_no_row_is_found_too() {
+    let world = World::new();
+    world.people(&["Ana"]);
+    let (mut through, mut clear) = (world.through(), world.clear());
+    let long = "x".repeat(151);
+    for condition in ["title = 'none'", "first_name = 'Nobody'", "email = 'nobody@x.example'"] {
+        let literal = format!("UPDATE people SET last_name = '{long}' WHERE {condition}");
+        assert_eq!(through.fails(&literal).sqlstate(), "22001", "{condition}");
+        assert_eq!(clear.fails(&literal).sqlstate(), "22001", "{condition}");
+        let bound = format!("UPDATE people SET last_name = $1 WHERE {condition}");
+        for (value, sqlstate) in [(long.as_bytes(), "22001"), (b"\xff", "22021")] {
+            let bind = raw::bind("", "", &[], &[Some(value)], &[]);
+            for client in [&mut through, &mut clear] {
+                client.send(
+                    &[raw::parse("", &bound, &[]), bind.clone(), raw::execute("", 0), raw::sync()].concat(),
+                );
+                let answer = client.until_ready();
+                let error = answer.iter().find(|m| m.tag == b'E').expect("it fails");
+                assert_eq!(error.sqlstate(), sqlstate, "{condition}");
+            }
+        }
+    }
+}

@@ -244,6 +244,10 @@ impl Session {
                     }
                 }
                 Action::ProtectPerSubject { field } => {
+                    if whose.is_empty() {
+                        // Whether the column takes the value is told all the same.
+                        self.read(param, *field, client)?;
+                    }
                     for row in 0..whose.len() {
                         // NULL is NULL for all; in an array, NULL is the element of those who keep theirs.
                         let Some(value) = self.read(param, *field, client)? else { break };
