@@ -21,6 +21,8 @@ mod cursors;
 mod differential;
 #[path = "pg/encodings.rs"]
 mod encodings;
+#[path = "pg/erased_rows.rs"]
+mod erased_rows;
 #[path = "pg/errors.rs"]
 mod errors;
 #[path = "pg/first_in_pipeline.rs"]

@@ -91,14 +91,14 @@ impl Planner<'_> {
         };
         for (number, test) in (0..).zip(tests) {
             let at = of(self, test.rel, &mut all)?;
-            let Draft { what: predicate, columns, slots, decides, .. } = test;
-            let columns = all[at].columns(self, &columns)?;
+            let Draft { what: predicate, columns, slots, decides, living, .. } = test;
+            let columns = all[at].columns(self, &columns, living)?;
             all[at].evaluation.tests.push(Tested { number, predicate, columns, slots, decides });
         }
         for (number, order) in (0..).zip(orders) {
             let at = of(self, order.rel, &mut all)?;
-            let Draft { what: order, columns, slots, .. } = order;
-            let columns = all[at].columns(self, &columns)?;
+            let Draft { what: order, columns, slots, living, .. } = order;
+            let columns = all[at].columns(self, &columns, living)?;
             all[at].evaluation.orders.push(Ordered { number, order, columns, slots });
         }
         Ok(all.into_iter().map(Fetching::finish).collect())
@@ -114,7 +114,7 @@ struct Fetching {
     rest: String,
     /// The type of the key, the OID of the array over it, and how its rows are locked, where they are.
     again: Option<(&'static str, u32, Lock)>,
-    known: Vec<usize>,
+    known: Vec<(usize, bool)>,
 }
 
 impl Fetching {
@@ -193,11 +193,16 @@ impl Fetching {
         })
     }
 
-    /// The positions of these columns of the relation.
-    fn columns(&mut self, planner: &Planner<'_>, columns: &[usize]) -> Result<Vec<usize>, Refusal> {
+    /// The positions of these columns of the relation. `living`: see [`Reading`](super::reading::Reading).
+    fn columns(
+        &mut self,
+        planner: &Planner<'_>,
+        columns: &[usize],
+        living: bool,
+    ) -> Result<Vec<usize>, Refusal> {
         let mut positions = Vec::with_capacity(columns.len());
         for &column in columns {
-            if let Some(at) = self.known.iter().position(|k| *k == column) {
+            if let Some(at) = self.known.iter().position(|k| *k == (column, living)) {
                 positions.push(at);
                 continue;
             }
@@ -216,10 +221,10 @@ impl Fetching {
                 fetched.ty = field.ty;
                 fetched.field = Some(f.field);
                 fetched.token = f.token;
-                fetched.not_null = stored.not_null && !instance.nullable;
+                fetched.not_null = stored.not_null && !instance.nullable && !living;
             }
             self.select.push(instance.column_sql(column).ok_or_else(lost)?);
-            self.known.push(column);
+            self.known.push((column, living));
             self.evaluation.columns.push(fetched);
             positions.push(self.known.len() - 1);
         }

@@ -10,7 +10,7 @@ use crate::pg::plan::Shown;
 use pg_raw_parse::{Node, nodes};
 
 impl Planner<'_> {
-    /// `min(column)` or `max(column)` of a protected column: the value of the first row in that order.
+    /// `min(column)` or `max(column)` of a protected column: the value of the first row in that order. The erased count as NULL.
     pub(super) fn extreme(&mut self, f: &nodes::FuncCall, env: &Env<'_>) -> Step<Option<Flow>> {
         let (name, system) = function_name(f)?;
         let plain = f.over().is_none()
@@ -30,7 +30,7 @@ impl Planner<'_> {
         }
         // It is of rows, not of groups.
         let grouped = self.evaluating.grouped.take();
-        let ranks = self.rank_of_column(&flow);
+        let ranks = self.rank_of_living(&flow);
         self.evaluating.grouped = grouped;
         let (Some(ranks), Some(range), Some(at)) = (ranks?, self.extent(Node::FuncCall(f)), field.at) else {
             return Ok(None);

@@ -33,8 +33,8 @@ pub(super) struct Evaluating {
     pub(super) grouped: Option<Vec<At>>,
     /// And by the values of these.
     pub(super) classes: Vec<At>,
-    /// What ranks rows by one column.
-    pub(super) ranks: Vec<(At, Vec<Piece>)>,
+    /// What ranks rows by one column; see [`Reading::living`].
+    pub(super) ranks: Vec<((At, bool), Vec<Piece>)>,
 }
 
 /// A test or an order.
@@ -49,6 +49,8 @@ pub(super) struct Draft<T> {
     pub(super) slots: Vec<Param>,
     /// It is a conjunct of WHERE.
     pub(super) decides: bool,
+    /// See [`Reading::living`].
+    pub(super) living: bool,
 }
 
 /// A state of planning to which an attempt goes back.
@@ -152,6 +154,7 @@ impl Planner<'_> {
             range,
             what: predicate,
             columns: r.columns,
+            living: r.living,
             slots,
             decides: false,
         });
@@ -207,18 +210,30 @@ impl Planner<'_> {
 
     /// What ranks the rows by a column; the same for each that asks.
     pub(super) fn rank_of_column(&mut self, flow: &Flow) -> Step<Option<Vec<Piece>>> {
+        self.ranks_by(flow, false)
+    }
+
+    /// The same, where those of the erased have none, whatever they show.
+    pub(super) fn rank_of_living(&mut self, flow: &Flow) -> Step<Option<Vec<Piece>>> {
+        self.ranks_by(flow, true)
+    }
+
+    fn ranks_by(&mut self, flow: &Flow, living: bool) -> Step<Option<Vec<Piece>>> {
         let at = match flow {
             Flow::Field(f) => f.at,
             _ => None,
         };
         let Some(at) = at.filter(|_| !self.evaluating.off) else { return Ok(None) };
-        if let Some((_, pieces)) = self.evaluating.ranks.iter().find(|(known, _)| *known == at) {
+        // In a column that can be NULL they show nothing anyway.
+        let stored = self.rels[at.0].relation.as_ref().and_then(|r| r.columns.get(at.1));
+        let by = (at, living && stored.is_some_and(|column| column.not_null));
+        if let Some((_, pieces)) = self.evaluating.ranks.iter().find(|(known, _)| *known == by) {
             return Ok(Some(pieces.clone()));
         }
-        let mut r = Reading::default();
+        let mut r = Reading { living: by.1, ..Reading::default() };
         let Some(expr) = self.read_column(flow, &mut r) else { return Ok(None) };
         let pieces = self.rank_of(expr, r)?;
-        self.evaluating.ranks.extend(pieces.clone().map(|pieces| (at, pieces)));
+        self.evaluating.ranks.extend(pieces.clone().map(|pieces| (by, pieces)));
         Ok(pieces)
     }
 
@@ -243,8 +258,16 @@ impl Planner<'_> {
         let slots = self.slot_params(r.slots, &typed)?;
         let number = u16::try_from(self.evaluating.orders.len()).map_err(|_| refuse::too_deep())?;
         let pieces = self.rank_pieces(rel, key, number)?;
-        let (columns, range) = (r.columns, 0..0);
-        self.evaluating.orders.push(Draft { rel, range, what: order, columns, slots, decides: false });
+        let (columns, range, living) = (r.columns, 0..0, r.living);
+        self.evaluating.orders.push(Draft {
+            rel,
+            range,
+            what: order,
+            columns,
+            slots,
+            decides: false,
+            living,
+        });
         Ok(Some(pieces))
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Reading {
     pub(super) label: Option<(Arc<str>, bool)>,
     /// A token is compared for equality, which the database can do.
     pub(super) equates_token: bool,
+    /// An erased value is NULL, also where its column shows something in its place.
+    pub(super) living: bool,
 }
 
 /// A constant.
