@@ -85,6 +85,8 @@ mod torn;
 mod triggers;
 #[path = "pg/trust.rs"]
 mod trust;
+#[path = "pg/two_phase.rs"]
+mod two_phase;
 #[path = "pg/unnamed.rs"]
 mod unnamed;
 #[path = "pg/views.rs"]

@@ -16,6 +16,7 @@ mod session;
 pub mod sql;
 mod startup;
 mod sweep;
+mod two_phase;
 pub mod value;
 pub mod wire;
 

@@ -9,15 +9,23 @@
 use super::catalog::model::Relation;
 use super::catalog::{Catalogs, rows};
 use super::sweep::is_standby;
+use super::two_phase::Number;
 use crate::policy::model::{Policy, Protect, Table};
 use crate::protect::{Door, Unsettled};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often it looks.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// How long it rests after a pass between two of these.
+const REST: Duration = Duration::from_millis(100);
+/// The prepared transactions of a database.
+const PREPARED: &str =
+    "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()";
 
 /// How far the settling of a unit has come.
 #[derive(Clone, Copy)]
@@ -31,15 +39,31 @@ enum Stage {
 /// Looks for what is unsettled and settles it, for as long as it is polled.
 pub(super) async fn run(catalogs: Arc<Catalogs>, door: Door) {
     let mut stages: HashMap<[u8; 16], Stage> = HashMap::new();
+    let two_phase = catalogs.two_phase();
+    let mut next = Instant::now();
     loop {
+        let due = Instant::now() >= next;
+        let prepared = two_phase.all();
         match door.unsettled().await {
-            Ok(unsettled) => {
-                stages.retain(|unit, _| unsettled.iter().any(|u| u.unit() == *unit));
-                pass(&catalogs, &door, &unsettled, &mut stages).await;
+            Ok(mut unsettled) => {
+                let is_open = |unit: &[u8; 16]| unsettled.iter().any(|u| u.unit() == *unit);
+                stages.retain(|unit, _| is_open(unit));
+                two_phase.forget(prepared.keys().filter(|unit| !is_open(unit)));
+                // The others have yet to wait for what may be on its way.
+                unsettled.retain(|item| due || prepared.contains_key(&item.unit()));
+                pass(&catalogs, &door, &unsettled, &prepared, &mut stages).await;
             }
             Err(error) => tracing::warn!(%error, "what is unsettled could not be listed"),
         }
-        tokio::time::sleep(PAUSE).await;
+        if due {
+            next = Instant::now() + PAUSE;
+        } else {
+            tokio::time::sleep(REST).await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => {}
+            () = two_phase.until_ended() => {}
+        }
     }
 }
 
@@ -47,6 +71,7 @@ async fn pass(
     catalogs: &Catalogs,
     door: &Door,
     unsettled: &[Unsettled],
+    prepared: &HashMap<Number, Box<str>>,
     stages: &mut HashMap<[u8; 16], Stage>,
 ) {
     let mut databases: HashMap<&str, Vec<&Unsettled>> = HashMap::new();
@@ -61,7 +86,7 @@ async fn pass(
         databases.entry(item.database()).or_default().push(item);
     }
     for (name, items) in databases {
-        if let Err(error) = settle_database(catalogs, door, name, &items, stages).await {
+        if let Err(error) = settle_database(catalogs, door, name, &items, prepared, stages).await {
             tracing::warn!(database = name, %error, "unsettled writes wait: their tables can't be read");
         }
     }
@@ -72,6 +97,7 @@ async fn settle_database(
     door: &Door,
     name: &str,
     items: &[&Unsettled],
+    prepared: &HashMap<Number, Box<str>>,
     stages: &mut HashMap<[u8; 16], Stage>,
 ) -> io::Result<()> {
     let client = catalogs.connector().own_login(name).await?;
@@ -91,26 +117,33 @@ async fn settle_database(
         return Err(io::Error::other("the transaction horizon could not be read"));
     };
     let snapshot = catalogs.database(name).snapshot().await?;
+    let mut open = HashSet::new();
+    if items.iter().any(|item| prepared.contains_key(&item.unit())) {
+        open.extend(rows(&client, PREPARED).await?.into_iter().filter_map(|mut row| row.pop()?));
+    }
     let mut found = Vec::new();
     for item in items {
-        match stages.get(&item.unit()).copied() {
-            None => {
+        let ended = match (prepared.get(&item.unit()), stages.get(&item.unit()).copied()) {
+            (Some(name), _) => !open.contains(&**name),
+            (None, None) => {
                 stages.insert(item.unit(), Stage::Seen);
+                false
             }
-            Some(Stage::Seen) => {
+            (None, Some(Stage::Seen)) => {
                 stages.insert(item.unit(), Stage::Before(xmax));
+                false
             }
-            Some(Stage::Before(end)) if xmin >= end => {
-                let places = places(item, catalogs.tables(), door.policy(), |table| {
-                    snapshot.catalog.relations.get(&(table.schema.clone(), table.name.clone())).cloned()
-                });
-                let mut committed = false;
-                for query in places {
-                    committed |= !rows(&client, &query).await?.is_empty();
-                }
-                found.push((*item, committed));
+            (None, Some(Stage::Before(end))) => xmin >= end,
+        };
+        if ended {
+            let places = places(item, catalogs.tables(), door.policy(), |table| {
+                snapshot.catalog.relations.get(&(table.schema.clone(), table.name.clone())).cloned()
+            });
+            let mut committed = false;
+            for query in places {
+                committed |= !rows(&client, &query).await?.is_empty();
             }
-            Some(Stage::Before(_)) => {}
+            found.push((*item, committed));
         }
     }
     door.settle(&found).await.map_err(io::Error::other)

@@ -135,6 +135,11 @@ impl Unit {
         Ok(())
     }
 
+    /// Its number, by which recovery finds it ([`super::Unsettled::unit`]).
+    pub fn number(&self) -> [u8; 16] {
+        self.id.0
+    }
+
     /// Whether anything provisional waits for this unit's outcome.
     pub fn is_open(&self) -> bool {
         self.open

@@ -15,6 +15,7 @@ mod unseen;
 
 use crate::pg::net::connect::{Connector, Login, describe};
 use crate::pg::sql::Filter;
+use crate::pg::two_phase::TwoPhase;
 use crate::policy::model::Table;
 pub use build::{BuildError, Row};
 pub use draw::Ids;
@@ -79,6 +80,7 @@ pub struct Catalogs {
     databases: Mutex<HashMap<String, Arc<Database>>>,
     version: Arc<AtomicU64>,
     runtime: Handle,
+    two_phase: Arc<TwoPhase>,
 }
 
 /// One database's shared snapshot.
@@ -90,6 +92,7 @@ pub struct Database {
     /// Where readings run: not on the thread of a session that asks for one, which may have hundreds of others to serve
     /// between any two steps.
     runtime: Handle,
+    two_phase: Arc<TwoPhase>,
     current: RwLock<Option<(Arc<Snapshot>, Instant)>>,
     latest: AtomicU64,
     /// How often something changed the schema; and how many of these changes the snapshot shows.
@@ -141,13 +144,15 @@ impl Drop for Over<'_> {
 impl Catalogs {
     /// Of the databases behind `connector`, for the tables of its policy; read on `runtime`.
     pub fn new(connector: Connector, tables: Arc<[Table]>, runtime: Handle) -> Self {
-        Self { connector, tables, databases: Mutex::default(), version: Arc::default(), runtime }
+        let (databases, version, two_phase) = (Mutex::default(), Arc::default(), Arc::default());
+        Self { connector, tables, databases, version, runtime, two_phase }
     }
 
     /// Of the same databases, for the tables of another policy.
     #[must_use]
     pub fn renewed(&self, tables: Arc<[Table]>) -> Self {
-        Self::new(self.connector.clone(), tables, self.runtime.clone())
+        let two_phase = Arc::clone(&self.two_phase);
+        Self { two_phase, ..Self::new(self.connector.clone(), tables, self.runtime.clone()) }
     }
 
     /// A database by name.
@@ -160,6 +165,7 @@ impl Catalogs {
                 connector: self.connector.clone(),
                 version: Arc::clone(&self.version),
                 runtime: self.runtime.clone(),
+                two_phase: Arc::clone(&self.two_phase),
                 current: RwLock::default(),
                 latest: AtomicU64::new(0),
                 changes: AtomicU64::new(1),
@@ -184,6 +190,11 @@ impl Catalogs {
         &self.tables
     }
 
+    /// Transactions that were prepared.
+    pub(crate) fn two_phase(&self) -> &TwoPhase {
+        &self.two_phase
+    }
+
     /// Reads every database in use again, every few seconds, for as long as it is polled.
     pub async fn refresh(&self) {
         loop {
@@ -203,6 +214,11 @@ impl Database {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Transactions that were prepared, here or in another of the server's databases.
+    pub(crate) fn two_phase(&self) -> &TwoPhase {
+        &self.two_phase
     }
 
     /// The protected tables.

@@ -364,7 +364,8 @@ impl Session {
                 }
             }
             Control::RollbackTo(_) => self.forward(total, What::Execute),
-            Control::Commit | Control::Rollback | Control::Unclear => {
+            Control::Commit | Control::Rollback | Control::Unclear(_) => {
+                self.prepares(&control);
                 let units = self.units.take();
                 self.expects.push_with(What::Execute, Show::Relay, Context { units, ..Context::default() });
                 self.order.ends = self.expects.sent();

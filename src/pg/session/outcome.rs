@@ -5,7 +5,9 @@ use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::hidden::Captured;
 use super::rewrite::error_for;
+use super::units::Control;
 use super::{End, Session};
+use crate::pg::two_phase::TwoPhase;
 use crate::pg::wire::error;
 use crate::pg::wire::frame::HEADER;
 use crate::pg::wire::simple::{self, Status};
@@ -54,6 +56,20 @@ impl Session {
         self.skip();
         self.copy_failed();
         Ok(())
+    }
+
+    /// A statement that may prepare the transaction is sent.
+    pub(super) fn prepares(&mut self, control: &Control) {
+        if let Control::Unclear(name) = control {
+            self.units.prepares(name.clone());
+        }
+    }
+
+    /// A command completed that may have ended a prepared transaction.
+    pub(super) fn may_end_prepared(&self, tag: &[u8]) {
+        if tag.starts_with(b"COMMIT PREPARED\0") || tag.starts_with(b"ROLLBACK PREPARED\0") {
+            self.database.two_phase().ended();
+        }
     }
 
     /// The server skips what was sent up to the next Sync.
@@ -197,12 +213,16 @@ pub(super) fn after(status: Status, front: Option<&Expect>, tag: &[u8]) -> Statu
 }
 
 /// A command completed: settles what it committed.
-pub(super) fn settle(what: What, context: &mut Context, tag: &[u8]) {
+pub(super) fn settle(what: What, context: &mut Context, tag: &[u8], two_phase: &TwoPhase) {
     if tag.starts_with(b"COMMIT\0") {
         context.units.commit();
     } else if tag.starts_with(b"ROLLBACK\0") && what == What::Query && !context.units.is_empty() {
         context.units.mark_rolled_back();
     } else if tag.starts_with(b"PREPARE TRANSACTION\0") {
+        let prepared = context.units.prepared();
         context.units.abandon();
+        if let Some((name, units)) = prepared {
+            two_phase.prepared(&name, units);
+        }
     }
 }

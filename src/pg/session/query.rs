@@ -204,7 +204,8 @@ impl Session {
         match &control {
             Some(Control::Savepoint(name)) => self.units.savepoint(name.clone()),
             Some(Control::RollbackTo(_) | Control::Rollback) => self.undoes_ddl(),
-            _ => {}
+            Some(control) => self.prepares(control),
+            None => {}
         }
         if let Some(Control::RollbackTo(name)) = control
             && !self.units.is_empty()

@@ -7,7 +7,7 @@ use super::plan::Script;
 use super::running::Running;
 use super::{End, Session};
 use crate::pg::plan::Verdict;
-use crate::pg::sql::{Planned, StatementKind};
+use crate::pg::sql::{self, Planned, StatementKind};
 use crate::pg::wire::frame::HEADER;
 use crate::pg::wire::simple::{self, Target};
 use crate::pg::wire::{WireError, bind, parse_msg};
@@ -116,6 +116,10 @@ impl Session {
         let mut units = super::units::Units::default();
         match kind {
             StatementKind::Commit | StatementKind::Rollback => units = self.units.take(),
+            StatementKind::PrepareTransaction => {
+                self.units.prepares(sql::prepared_name(text));
+                units = self.units.take();
+            }
             StatementKind::Savepoint(name) => self.units.savepoint(name.to_string()),
             _ => {}
         }

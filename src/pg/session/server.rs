@@ -78,6 +78,7 @@ impl Session {
                         self.status = after(self.status, self.expects.front(), &input[at + HEADER..]);
                         self.expects.over(&input[at + HEADER..]);
                         self.may_commit(&input[at + HEADER..]);
+                        self.may_end_prepared(&input[at + HEADER..]);
                         if input[at + HEADER..].starts_with(DECLARED) {
                             self.declared();
                         }
@@ -86,7 +87,7 @@ impl Session {
                     if header.tag == b'C'
                         && let Some(Expect { what, context: Some(context), .. }) = self.expects.front_mut()
                     {
-                        settle(*what, context, &input[at + HEADER..]);
+                        settle(*what, context, &input[at + HEADER..], self.database.two_phase());
                     }
                     if header.tag == b'C' && input[at + HEADER..].starts_with(b"ROLLBACK\0") {
                         self.undoes_ddl();
@@ -205,6 +206,7 @@ impl Session {
             self.status = after(self.status, self.expects.front(), body);
             self.expects.over(body);
             self.may_commit(body);
+            self.may_end_prepared(body);
             let declared = body.starts_with(DECLARED);
             if body.starts_with(b"ROLLBACK\0") {
                 self.undoes_ddl();
@@ -385,7 +387,7 @@ impl Session {
         let ended = front.what != What::Query && ends(front.what, tag);
         let mut unwritten = None;
         if let (b'C', Some(context)) = (tag, &mut front.context) {
-            settle(front.what, context, body);
+            settle(front.what, context, body, self.database.two_phase());
             unwritten = context.made.take().filter(|_| body.ends_with(b" 0\0"));
         }
         match front.show {

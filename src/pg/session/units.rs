@@ -16,6 +16,8 @@ pub(super) struct Units {
     errored: bool,
     rolled_back: bool,
     savepoints: Vec<Savepoint>,
+    /// Under which name their transaction is being prepared.
+    name: Option<Box<str>>,
 }
 
 struct Savepoint {
@@ -42,8 +44,8 @@ pub(super) enum Control {
     Savepoint(String),
     /// ROLLBACK TO name.
     RollbackTo(String),
-    /// Something that leaves the outcome to another session or moment (PREPARE TRANSACTION).
-    Unclear,
+    /// Something that leaves the outcome to another session or moment: PREPARE TRANSACTION, of that name.
+    Unclear(Option<Box<str>>),
 }
 
 impl Units {
@@ -126,6 +128,17 @@ impl Units {
         self.list.drain(..).for_each(|(_, unit)| unit.rollback());
     }
 
+    /// Their transaction is prepared under that name, where it is known.
+    pub(super) fn prepares(&mut self, name: Option<Box<str>>) {
+        self.name = name;
+    }
+
+    /// That name, and what is left to recovery once they are abandoned.
+    pub(super) fn prepared(&mut self) -> Option<(Box<str>, Vec<[u8; 16]>)> {
+        let name = self.name.take()?;
+        Some((name, self.list.iter().map(|(_, unit)| unit.number()).collect()))
+    }
+
     /// Leaves everything to recovery, which looks into the tables.
     pub(super) fn abandon(&mut self) {
         self.clear_marks();
@@ -190,7 +203,9 @@ impl Control {
                 }
             }
             "savepoint" => words.named(Self::Savepoint),
-            "prepare" => (next().as_deref() == Some("transaction")).then_some(Self::Unclear),
+            "prepare" => {
+                (next().as_deref() == Some("transaction")).then(|| Self::Unclear(sql::prepared_name(text)))
+            }
             _ => None,
         }
     }
@@ -274,7 +289,7 @@ impl Words<'_> {
         let word = self.next()?;
         // With escapes in it, it is not read here.
         let escaped = word.eq_ignore_ascii_case("u") && self.0.starts_with('&');
-        Some(if escaped { Control::Unclear } else { control(name(word)) })
+        Some(if escaped { Control::Unclear(None) } else { control(name(word)) })
     }
 }
 
@@ -375,7 +390,7 @@ mod tests {
             ("ROLLBACK TO SAVEPOINT \"s1_x1\"", Some(RollbackTo("s1_x1".into()))),
             ("rollback work to B;", Some(RollbackTo("b".into()))),
             ("SAVEPOINT \"s1_x1\"", Some(Savepoint("s1_x1".into()))),
-            ("PREPARE TRANSACTION 'x'", Some(Unclear)),
+            ("PREPARE TRANSACTION 'x'''", Some(Unclear(Some("x'".into())))),
             ("PREPARE x AS SELECT 1", None),
             ("SELECT 1", None),
             ("RELEASE SAVEPOINT a", None),
@@ -389,8 +404,8 @@ mod tests {
             ("rollback to savepoint savepoint", Some(RollbackTo("savepoint".into()))),
             ("rollback to savepoint", Some(RollbackTo("savepoint".into()))),
             ("savepoint\x0bÉ", Some(Savepoint("É".into()))),
-            ("savepoint U&\"!0061\" UESCAPE '!'", Some(Unclear)),
-            ("prepare/**/transaction'x'", Some(Unclear)),
+            ("savepoint U&\"!0061\" UESCAPE '!'", Some(Unclear(None))),
+            ("prepare/**/transaction'x'", Some(Unclear(Some("x".into())))),
             ("commit_all", None),
             ("/* commit", None),
         ] {

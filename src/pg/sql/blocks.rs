@@ -21,6 +21,17 @@ pub fn wants_block(sql: &str) -> bool {
     minds && parsed.len() > 1
 }
 
+/// The name under which a text prepares its transaction.
+pub fn prepared_name(sql: &str) -> Option<Box<str>> {
+    let parsed = pg_raw_parse::parse(sql).ok()?;
+    match parsed.iter().next()?.stmt() {
+        Node::TransactionStmt(t) if t.kind == TransactionStmtKind::TRANS_STMT_PREPARE => {
+            t.gid().map(Into::into)
+        }
+        _ => None,
+    }
+}
+
 /// COMMIT PREPARED and ROLLBACK PREPARED end another transaction; they must not be in a block.
 fn controls(t: &nodes::TransactionStmt) -> bool {
     use TransactionStmtKind as Kind;

@@ -65,7 +65,7 @@ mod when;
 mod within;
 
 pub use assigns::{assigns_new, only_reads, sets_protected};
-pub use blocks::wants_block;
+pub use blocks::{prepared_name, wants_block};
 pub use filter::{Filter, Names, after_comment};
 pub use inherit::protects_alike;
 pub use mention::{names_one_of, spelt_otherwise};
