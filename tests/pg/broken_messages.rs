@@ -176,3 +176,61 @@ fn a_message_of_no_type_is_fatal() {
         assert_eq!(told(world.through()), told(world.clear()));
     }
 }
+
+/// Texts that no server reads, or reads and fails later.
+const TEXTS: &[&str] = &[
+    "SELEC email FROM people",
+    "SELECT email FROM people WHERE",
+    "SELECT email FROM people; SELEC 1",
+    "SELECT email, FROM people",
+    "SELECT 'open FROM people",
+    "SELECT \"open FROM people",
+    "SELECT email FROM people WHERE email = 'canari-message' AND",
+    "INSERT INTO people (email) VALUES ('canari-message'",
+    "SELEC 1",
+    "SELECT nothing FROM people",
+    "SELECT email FROM people",
+    "SELECT $0 FROM people",
+    "",
+    " ; ",
+    "ROLLBACK TO nothing",
+    "COMMIT; SELEC people",
+];
+
+/// What the server reads before it looks at the transaction. Of texts the gateway says in its own words that they don't read.
+#[test]
+fn in_a_failed_block_what_does_not_read_is_told_first() {
+    let world = World::with(&Options { log_all: true, ..Options::default() });
+    let (mut direct, mut through) = (world.clear(), world.through());
+    prepared(&mut direct);
+    prepared(&mut through);
+    let mut cases: Vec<(String, Vec<u8>)> = Vec::new();
+    for (what, message) in broken() {
+        cases.push((what.to_owned(), [message, raw::sync()].concat()));
+    }
+    for text in TEXTS {
+        cases.push((format!("Query {text}"), raw::query(text)));
+        cases.push((format!("Parse {text}"), [raw::parse("", text, &[]), raw::sync()].concat()));
+    }
+    for name in ["read", "write", "plain"] {
+        let bind = raw::bind_text("", name, &[Some(CANARY), Some("1")], &[]);
+        cases.push((format!("Bind {name}"), [bind, raw::sync()].concat()));
+    }
+    let told = |client: &mut Raw, message: &[u8]| {
+        client.query("BEGIN");
+        client.query("SELECT 1/0");
+        client.send(message);
+        let answers = client.until_ready();
+        client.query("ROLLBACK");
+        let of = |m: &Message| match m.tag {
+            b'E' if m.sqlstate() == "42601" => m.sqlstate(),
+            _ => line(m),
+        };
+        answers.iter().map(of).collect::<Vec<_>>()
+    };
+    let seen: Vec<_> = cases.iter().map(|(_, message)| told(&mut through, message)).collect();
+    assert_absent("the log", world.pg.log().as_bytes(), &[CANARY.as_bytes()]);
+    for ((what, message), seen) in cases.iter().zip(seen) {
+        assert_eq!(seen, told(&mut direct, message), "{what}");
+    }
+}

@@ -6,9 +6,11 @@
 use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
 use super::running::Running;
-use super::{End, Session, encoding};
+use super::{End, Prepared, Session, encoding};
 use crate::pg::plan::Plan;
 use crate::pg::wire::bind::{self, Formats};
+use crate::pg::wire::frame::HEADER;
+use crate::pg::wire::simple::Status;
 use crate::pg::wire::{WireError, frame};
 use std::sync::Arc;
 
@@ -58,6 +60,21 @@ impl Session {
         self.io.server.output.append_with(|out| bind::failing(out, &body, params))?;
         self.fails_on_server();
         Ok(())
+    }
+
+    /// Bind in a block that has failed: the server looks whether it reads, up to the count of its values, before it tells of
+    /// the block. Whether it was refused for that.
+    pub(super) fn bind_in_failed(&mut self, total: usize, prepared: &Prepared) -> Result<bool, End> {
+        let Prepared::Run { run, .. } = prepared else { return Ok(false) };
+        if self.status != Status::Failed {
+            return Ok(false);
+        }
+        let body = &self.io.client.input.bytes()[HEADER..total];
+        if bind::read_results(body).is_err() || other_count(&run.plan, body).is_some() {
+            self.broken_bind(total, Some(run))?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     pub(super) fn broken_parse(&mut self, total: usize, error: WireError) -> Result<(), End> {

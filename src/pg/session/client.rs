@@ -332,7 +332,7 @@ impl Session {
 
     /// Refuses at this point of a pipeline: the server skips what follows up to Sync, and so do we.
     pub(super) fn refuse_extended(&mut self, response: Vec<u8>) -> Result<(), End> {
-        self.io.server.output.append_with(super::run::failing_parse)?;
+        self.io.server.output.append_with(|out| super::failing::failing_parse_for(&response, out))?;
         self.refused_extended(response, false)
     }
 
@@ -342,7 +342,7 @@ impl Session {
         if failure.code != "26000" {
             return self.refuse_extended(failure.response());
         }
-        self.io.server.output.append_with(super::run::failing_bind)?;
+        self.io.server.output.append_with(super::failing::failing_bind)?;
         self.refused_extended(failure.response(), false)
     }
 
@@ -367,7 +367,7 @@ impl Session {
                 Ok(())
             }
             HiddenError::Server(response) => {
-                self.io.server.output.append_with(super::run::failing_parse)?;
+                self.io.server.output.append_with(super::failing::failing_parse)?;
                 self.refused_extended(response, true)
             }
             HiddenError::Skipped => Ok(()),

@@ -96,6 +96,9 @@ impl Session {
             match holds {
                 Ok(true) => {}
                 Ok(false) => {
+                    if self.bind_in_failed(total, &prepared)? {
+                        return Ok(());
+                    }
                     self.take(total);
                     self.shared.metrics.refused("replan");
                     return self.refuse_extended(Failure::replan().response());

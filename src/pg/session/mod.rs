@@ -21,6 +21,7 @@ mod encoding;
 mod evaluate;
 mod expect;
 mod extended;
+mod failing;
 mod failure;
 mod hidden;
 mod keep;

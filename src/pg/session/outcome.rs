@@ -185,7 +185,7 @@ impl Session {
             return;
         }
         // The pipeline is still open: the server is to skip the rest of it, and undo what came before.
-        if self.io.server.output.append_with(super::run::failing_parse).is_ok() {
+        if self.io.server.output.append_with(super::failing::failing_parse).is_ok() {
             let context = Context { refusal: Some(Vec::new()), ..Context::default() };
             self.expects.push_with(What::Complete, Show::Hide, context);
             self.skipping = true;
@@ -197,7 +197,7 @@ impl Session {
     fn fail_transaction(&mut self) {
         let mut context = Context { refusal: Some(Vec::new()), ..Context::default() };
         context.units = self.units.take();
-        self.io.server.output.append_with(super::run::failing_query);
+        self.io.server.output.append_with(super::failing::failing_query);
         self.expects.push_with(What::Query, Show::Rewrite, context);
     }
 }

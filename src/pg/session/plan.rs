@@ -61,6 +61,8 @@ impl Session {
                 Some((kind, None)) if ends_failed(&kind) => Decision::Pass,
                 Some((kind, Some(end))) if ends_failed(&kind) => Decision::Ends(kind, end),
                 None if sql::is_empty(text) => Decision::Pass,
+                // It tells first what it can't read.
+                None => self.refused(&sql::refuse::syntax()),
                 _ => Decision::Refuse(Box::new(Failure::internal("the transaction has failed"))),
             });
         }

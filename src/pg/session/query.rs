@@ -245,7 +245,7 @@ impl Session {
     /// A statement that fails stands for the refused one; its error is replaced by ours. See [`Context::stands`].
     pub(super) fn fail_query(&mut self, response: Vec<u8>, stands: bool) -> Result<(), End> {
         self.copy_over = true;
-        self.io.server.output.append_with(super::run::failing_query);
+        self.io.server.output.append_with(|out| super::failing::failing_query_for(&response, out));
         let units = self.units.take();
         let response = encoding::spoken(self.charset(), response);
         let context = Context { refusal: Some(response), stands, units, ..Context::default() };

@@ -144,7 +144,7 @@ pub(super) fn error_for(
         let copies = expect.run.as_ref().is_some_and(|run| run.plan.copy.is_some());
         let ours = match code {
             Some(b"57014") => copies,
-            Some(b"42703" | b"08P01" | b"26000") => !copies,
+            Some(b"42703" | b"42601" | b"08P01" | b"26000") => !copies,
             _ => stands,
         };
         out.extend_from_slice(if ours { refusal } else { frame });

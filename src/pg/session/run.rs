@@ -3,6 +3,7 @@
 
 use super::encoding;
 use super::expect::{Context, Expect, Show, What};
+use super::failing::FAILING_NAME;
 use super::failure::Failure;
 use super::hidden::{Captured, HiddenError};
 use super::prepare::kept;
@@ -21,34 +22,11 @@ use crate::protect::Mark;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A statement that fails in parse analysis with 42703, whatever the database holds.
-const FAILING: &[u8] = b"SELECT \"refused by paravent\"";
-/// The name that a failing Parse uses, so that the client's unnamed statement stays.
-const FAILING_NAME: &[u8] = b"_paravent_refused";
 /// The name of a statement in the form of its [`Plan::keep`].
 const KEEPING_NAME: &[u8] = b"_paravent_keeping";
 
 /// What no Parse takes.
 const SEVERAL: &str = "SELECT 1; SELECT 1";
-
-/// The name of a statement that there is not.
-const MISSING_NAME: &[u8] = b"_paravent_missing";
-
-/// Appends a Bind that fails, also in a block that has failed, since there is no such statement.
-pub(super) fn failing_bind(out: &mut Vec<u8>) -> Result<(), WireError> {
-    bind::BindWriter::begin(out, b"", MISSING_NAME, &[])?.finish(&[])
-}
-
-/// Appends a simple Query that fails.
-pub(super) fn failing_query(out: &mut Vec<u8>) {
-    // The text is ours and holds no zero byte.
-    let _ = simple::query(out, FAILING);
-}
-
-/// Appends a Parse that fails.
-pub(super) fn failing_parse(out: &mut Vec<u8>) -> Result<(), WireError> {
-    parse_msg::write(out, FAILING_NAME, FAILING, &[])
-}
 
 /// Rows of a bound INSERT that the client has not fetched yet, as it is to see them.
 pub(super) struct Kept {
