@@ -58,6 +58,22 @@ fn a_prepared_transaction_that_ends_past_the_gateway_is_settled_too() {
 }
 
 #[test]
+fn a_name_is_that_of_its_own_transaction() {
+    let world = world();
+    let (mut client, mut other) = (world.through(), world.through());
+    for sql in ["BEGIN", "PREPARE TRANSACTION 'empty'", "ROLLBACK PREPARED 'empty'", "BEGIN"] {
+        client.rows(sql);
+    }
+    client.rows("INSERT INTO people (id, email) VALUES (1, 'ana@x.example')");
+    client.query("SELECT 1; PREPARE TRANSACTION 'ana'");
+    prepare(&mut other, 2, "bea");
+    other.rows("ROLLBACK PREPARED 'bea'");
+    eventually("recovery has looked", || world.gateway.admin().state(2).is_none().then_some(()));
+    client.rows("COMMIT PREPARED 'ana'");
+    assert_eq!(client.rows("SELECT id, email FROM people"), [row(["1", "ana@x.example"])]);
+}
+
+#[test]
 fn what_is_prepared_in_any_way_is_there_once_it_is_committed() {
     let world = world();
     let mut client = world.through();

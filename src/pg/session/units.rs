@@ -103,6 +103,8 @@ impl Units {
 
     /// The unit that the next write belongs to.
     pub(super) fn current(&mut self, make: impl FnOnce() -> Unit) -> &mut Unit {
+        // What was to be prepared was not.
+        self.name = None;
         if self.list.is_empty() {
             // An error before it was about another transaction, or nothing would be written now.
             self.clear_marks();
@@ -128,9 +130,9 @@ impl Units {
         self.list.drain(..).for_each(|(_, unit)| unit.rollback());
     }
 
-    /// Their transaction is prepared under that name, where it is known.
+    /// Their transaction is prepared under that name, where it is known and there are any.
     pub(super) fn prepares(&mut self, name: Option<Box<str>>) {
-        self.name = name;
+        self.name = name.filter(|_| !self.is_empty());
     }
 
     /// That name, and what is left to recovery once they are abandoned.
@@ -375,6 +377,13 @@ mod tests {
         ] {
             assert!(!may_commit_within(text.as_bytes(), changed), "{text}");
         }
+    }
+
+    #[test]
+    fn the_name_of_an_empty_transaction_is_nothing_to_the_next_one() {
+        let mut units = Units::default();
+        units.prepares(Some("x".into()));
+        assert!(units.prepared().is_none());
     }
 
     #[test]
