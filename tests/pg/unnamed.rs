@@ -1,6 +1,6 @@
 //! Code in the database that writes a protected table, and runs without its name being said.
 
-use crate::support::{Raw, World};
+use crate::support::{Raw, World, raw};
 
 /// Everything is made before there is a view of the protected table; then that view closes it.
 const CODE: &str = r#"
@@ -51,6 +51,19 @@ CREATE FUNCTION continued_text(a text) RETURNS int LANGUAGE plpgsql AS $$BEGIN E
   'er (email) VALUES ($1)' USING a; RETURN 1; END$$;
 CREATE FUNCTION quoted(a text) RETURNS int LANGUAGE plpgsql AS
   $$BEGIN INSERT INTO "la""ter" (email) VALUES (a); RETURN 1; END$$;
+CREATE FUNCTION wr(p plain) RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN writes('canari@x.example'); END$$;
+CREATE FUNCTION x(p by_key) RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN writes('canari@x.example'); END$$;
+CREATE TABLE by_row (c by_domain);
+CREATE FUNCTION of_row(a by_domain) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION writes_always() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM writes('canari@x.example'); RETURN new; END$$;
+CREATE TABLE leads (a text PRIMARY KEY);
+CREATE TABLE follows (a text REFERENCES leads ON UPDATE CASCADE ON DELETE CASCADE);
+CREATE TRIGGER t AFTER UPDATE OR DELETE ON follows FOR EACH ROW EXECUTE FUNCTION writes_always();
+CREATE TABLE loose (a text PRIMARY KEY); CREATE TABLE refers (a text REFERENCES loose);
+CREATE TRIGGER t AFTER UPDATE OR DELETE ON refers FOR EACH ROW EXECUTE FUNCTION writes_always();
+CREATE VIEW over_leads AS SELECT a FROM leads;
+CREATE TABLE by_truncate (x text);
+CREATE TRIGGER t BEFORE TRUNCATE ON by_truncate FOR EACH STATEMENT EXECUTE FUNCTION writes_always();
 GRANT ALL ON ALL TABLES IN SCHEMA public TO app;
 "#;
 
@@ -127,6 +140,31 @@ fn a_function_that_writes_a_protected_table_is_found_wherever_it_runs_without_it
         "SELECT escaped_text('canari@x.example')",
         "SELECT continued_text('canari@x.example')",
         "SELECT quoted('canari@x.example')",
+        "SELECT p.wr FROM plain p",
+        "SELECT public.plain.wr FROM plain",
+        "SELECT \"p\".U&\"w\\0072\" FROM plain p",
+        "SELECT (row('a')::plain).wr",
+        "SELECT (p).wr FROM plain p",
+        "SELECT s.wr FROM (SELECT * FROM plain) s",
+        "WITH s AS (SELECT * FROM plain) SELECT s.wr FROM s",
+        "UPDATE plain SET x = plain.wr",
+        "DELETE FROM plain WHERE plain.wr IS NULL",
+        "INSERT INTO plain VALUES ('a') RETURNING plain.wr",
+        "COPY (SELECT p.wr FROM plain p) TO STDOUT",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT p.wr FROM plain p",
+        "ALTER TABLE plain ADD CHECK (plain.wr IS NOT NULL)",
+        "SELECT '(canari@x.example)'::by_domain",
+        "SELECT row('canari@x.example')::by_domain",
+        "SELECT '{\"(canari@x.example)\"}'::by_domain[]",
+        "SELECT json_populate_record(null::by_domain, '{\"x\": \"canari@x.example\"}')",
+        "SELECT of_row('(canari@x.example)')",
+        "SELECT by_domain('(canari@x.example)')",
+        "INSERT INTO by_row (c.x) VALUES ('canari@x.example')",
+        "PREPARE p (by_domain) AS SELECT $1",
+        "UPDATE leads SET a = 'b'",
+        "DELETE FROM leads",
+        "UPDATE over_leads SET a = 'b'",
+        "TRUNCATE by_truncate",
     ] {
         assert_eq!(client.fails(sql).sqlstate(), "0A000", "{sql}");
     }
@@ -134,6 +172,18 @@ fn a_function_that_writes_a_protected_table_is_found_wherever_it_runs_without_it
     let kept_parsed = client.server_major() >= 14;
     for sql in atomic.iter().filter(|_| kept_parsed) {
         assert_eq!(client.fails(sql).sqlstate(), "0A000", "{sql}");
+    }
+    for name in ["checked", "held", "by_domain", "_checked", "_by_domain"] {
+        let oid = &world.direct().rows(&format!("SELECT '{name}'::regtype::oid"))[0][0].clone().unwrap();
+        let value = if name.starts_with('_') { "{canari@x.example}" } else { "canari@x.example" };
+        for sql in ["SELECT $1", "SELECT $1 FROM people"] {
+            let parse = raw::parse("", sql, &[oid.parse().unwrap()]);
+            client.send(
+                &[parse, raw::bind_text("", "", &[Some(value)], &[]), raw::execute("", 0), raw::sync()]
+                    .concat(),
+            );
+            assert_eq!(client.until_ready()[0].sqlstate(), "0A000", "a parameter of {name}");
+        }
     }
     assert_nothing_in_clear(&world);
 }
@@ -147,6 +197,19 @@ fn a_policy_that_only_reads_closes_nothing_and_other_operators_pass() {
     let other = client.rows("SELECT schema_to_xml('odd', true, true, '') IS NOT NULL");
     assert_eq!(other, [[Some("t".to_owned())]], "nothing protected is in that schema");
     assert_eq!(client.rows("SELECT count(*) FROM by_index"), [[Some("0".to_owned())]], "it may be read");
+    for sql in [
+        "SELECT by_domain.x FROM by_domain",
+        "SELECT plain.x FROM plain, by_domain",
+        "SELECT d.x FROM public.by_domain AS d",
+        "SELECT k.x FROM by_key k",
+        "SELECT by_key.x FROM public.by_key",
+        "UPDATE loose SET a = 'b'",
+        "DELETE FROM loose",
+        "TRUNCATE plain",
+        "SELECT a FROM leads",
+    ] {
+        client.rows(sql);
+    }
 }
 
 /// It reaches the table on the same server by its name over there.

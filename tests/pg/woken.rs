@@ -12,12 +12,15 @@ CREATE FUNCTION writes(a text) RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS
 CREATE FUNCTION writes_new() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
   $$BEGIN PERFORM writes(new.x); RETURN new; END$$;
 CREATE CONSTRAINT TRIGGER t AFTER INSERT ON plain DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION writes_new();
+CREATE FUNCTION keyed(a text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$BEGIN PERFORM writes(a); RETURN a; END$$;
+CREATE TABLE excluded (x text, EXCLUDE USING btree (keyed(x) WITH =) DEFERRABLE INITIALLY DEFERRED);
 GRANT ALL ON ALL TABLES IN SCHEMA public TO app; ALTER TABLE later OWNER TO app";
 
 const FREES: &str = "ALTER TABLE later RENAME TO before";
 const NAMES: &str = "CREATE VIEW later AS SELECT id, email FROM people";
 const VALUES: &str = "SELECT writes('canari' || i || '@x.example') FROM generate_series(1, 3) i";
 const INSERT: &str = "INSERT INTO plain VALUES ('canari@x.example')";
+const EXCLUDED: &str = "INSERT INTO excluded VALUES ('canari@x.example')";
 const CURSOR: &str =
     "DECLARE c CURSOR FOR SELECT writes('canari' || i || '@x.example') FROM generate_series(1, 3) i";
 const HELD: &str = "DECLARE c CURSOR WITH HOLD FOR SELECT writes('canari' || i || '@x.example') FROM generate_series(1, 3) i";
@@ -83,6 +86,7 @@ fn what_was_opened_before_its_code_was_woken_does_not_run_after_that() {
         &["BEGIN", INSERT, "SAVEPOINT s", FREES, NAMES, "RELEASE s"],
         &["BEGIN", INSERT, FREES, NAMES, "COMMIT AND CHAIN"],
         &["BEGIN", INSERT, FREES, NAMES, "SELECT 1; COMMIT"],
+        &["BEGIN", EXCLUDED, EXCLUDED, "DELETE FROM excluded", FREES, NAMES, "COMMIT"],
     ] {
         for extended in [false, true] {
             let several = |sql: &str| sql.contains(';');
@@ -179,18 +183,24 @@ fn what_another_session_woke_fails_the_transaction_that_may_run_it_and_it_may_be
         assert_eq!(written(&world), Vec::<Vec<_>>::new());
         reset(&world);
     }
-    // A transaction that reads the catalog for itself, and as it was at first.
-    let mut client = world.through();
-    for sql in
-        ["BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT 1", CURSOR, "CREATE TABLE own (x int)", "TABLE own"]
-    {
-        client.rows(sql);
+    // A transaction that keeps to its first snapshot, and reads the catalog for itself: has read it, or is about to.
+    for (level, read) in [("REPEATABLE READ", true), ("REPEATABLE READ", false), ("SERIALIZABLE", false)] {
+        for (opens, runs) in [(CURSOR, "FETCH ALL FROM c"), (INSERT, "COMMIT")] {
+            let mut client = world.through();
+            client.rows(&format!("BEGIN ISOLATION LEVEL {level}"));
+            for sql in ["SELECT 1", opens, "CREATE TABLE own (x int)"] {
+                client.rows(sql);
+            }
+            if read {
+                client.rows("TABLE own");
+            }
+            other();
+            fails(&client.query(runs), "40001", &(level, read, runs));
+            client.query("ROLLBACK");
+            assert_eq!(written(&world), Vec::<Vec<_>>::new());
+            reset(&world);
+        }
     }
-    other();
-    fails(&client.query("FETCH ALL FROM c"), "40001", &"an old snapshot");
-    client.query("ROLLBACK");
-    assert_eq!(written(&world), Vec::<Vec<_>>::new());
-    reset(&world);
     // A pipeline that waits for its Sync.
     let mut client = world.through();
     let run =

@@ -54,12 +54,19 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     let all = hierarchy.extend(&mut relations, tables);
     let tables = &all[..];
     let views = depends(&mut relations, views).ok_or(BuildError("VIEWS"))?;
+    let acting: Vec<(u32, u32)> = foreign
+        .iter()
+        .filter(|row| yes(row, 5))
+        .filter_map(|row| Some((number(row, 3)?, number(row, 1)?)))
+        .collect();
+    let others = (&views[..], &acting[..]);
     let uses = Uses::read(uses).ok_or(BuildError("USES"))?;
     let functions: Option<Vec<Function>> = functions.iter().map(Function::read).collect();
     let functions = functions.ok_or(BuildError("FUNCTIONS"))?;
-    let touching = touch::mark(&mut relations, &views, (&functions, &uses), (tables, &hierarchy));
+    let touching = touch::mark(&mut relations, others, (&functions, &uses), (tables, &hierarchy));
     let triggers = Triggers::new(&functions, &uses, tables, &relations);
     let triggered = triggers.mark(&mut relations);
+    touch::spread(&mut relations, others);
     let assigning = triggers.assigning;
     let mut bodies: Vec<_> = functions.into_iter().map(Function::into_says).collect();
     bodies.sort_unstable_by_key(|(oid, _)| *oid);
@@ -74,6 +81,7 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
         functions: touching.functions,
         operators: touching.operators,
         types: touching.types,
+        type_oids: touching.type_oids,
         triggered,
         assigning,
         touching: touching.code,
@@ -164,6 +172,7 @@ fn relation(oid: u32, row: &Row) -> Option<Relation> {
         in_hierarchy: false,
         touches_protected: false,
         writes_protected: false,
+        truncates: false,
     })
 }
 

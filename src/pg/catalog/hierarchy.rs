@@ -169,6 +169,7 @@ mod tests {
             in_hierarchy: false,
             touches_protected: false,
             writes_protected: false,
+            truncates: false,
         }
     }
 

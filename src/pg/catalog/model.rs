@@ -21,6 +21,8 @@ pub struct Catalog {
     pub operators: Vec<Arc<str>>,
     /// Names of types whose values run one of them when they are made: by a domain's check, by a cast.
     pub types: Vec<Arc<str>>,
+    /// OIDs of these types, and of those of rows and arrays that have them, sorted.
+    pub type_oids: Vec<u32>,
     /// OIDs of functions and procedures that touch a protected table, sorted.
     pub touching: Vec<u32>,
     /// All functions that have a body, by their OIDs, sorted by these; and what it says, in lower case: `None` of one that can't be read.
@@ -81,6 +83,8 @@ pub struct Relation {
     /// Writing it writes a protected table too, by its triggers, rules or the functions in its definition. Not
     /// told of protected tables themselves.
     pub writes_protected: bool,
+    /// A trigger that TRUNCATE runs touches a protected table.
+    pub truncates: bool,
 }
 
 /// `relkind`.

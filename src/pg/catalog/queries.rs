@@ -57,7 +57,8 @@ ORDER BY i.indexrelid, k.place";
 
 /// Foreign keys: constraint OID, relation OID, column, referenced relation OID, referenced column.
 pub const FOREIGN: &str = "\
-SELECT k.oid::text, k.conrelid::text, a.attname::text, k.confrelid::text, f.attname::text
+SELECT k.oid::text, k.conrelid::text, a.attname::text, k.confrelid::text, f.attname::text,
+  (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))::text
 FROM pg_catalog.pg_constraint k
 CROSS JOIN LATERAL unnest(k.conkey, k.confkey) WITH ORDINALITY AS p(here, there, place)
 JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = p.here
@@ -67,9 +68,9 @@ ORDER BY k.oid, p.place";
 
 /// What runs functions whose bodies can be read, at any depth: what uses one, and what uses that. A part counts as what it is
 /// part of: a trigger, rule, default, constraint, index, policy as its relation, a domain's constraint as the domain, the
-/// attributes of a composite type as the type, a cast as both its types, an operator family's members as the family. Relations end it: what reads one is in [`VIEWS`].
+/// attributes of a composite type as the type, a cast as both its types, an operator family's members as the family. Relations end it, but for the types of their rows: what reads one is in [`VIEWS`].
 ///
-/// Columns: what it is (an operator class counts as a type), its class, OID and name, how it uses the other (`policy`, or `before` of a trigger that may change the row), class and OID of the
+/// Columns: what it is (an operator class counts as a type), its class, OID and name, how it uses the other (`policy`, `before` of a trigger that may change the row, `truncate` of one that TRUNCATE runs), class and OID of the
 /// other. Further, as `args`, the arguments of triggers that change the row by a function that can't be read; as `remote`, the
 /// name that a foreign table has over there.
 pub const USES: &str = "\
@@ -79,7 +80,7 @@ WITH RECURSIVE part(class, id, whole_class, whole, how) AS (
   UNION ALL SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass, f.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, f.adrelid, ''
   FROM pg_catalog.pg_attrdef f
   UNION ALL SELECT 'pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid, 'pg_catalog.pg_class'::pg_catalog.regclass, t.tgrelid,
-    CASE WHEN (t.tgtype & 3) = 3 THEN 'before' ELSE '' END
+    CASE WHEN (t.tgtype & 3) = 3 THEN 'before' WHEN (t.tgtype & 32) <> 0 THEN 'truncate' ELSE '' END
   FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
   UNION ALL SELECT 'pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid,
     CASE WHEN k.conrelid = 0 THEN 'pg_catalog.pg_type'::pg_catalog.regclass ELSE 'pg_catalog.pg_class'::pg_catalog.regclass END,
@@ -110,7 +111,7 @@ WITH RECURSIVE part(class, id, whole_class, whole, how) AS (
   FROM used u
   JOIN pg_catalog.pg_depend d ON d.refclassid = u.class AND d.refobjid = u.id
   LEFT JOIN part w ON w.class = d.classid AND w.id = d.objid
-  WHERE u.class <> 'pg_catalog.pg_class'::pg_catalog.regclass
+  WHERE u.class <> 'pg_catalog.pg_class'::pg_catalog.regclass OR d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass
 )
 SELECT CASE u.class WHEN 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'relation' WHEN 'pg_catalog.pg_proc'::pg_catalog.regclass THEN 'function'
     WHEN 'pg_catalog.pg_operator'::pg_catalog.regclass THEN 'operator' WHEN 'pg_catalog.pg_type'::pg_catalog.regclass THEN 'type'

@@ -13,9 +13,10 @@ use std::sync::Arc;
 /// An object: the OID of its catalog, and its own.
 type Object = (u32, u32);
 
-/// OIDs of the catalogs `pg_proc` and `pg_class`, the same in every database.
+/// OIDs of the catalogs `pg_proc`, `pg_class` and `pg_type`, the same in every database.
 const FUNCTIONS: u32 = 1255;
 const RELATIONS: u32 = 1259;
+const TYPES: u32 = 1247;
 
 /// A function, procedure or window function that a user wrote.
 #[derive(Debug)]
@@ -99,6 +100,8 @@ pub(super) enum How {
     BeforeRow,
     /// In a policy of row security: when rows are chosen.
     Policy,
+    /// As a trigger that TRUNCATE runs.
+    Truncate,
     /// In any other way.
     Otherwise,
 }
@@ -157,6 +160,7 @@ impl Uses {
             let how = match text(4) {
                 Some("before") => How::BeforeRow,
                 Some("policy") => How::Policy,
+                Some("truncate") => How::Truncate,
                 _ => How::Otherwise,
             };
             let (object, on) = ((number(1)?, oid), (number(5)?, number(6)?));
@@ -177,6 +181,8 @@ impl Uses {
 pub(super) struct Touching {
     /// OIDs of functions, sorted.
     pub(super) code: Vec<u32>,
+    /// OIDs of types, sorted.
+    pub(super) type_oids: Vec<u32>,
     pub(super) functions: Vec<Arc<str>>,
     pub(super) operators: Vec<Arc<str>>,
     pub(super) types: Vec<Arc<str>>,
@@ -229,7 +235,8 @@ impl<'a> Code<'a> {
                     changed |= self.writes.learn(f.object(), &f.name);
                 }
             }
-            for u in self.uses.iter().filter(|u| u.kind != Kind::Relation) {
+            // The values of a type that is a column's are made with the rows of its relation, and with values of the type of these.
+            for u in self.uses.iter().filter(|u| u.kind != Kind::Relation || u.on.0 == TYPES) {
                 for known in [&mut self.touches, &mut self.writes] {
                     changed |= known.objects.contains(&u.on) && known.learn(u.object, &u.name);
                 }
@@ -238,6 +245,12 @@ impl<'a> Code<'a> {
                 return;
             }
         }
+    }
+
+    /// The relations whose TRUNCATE runs it.
+    fn truncating(&self) -> impl Iterator<Item = u32> {
+        let runs = |u: &&Use| u.how == How::Truncate && self.touches.objects.contains(&u.on);
+        self.uses.iter().filter(runs).map(|u| u.object.1)
     }
 
     /// The relations that run it. A policy that only reads the protected table to choose rows writes nothing.
@@ -250,9 +263,13 @@ impl<'a> Code<'a> {
     }
 
     fn names(&self) -> Touching {
-        let code = self.touches.objects.iter().filter(|(class, _)| *class == FUNCTIONS);
-        let mut names = Touching { code: code.map(|(_, oid)| *oid).collect(), ..Touching::default() };
-        names.code.sort_unstable();
+        let of = |class: u32| {
+            let objects = self.touches.objects.iter().filter(|(of, _)| *of == class);
+            let mut oids: Vec<u32> = objects.map(|(_, oid)| *oid).collect();
+            oids.sort_unstable();
+            oids
+        };
+        let mut names = Touching { code: of(FUNCTIONS), type_oids: of(TYPES), ..Touching::default() };
         for f in self.functions.iter().filter(|f| self.touches.objects.contains(&f.object())) {
             names.functions.push(Arc::clone(&f.name));
         }
@@ -276,7 +293,7 @@ impl<'a> Code<'a> {
 /// one. Views by what they read, tables by their rules, both by the code that they run.
 pub(super) fn mark(
     relations: &mut HashMap<u32, Relation>,
-    views: &[(u32, u32)],
+    (views, acting): (&[(u32, u32)], &[(u32, u32)]),
     (functions, uses): (&[Function], &Uses),
     (tables, hierarchy): (&[Table], &Hierarchy),
 ) -> Touching {
@@ -311,13 +328,44 @@ pub(super) fn mark(
         for oid in code.relations() {
             set(relations, oid, true);
         }
+        for &(oid, on) in acting {
+            if relations.get(&on).is_some_and(|r| r.writes_protected) {
+                set(relations, oid, false);
+            }
+        }
         for (oid, name) in &uses.remote {
             if code.touches.words.iter().any(|w| w.eq_ignore_ascii_case(name)) {
                 set(relations, *oid, true);
             }
         }
         if !changed {
+            for oid in code.truncating() {
+                if let Some(relation) = relations.get_mut(&oid) {
+                    relation.truncates = true;
+                }
+            }
             return code.names();
+        }
+    }
+}
+
+/// Closes what writes a relation that is closed: what it refers to, where a change there is one of its rows too, and views of that.
+pub(super) fn spread(
+    relations: &mut HashMap<u32, Relation>,
+    (views, acting): (&[(u32, u32)], &[(u32, u32)]),
+) {
+    loop {
+        let mut changed = false;
+        for &(oid, on) in views.iter().chain(acting) {
+            if relations.get(&on).is_some_and(|r| r.writes_protected)
+                && let Some(relation) = relations.get_mut(&oid)
+            {
+                changed |= !relation.writes_protected;
+                relation.writes_protected = true;
+            }
+        }
+        if !changed {
+            return;
         }
     }
 }

@@ -23,7 +23,11 @@ impl Session {
         let Ok(message) = parse_msg::read(body) else { return Ok(false) };
         let text = message.query;
         let trusted = self.trusts_filter();
-        if !trusted || self.shared.moves_search_path(text) || self.may_touch(text) {
+        if !trusted
+            || self.shared.moves_search_path(text)
+            || self.may_touch(text)
+            || self.runs_types(&message.types)
+        {
             return Ok(false);
         }
         let (control, ddl) = first_words(text);
@@ -53,6 +57,12 @@ impl Session {
         if let Err(error) = trusted {
             self.take(total);
             return self.failed_extended(error);
+        }
+        if self.runs_types(&message.types) {
+            self.take(total);
+            self.shared.metrics.refused("function");
+            return self
+                .refuse_parse(&name, Failure::refusal(&sql::refuse::function("the type of a parameter")));
         }
         let text = &*encoding::read_lossy(self.settings.charset.as_deref(), message.query);
         if self.shared.moves_search_path(text) {
@@ -111,6 +121,12 @@ impl Session {
                 self.failed_extended(error)
             }
         }
+    }
+
+    /// Whether a parameter is of a type whose values run what touches something protected.
+    fn runs_types(&self, declared: &[u32]) -> bool {
+        let types = &self.snapshot.catalog.type_oids;
+        !types.is_empty() && declared.iter().any(|oid| types.binary_search(oid).is_ok())
     }
 
     /// The server passes it over: the name stands for what it stood for. Where that is nothing, what is bound to it all

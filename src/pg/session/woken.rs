@@ -10,7 +10,8 @@ use crate::pg::wire::simple::Status;
 use std::fmt::Write as _;
 
 /// Whether the transaction has a cursor or portal, other than that of a change of the schema (`$1`), or has written a table (Postgres
-/// documentation, chapter 28.2) whose trigger runs one of these functions (`$2`) and may be deferred. Operators are the server's own,
+/// documentation, chapter 28.2) whose trigger runs one of these functions (`$2`), or computes the expressions of an index, and may be
+/// deferred. Operators are the server's own,
 /// whatever the path.
 const OPEN: &str = "\
 SELECT EXISTS (
@@ -19,7 +20,10 @@ SELECT EXISTS (
       AND c.name OPERATOR(pg_catalog.<>) '_paravent' AND c.name OPERATOR(pg_catalog.<>) $1
   ) OR EXISTS (
     SELECT FROM pg_catalog.pg_trigger t
-    WHERE t.tgdeferrable AND t.tgfoid OPERATOR(pg_catalog.=) ANY ($2) AND (
+    WHERE t.tgdeferrable AND (t.tgfoid OPERATOR(pg_catalog.=) ANY ($2) OR EXISTS (
+      SELECT FROM pg_catalog.pg_index i
+      WHERE i.indexrelid OPERATOR(pg_catalog.=) t.tgconstrindid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+    )) AND (
       pg_catalog.int8gt(pg_catalog.pg_stat_get_xact_tuples_inserted(t.tgrelid), 0)
       OR pg_catalog.int8gt(pg_catalog.pg_stat_get_xact_tuples_updated(t.tgrelid), 0)
       OR pg_catalog.int8gt(pg_catalog.pg_stat_get_xact_tuples_deleted(t.tgrelid), 0)

@@ -182,8 +182,8 @@ impl<'s> Planner<'s> {
             Node::AlterPolicyStmt(p) => self.row_security(p.table(), &[p.qual(), p.with_check()]),
             Node::CreateSchemaStmt(c) => c.schema_elts().iter().try_for_each(|e| self.utility(e, mentions)),
             Node::CreatePublicationStmt(_) | Node::AlterPublicationStmt(_) if !self.has_where() => Ok(()),
+            Node::TruncateStmt(t) => t.relations().iter().try_for_each(|r| self.truncated(r)),
             Node::DropStmt(_)
-            | Node::TruncateStmt(_)
             | Node::VacuumStmt(_)
             | Node::LockStmt(_)
             | Node::GrantStmt(_)
@@ -223,6 +223,19 @@ impl<'s> Planner<'s> {
             | Node::AlterDefaultPrivilegesStmt(_)
             | Node::LoadStmt(_) => Ok(()),
             other => Err(refuse::unknown(&super::expr::kind_name(other)).into()),
+        }
+    }
+
+    /// TRUNCATE runs triggers of its own.
+    fn truncated(&mut self, table: Node<'_>) -> Step<()> {
+        let Node::RangeVar(var) = table else { return Ok(()) };
+        let rel = self.range_var(var, &Env::default())?;
+        match self.rels[rel].relation.as_ref().filter(|r| r.truncates) {
+            Some(relation) => {
+                let refusal = super::insert::writes_on(&relation.name);
+                self.stop(refusal)
+            }
+            None => Ok(()),
         }
     }
 

@@ -40,7 +40,7 @@ pub fn script_wakes() -> Refusal {
 }
 
 /// What runs code in the database that reads or writes a protected table.
-pub(super) fn function(what: &str) -> Refusal {
+pub fn function(what: &str) -> Refusal {
     refusal(
         "function",
         format!("{what} touches a protected table"),

@@ -4,7 +4,7 @@ use super::lex::{Kind, Token, Tokens};
 use super::{mention, refuse, statement};
 use crate::pg::catalog::model::Catalog;
 use crate::pg::refusal::Refusal;
-use pg_raw_parse::Node;
+use pg_raw_parse::{Node, nodes, walk};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,21 +29,83 @@ pub(super) fn implied(operators: &[Arc<str>]) -> impl Iterator<Item = &str> {
 }
 
 /// Whether the token is an operator or the name of a type that runs what touches something protected.
-fn runs(tokens: &Tokens<'_>, token: &Token, catalog: &Catalog) -> bool {
+fn runs(tokens: &Tokens<'_>, (at, token): (usize, &Token), catalog: &Catalog) -> bool {
     match token.kind {
         Kind::Operator => is(&catalog.operators, tokens.text(token)),
         _ => {
-            !catalog.types.is_empty()
-                && mention::any_name(tokens, token).is_some_and(|name| is(&catalog.types, &name))
+            let named = |name: String| {
+                // A table's name is that of its rows' type too.
+                let as_table = || tokens.is_punct(at + 1, b'.') || mention::relation_position(tokens, at);
+                let is_table =
+                    || catalog.relations.keys().any(|(_, table)| table.eq_ignore_ascii_case(&name));
+                is(&catalog.types, &name) && !(as_table() && is_table())
+            };
+            !catalog.types.is_empty() && mention::any_name(tokens, token).is_some_and(named)
         }
     }
 }
 
-fn within<'t>(tokens: &'t Tokens<'_>, range: &Range<usize>) -> impl Iterator<Item = &'t Token> {
-    tokens.all().iter().filter({
+fn within<'t>(tokens: &'t Tokens<'_>, range: &Range<usize>) -> impl Iterator<Item = (usize, &'t Token)> {
+    tokens.all().iter().enumerate().filter({
         let range = range.clone();
-        move |t| range.contains(&t.start)
+        move |(_, t)| range.contains(&t.start)
     })
+}
+
+/// The relations that a statement names, each by the name under which its columns are.
+fn named_relations(stmt: Node<'_>) -> Vec<(String, Option<String>)> {
+    let mut found = Vec::new();
+    let mut add = |r: &nodes::RangeVar| {
+        let name = r.relname().map(str::to_owned);
+        let alias = r.alias().and_then(|a| a.aliasname()).map(str::to_owned);
+        found.extend(alias.or_else(|| name.clone()).map(|known| (known, name)));
+    };
+    walk::walk(stmt, |node| match node {
+        Node::RangeVar(r) => add(r),
+        Node::InsertStmt(s) => s.relation().into_iter().for_each(&mut add),
+        Node::UpdateStmt(s) => s.relation().into_iter().for_each(&mut add),
+        Node::DeleteStmt(s) => s.relation().into_iter().for_each(&mut add),
+        Node::MergeStmt(s) => s.relation().into_iter().for_each(&mut add),
+        Node::AlterTableStmt(s) => s.relation().into_iter().for_each(&mut add),
+        Node::IndexStmt(s) => s.relation().into_iter().for_each(&mut add),
+        _ => {}
+    });
+    found
+}
+
+/// A function in functional notation, `t.f` for `f(t)` (Postgres documentation, chapter 8.16.5), unless `f` is a column of all that `t` stands for.
+fn in_functional_notation(
+    stmt: Node<'_>,
+    tokens: &Tokens<'_>,
+    range: &Range<usize>,
+    catalog: &Catalog,
+) -> Option<String> {
+    if catalog.functions.is_empty() {
+        return None;
+    }
+    let selected = within(tokens, range).filter_map(|(at, token)| {
+        let dotted = at > 0 && tokens.is_punct(at - 1, b'.') && !tokens.is_punct(at + 1, b'(');
+        let name = dotted.then(|| mention::any_name(tokens, token)).flatten();
+        name.filter(|name| is(&catalog.functions, name)).map(|name| (at, name))
+    });
+    let mut relations = None;
+    selected
+        .filter(|(at, name)| {
+            let of = at.checked_sub(2).and_then(|i| mention::any_name(tokens, tokens.get(i)?));
+            let Some(of) = of else { return true };
+            let all = |named: &str| {
+                let mut with_it = catalog.relations.values().filter(|r| *r.name == *named).peekable();
+                with_it.peek().is_some() && with_it.all(|r| r.column(name).is_some())
+            };
+            // A relation in its schema.
+            let relation = catalog.relations.contains_key(&(of.as_str().into(), name.as_str().into()));
+            let known = relations.get_or_insert_with(|| named_relations(stmt));
+            let mut meant = known.iter().filter(|(known, _)| *known == of).peekable();
+            let column = meant.peek().is_some() && meant.all(|(_, name)| name.as_deref().is_some_and(all));
+            !(column || relation && mention::relation_position(tokens, *at))
+        })
+        .map(|(_, name)| name)
+        .next()
 }
 
 /// Whether a statement computes anything.
@@ -84,15 +146,21 @@ pub(super) fn check(
     if matches!(stmt, Node::AlterTableStmt(_) | Node::IndexStmt(_)) {
         computes_by(tokens, range, catalog)?;
     }
-    if !evaluates(stmt) || (catalog.operators.is_empty() && catalog.types.is_empty()) {
+    if !evaluates(stmt) {
         return Ok(());
     }
-    if let Some(token) = within(tokens, range).find(|t| runs(tokens, t, catalog)) {
+    if let Some(name) = in_functional_notation(stmt, tokens, range, catalog) {
+        return Err(refuse::function(&format!("function {name}")));
+    }
+    if catalog.operators.is_empty() && catalog.types.is_empty() {
+        return Ok(());
+    }
+    if let Some((_, token)) = within(tokens, range).find(|t| runs(tokens, *t, catalog)) {
         let what = if token.kind == Kind::Operator { "operator" } else { "type" };
         return Err(refuse::function(&format!("{what} {}", tokens.text(token))));
     }
     let words: Vec<&str> = implied(&catalog.operators).collect();
-    let said = |t: &Token| tokens.name(t).filter(|name| words.contains(&name.as_str()));
+    let said = |(_, t): (usize, &Token)| tokens.name(t).filter(|name| words.contains(&name.as_str()));
     within(tokens, range)
         .find_map(said)
         .map_or(Ok(()), |word| Err(refuse::function(&format!("the operator behind {}", word.to_uppercase()))))
@@ -101,7 +169,7 @@ pub(super) fn check(
 /// Whether a function that touches something protected is named, or what runs one.
 pub(super) fn says_code(tokens: &Tokens<'_>, range: &Range<usize>, catalog: &Catalog) -> bool {
     let watched = |name: String| catalog.functions.iter().any(|f| **f == *name);
-    within(tokens, range).any(|t| runs(tokens, t, catalog) || tokens.name(t).is_some_and(watched))
+    within(tokens, range).any(|t| runs(tokens, t, catalog) || tokens.name(t.1).is_some_and(watched))
 }
 
 /// What a statement makes of code that was harmless.

@@ -65,6 +65,7 @@ fn relation(name: &str, columns: &[(&str, &str)]) -> Relation {
         in_hierarchy: false,
         touches_protected: false,
         writes_protected: false,
+        truncates: false,
     }
 }
 
