@@ -323,3 +323,38 @@ fn what_belongs_to_a_stranger_is_neither_trusted_nor_touched() {
     assert!(text.contains("strange.bait.v") && text.contains("left alone"), "{text}");
     assert_eq!(direct.rows("SELECT count(*) FROM strange.seen"), [row(["0"])]);
 }
+
+/// It was let pass by what its names meant when it was sent.
+#[test]
+fn a_statement_that_the_server_has_when_its_names_come_to_mean_something_protected_is_refused_by_the_guard() {
+    let world = World::new();
+    world.through().rows(PERSON);
+    let world = guarded(world);
+    for (made, writes) in [
+        ("CREATE TABLE hr (id int, email text)", "INSERT INTO hr VALUES (900, 'canari@x.example')"),
+        (
+            "CREATE TABLE hr (id int, email text); INSERT INTO hr SELECT 1, 'x'",
+            "UPDATE hr SET email = 'canari@x.example'",
+        ),
+        (
+            "CREATE TABLE hr (id int, email text)",
+            "INSERT INTO hr SELECT i, 'canari@x.example' FROM generate_series(900, 902) i",
+        ),
+    ] {
+        let (mut a, mut b) = (world.through(), world.through());
+        a.rows(made);
+        b.rows("BEGIN");
+        b.rows("ALTER TABLE hr RENAME TO before");
+        b.rows("CREATE VIEW hr AS SELECT id, email FROM people");
+        a.send(&raw::query(writes));
+        let waits = "SELECT 1 FROM pg_locks WHERE NOT granted";
+        eventually("it waits for the lock", || (!world.direct().rows(waits).is_empty()).then_some(()));
+        b.rows("COMMIT");
+        assert_eq!(error(&a.until_ready()).sqlstate(), "23514", "{writes}");
+        assert_eq!(a.fails(writes).sqlstate(), "0A000", "one that is sent after the change: {writes}");
+        let clear = world.direct().rows("SELECT id FROM people WHERE email::text LIKE '%canari%'");
+        assert!(clear.is_empty(), "{writes}: {clear:?}");
+        b.rows("DROP VIEW hr");
+        b.rows("DROP TABLE before");
+    }
+}
