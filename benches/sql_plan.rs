@@ -70,6 +70,7 @@ fn table(oid: u32, name: &str, columns: &[(&str, u32)], foreign: Vec<ForeignKey>
         in_hierarchy: false,
         touches_protected: false,
         writes_protected: false,
+        truncates: false,
     })
 }
 
