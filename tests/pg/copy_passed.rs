@@ -73,7 +73,7 @@ fn what_follows_a_copy_is_answered_however_the_copy_ends() {
 }
 
 #[test]
-fn a_session_that_says_anything_else_within_a_copy_ends_and_leaves_nothing_behind() {
+fn a_session_that_says_anything_else_within_a_copy_is_told_and_leaves_nothing_behind() {
     let world = world();
     for at_once in [true, false] {
         for instead in [raw::query("SELECT 1"), run("SELECT 1"), raw::execute("", 0)] {
@@ -86,8 +86,9 @@ fn a_session_that_says_anything_else_within_a_copy_ends_and_leaves_nothing_behin
                 while client.read().expect("the server asks for the data").tag != b'G' {}
                 client.send(&instead);
             }
-            let last = client.until_closed().pop().expect("the client is told");
-            assert_eq!(last.sqlstate(), "08P01");
+            // Where the server is told, it ends the session from 14 on.
+            let told = std::iter::from_fn(|| client.read()).find(|message| message.tag == b'E');
+            assert_eq!(told.expect("the client is told").sqlstate(), "08P01");
         }
     }
     // Its lock is given back.
