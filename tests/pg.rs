@@ -7,6 +7,8 @@ mod support;
 
 #[path = "pg/broken_messages.rs"]
 mod broken_messages;
+#[path = "pg/bursts.rs"]
+mod bursts;
 #[path = "pg/copy.rs"]
 mod copy;
 #[path = "pg/copy_ends.rs"]

@@ -251,3 +251,18 @@ fn a_query_that_commits_a_change_and_goes_on_answers_as_ever() {
         assert_eq!(answers[0], answers[1], "{sql}");
     }
 }
+
+#[test]
+fn a_change_that_was_prepared_before_its_name_meant_something_protected_is_judged_when_it_runs() {
+    let world = world();
+    let mut client = world.through();
+    client.rows("BEGIN");
+    client.send(&[raw::parse("s", "ALTER VIEW early RENAME TO late", &[]), raw::sync()].concat());
+    client.until_ready();
+    client.rows("CREATE VIEW early AS SELECT id, first_name FROM people");
+    client.send(&[raw::bind_text("", "s", &[], &[]), raw::execute("", 0), raw::sync()].concat());
+    assert!(client.until_ready().iter().all(|message| message.tag != b'E'));
+    assert_eq!(client.fails("INSERT INTO late VALUES (9, 'Canari')").sqlstate(), "0A000");
+    client.query("ROLLBACK");
+    assert_sealed(&world);
+}

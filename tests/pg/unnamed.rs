@@ -56,13 +56,10 @@ CREATE FUNCTION x(p by_key) RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN writ
 CREATE TABLE by_row (c by_domain);
 CREATE FUNCTION of_row(a by_domain) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION writes_always() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM writes('canari@x.example'); RETURN new; END$$;
-CREATE TABLE leads (a text PRIMARY KEY);
-CREATE TABLE follows (a text REFERENCES leads ON UPDATE CASCADE ON DELETE CASCADE);
-CREATE TRIGGER t AFTER UPDATE OR DELETE ON follows FOR EACH ROW EXECUTE FUNCTION writes_always();
+CREATE TABLE named (x text PRIMARY KEY, wr text);
 CREATE TABLE loose (a text PRIMARY KEY); CREATE TABLE refers (a text REFERENCES loose);
 CREATE TRIGGER t AFTER UPDATE OR DELETE ON refers FOR EACH ROW EXECUTE FUNCTION writes_always();
-CREATE VIEW over_leads AS SELECT a FROM leads;
-CREATE TABLE by_truncate (x text);
+CREATE TABLE above_truncate (x text); CREATE TABLE by_truncate () INHERITS (above_truncate);
 CREATE TRIGGER t BEFORE TRUNCATE ON by_truncate FOR EACH STATEMENT EXECUTE FUNCTION writes_always();
 GRANT ALL ON ALL TABLES IN SCHEMA public TO app;
 "#;
@@ -161,10 +158,8 @@ fn a_function_that_writes_a_protected_table_is_found_wherever_it_runs_without_it
         "SELECT by_domain('(canari@x.example)')",
         "INSERT INTO by_row (c.x) VALUES ('canari@x.example')",
         "PREPARE p (by_domain) AS SELECT $1",
-        "UPDATE leads SET a = 'b'",
-        "DELETE FROM leads",
-        "UPDATE over_leads SET a = 'b'",
         "TRUNCATE by_truncate",
+        "TRUNCATE plain, above_truncate",
     ] {
         assert_eq!(client.fails(sql).sqlstate(), "0A000", "{sql}");
     }
@@ -205,8 +200,9 @@ fn a_policy_that_only_reads_closes_nothing_and_other_operators_pass() {
         "SELECT by_key.x FROM public.by_key",
         "UPDATE loose SET a = 'b'",
         "DELETE FROM loose",
+        "INSERT INTO named VALUES ('a', 'b') ON CONFLICT (x) DO UPDATE SET wr = excluded.wr",
+        "SELECT n.wr, named.wr FROM named n, named",
         "TRUNCATE plain",
-        "SELECT a FROM leads",
     ] {
         client.rows(sql);
     }

@@ -170,6 +170,13 @@ fn what_another_session_woke_fails_the_transaction_that_may_run_it_and_it_may_be
             ],
             [raw::execute("a", 0), raw::sync()].concat(),
         ),
+        (
+            vec![
+                raw::query("BEGIN"),
+                [raw::parse("", VALUES, &[]), raw::bind_text("", "", &[], &[]), raw::sync()].concat(),
+            ],
+            [raw::execute("", 0), raw::sync()].concat(),
+        ),
     ] {
         let mut client = world.through();
         for step in &begun {
@@ -248,5 +255,25 @@ fn where_nothing_is_open_the_schema_changes_as_ever() {
         }
         send(&mut client, "CLOSE h");
         reset(&world);
+    }
+}
+
+#[test]
+fn a_transaction_that_is_rolled_back_is_not_refused_that() {
+    let world = world();
+    for others in [false, true] {
+        for extended in [false, true] {
+            let (mut client, mut other) = (world.through(), world.through());
+            client.rows("BEGIN");
+            client.rows(CURSOR);
+            let changes = if others { &mut other } else { &mut client };
+            changes.rows(FREES);
+            changes.rows(NAMES);
+            client.send(&if extended { raw::extended("ROLLBACK") } else { raw::query("ROLLBACK") });
+            assert_eq!(error(&client.until_ready()), None, "by another: {others}, extended: {extended}");
+            client.rows("SELECT 1");
+            drop((client, other));
+            reset(&world);
+        }
     }
 }

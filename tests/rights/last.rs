@@ -305,8 +305,10 @@ fn a_rotation_without_a_place_for_backups_says_what_it_waits_for() {
         (job["state"] == "waiting").then_some(job)
     });
     assert!(waiting["detail"].as_str().unwrap().contains("paravent keystore backup"), "{waiting}");
-    let ready = world.gateway.admin().get("/readyz").json();
-    assert!(ready["warnings"].to_string().contains("paravent keystore backup"), "{ready}");
+    let ready = eventually("whoever asks for its readiness is told", || {
+        let ready = world.gateway.admin().get("/readyz").json();
+        ready["warnings"].to_string().contains("paravent keystore backup").then_some(ready)
+    });
     assert_eq!(ready["ready"], true);
     let made = world.gateway.command("operator", &["keystore", "backup", "copy"]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -4,7 +4,7 @@ use super::collations::Collations;
 use super::hierarchy::Hierarchy;
 use super::mask::Mask;
 use super::model::{Catalog, Column, ForeignKey, Relation, RelationKind};
-use super::touch::{self, Function, Others, Uses};
+use super::touch::{self, Function, Uses};
 use super::triggers::Triggers;
 use crate::policy::model::Table;
 use hashbrown::HashMap;
@@ -54,19 +54,12 @@ pub(super) fn build(version: u64, answers: &[Vec<Row>], tables: &[Table]) -> Res
     let all = hierarchy.extend(&mut relations, tables);
     let tables = &all[..];
     let views = depends(&mut relations, views).ok_or(BuildError("VIEWS"))?;
-    let acting = foreign
-        .iter()
-        .filter(|row| yes(row, 5))
-        .filter_map(|row| Some((number(row, 3)?, number(row, 1)?)))
-        .collect();
-    let others = Others { views, acting };
     let uses = Uses::read(uses).ok_or(BuildError("USES"))?;
     let functions: Option<Vec<Function>> = functions.iter().map(Function::read).collect();
     let functions = functions.ok_or(BuildError("FUNCTIONS"))?;
-    let touching = touch::mark(&mut relations, &others, (&functions, &uses), (tables, &hierarchy));
+    let touching = touch::mark(&mut relations, &views, (&functions, &uses), (tables, &hierarchy));
     let triggers = Triggers::new(&functions, &uses, tables, &relations);
     let triggered = triggers.mark(&mut relations);
-    touch::spread(&mut relations, &others);
     let assigning = triggers.assigning;
     let mut bodies: Vec<_> = functions.into_iter().map(Function::into_says).collect();
     bodies.sort_unstable_by_key(|(oid, _)| *oid);

@@ -127,11 +127,13 @@ impl Hierarchy {
             let mut changed = false;
             for &(child, parent) in &self.links {
                 let Some(below) = relations.get(&child) else { continue };
-                let marks = (below.has_rules, below.has_before_triggers, below.writes_protected);
+                let marks =
+                    (below.has_rules, below.has_before_triggers, below.writes_protected, below.truncates);
                 let Some(above) = relations.get_mut(&parent) else { continue };
-                let before = (above.has_rules, above.has_before_triggers, above.writes_protected);
-                let both = (before.0 | marks.0, before.1 | marks.1, before.2 | marks.2);
-                (above.has_rules, above.has_before_triggers, above.writes_protected) = both;
+                let before =
+                    (above.has_rules, above.has_before_triggers, above.writes_protected, above.truncates);
+                let both = (before.0 | marks.0, before.1 | marks.1, before.2 | marks.2, before.3 | marks.3);
+                (above.has_rules, above.has_before_triggers, above.writes_protected, above.truncates) = both;
                 changed |= before != both;
             }
             if !changed {

@@ -57,8 +57,7 @@ ORDER BY i.indexrelid, k.place";
 
 /// Foreign keys: constraint OID, relation OID, column, referenced relation OID, referenced column.
 pub const FOREIGN: &str = "\
-SELECT k.oid::text, k.conrelid::text, a.attname::text, k.confrelid::text, f.attname::text,
-  (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))::text
+SELECT k.oid::text, k.conrelid::text, a.attname::text, k.confrelid::text, f.attname::text
 FROM pg_catalog.pg_constraint k
 CROSS JOIN LATERAL unnest(k.conkey, k.confkey) WITH ORDINALITY AS p(here, there, place)
 JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = p.here

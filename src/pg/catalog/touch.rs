@@ -176,15 +176,6 @@ impl Uses {
     }
 }
 
-/// Which relations hang on which others: the OID of each, and that of the other.
-#[derive(Debug)]
-pub(super) struct Others {
-    /// Views, on what they read.
-    pub(super) views: Vec<(u32, u32)>,
-    /// What is referred to, on what refers to it and is written where that changes.
-    pub(super) acting: Vec<(u32, u32)>,
-}
-
 /// Names of what runs something that touches a protected table, lower case.
 #[derive(Debug, Default)]
 pub(super) struct Touching {
@@ -302,7 +293,7 @@ impl<'a> Code<'a> {
 /// one. Views by what they read, tables by their rules, both by the code that they run.
 pub(super) fn mark(
     relations: &mut HashMap<u32, Relation>,
-    others: &Others,
+    views: &[(u32, u32)],
     (functions, uses): (&[Function], &Uses),
     (tables, hierarchy): (&[Table], &Hierarchy),
 ) -> Touching {
@@ -326,7 +317,7 @@ pub(super) fn mark(
             changed |= !*mark;
             *mark = true;
         };
-        for &(oid, on) in &others.views {
+        for &(oid, on) in views {
             let base = relations.get(&on);
             if protected.contains(&on) || base.is_some_and(|r| r.touches_protected) {
                 set(relations, oid, true);
@@ -336,11 +327,6 @@ pub(super) fn mark(
         }
         for oid in code.relations() {
             set(relations, oid, true);
-        }
-        for &(oid, on) in &others.acting {
-            if relations.get(&on).is_some_and(|r| r.writes_protected) {
-                set(relations, oid, false);
-            }
         }
         for (oid, name) in &uses.remote {
             if code.touches.words.iter().any(|w| w.eq_ignore_ascii_case(name)) {
@@ -354,24 +340,6 @@ pub(super) fn mark(
                 }
             }
             return code.names();
-        }
-    }
-}
-
-/// Closes what writes a relation that is closed: what it refers to, where a change there is one of its rows too, and views of that.
-pub(super) fn spread(relations: &mut HashMap<u32, Relation>, others: &Others) {
-    loop {
-        let mut changed = false;
-        for &(oid, on) in others.views.iter().chain(&others.acting) {
-            if relations.get(&on).is_some_and(|r| r.writes_protected)
-                && let Some(relation) = relations.get_mut(&oid)
-            {
-                changed |= !relation.writes_protected;
-                relation.writes_protected = true;
-            }
-        }
-        if !changed {
-            return;
         }
     }
 }

@@ -94,7 +94,7 @@ impl Session {
         let needs_whole = match tag {
             b'Q' | b'P' | b'F' => true,
             b'B' => self.judges_binds() || (self.knows_names() && !self.bind_is_plain(&input[HEADER..])),
-            b'E' => self.knows_names(),
+            b'E' => self.knows_names() || !self.trusts_filter() || !self.is_in_order(false),
             b'D' => in_doubt || self.knows_names(),
             b'C' => in_doubt || self.knows_names() || self.statements.has_names(),
             _ => false,
@@ -131,6 +131,9 @@ impl Session {
         };
         if done && matches!(tag, b'Q' | b'E') {
             self.executed();
+        }
+        if done && tag == b'B' {
+            self.woken.bound();
         }
         Ok(if done { Next::Done } else { Next::Later(tag, total) })
     }
@@ -192,7 +195,11 @@ impl Session {
                 Ok(())
             }
             b'P' => self.parse(total).await,
-            b'B' => self.bind(total).await,
+            b'B' => {
+                self.bind(total).await?;
+                self.woken.bound();
+                Ok(())
+            }
             b'E' => {
                 self.execute(total).await?;
                 self.executed();
@@ -377,7 +384,7 @@ impl Session {
 
     async fn sync(&mut self, total: usize) -> Result<(), End> {
         if self.commits_unseen()
-            && let Err(error) = self.trust_filter().await
+            && let Err(error) = self.trust_filter(false).await
         {
             self.failed_extended(error)?;
         }
@@ -418,6 +425,7 @@ impl Session {
         }
         self.pipeline = false;
         self.skipping = false;
+        self.order.executed = 0;
     }
 
     fn function_call(&mut self, total: usize) -> Result<(), End> {

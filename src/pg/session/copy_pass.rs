@@ -41,7 +41,10 @@ impl Passing {
 impl Session {
     /// The server waits for data: it passes over the Syncs that were sent before the data's end.
     pub(super) fn copy_begins(&mut self) {
-        let passed = self.expects.front().is_some_and(|front| front.run.is_none());
+        let passed = self
+            .expects
+            .front()
+            .is_some_and(|front| front.run.as_ref().is_none_or(|run| run.plan.copy.is_none()));
         let end = if passed { self.passing.begins(self.expects.answered() + 1) } else { None };
         for mut ignored in self.expects.ignore_syncs(end.unwrap_or(u64::MAX)) {
             if let Some(context) = &mut ignored.context {

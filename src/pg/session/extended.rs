@@ -52,7 +52,9 @@ impl Session {
         self.settle_names().await?;
         self.follow_catalog();
         self.settle_settings().await?;
-        let trusted = self.trust_filter().await;
+        let rolls_back = bind::names(&self.io.client.input.bytes()[HEADER..total])
+            .is_ok_and(|names| self.statements.get(names.statement).is_some_and(Prepared::rolls_back));
+        let trusted = self.trust_filter(rolls_back).await;
         if self.skipping {
             self.pass_over(total);
             return Ok(());
@@ -267,7 +269,9 @@ impl Session {
             self.settle_settings().await?;
         }
         // It may have been bound a while ago.
-        let trusted = self.trust_filter().await;
+        let rolls_back = simple::read_execute(&self.io.client.input.bytes()[HEADER..total])
+            .is_ok_and(|(name, _)| self.portals.get(name).is_some_and(|p| p.prepared.rolls_back()));
+        let trusted = self.trust_filter(rolls_back).await;
         if self.skipping {
             self.pass_over(total);
             return Ok(());
@@ -339,12 +343,10 @@ impl Session {
     }
 
     async fn execute_control(&mut self, total: usize, control: Control) -> Result<(), End> {
-        if matches!(control, Control::Savepoint(_) | Control::RollbackTo(_)) {
-            self.units_at_hand().await?;
-            if self.skipping {
-                self.pass_over(total);
-                return Ok(());
-            }
+        self.units_at_hand().await?;
+        if self.skipping {
+            self.pass_over(total);
+            return Ok(());
         }
         if matches!(control, Control::RollbackTo(_) | Control::Rollback) {
             self.undoes_ddl();

@@ -145,6 +145,12 @@ enum Prepared {
     Refused(Arc<Failure>),
 }
 
+impl Prepared {
+    fn rolls_back(&self) -> bool {
+        matches!(self, Self::Control(Control::Rollback))
+    }
+}
+
 /// What ties a statement that is let through to prepared statements of other names, or to cursors.
 #[derive(Clone)]
 enum Tie {

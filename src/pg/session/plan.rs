@@ -242,9 +242,10 @@ impl Session {
             && let Some(Planned { verdict: Verdict::Run(plan), .. }) = planned.first()
         {
             let plan = Arc::clone(plan);
-            // What moves a setting does so each time; another text of its shape may move one.
+            // What moves a setting, or changes the schema, does so each time; another text of its shape may move one.
             if plan.cacheable
                 && !self.moves.any()
+                && self.alters.is_none()
                 && !has_word(text.as_bytes(), &[b"set_config"])
                 && let Some(key) = key(&self.planned_path)
             {
@@ -348,8 +349,8 @@ impl Session {
         Ok(self.status == Status::Failed)
     }
 
-    /// Where a savepoint is made or gone back to, all that was written before it must be at hand: what is under way comes
-    /// back with its answer.
+    /// Where a transaction ends, or a savepoint is made or gone back to, all that was written before it must be at hand: what is under
+    /// way comes back with its answer.
     pub(super) async fn units_at_hand(&mut self) -> Result<(), End> {
         if self.expects.latest_units().is_some() { self.all_answered().await } else { Ok(()) }
     }

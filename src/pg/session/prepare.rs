@@ -42,7 +42,9 @@ impl Session {
         self.settle_names().await?;
         self.follow_catalog();
         self.settle_settings().await?;
-        let trusted = self.trust_filter().await;
+        let rolls_back = parse_msg::read(&self.io.client.input.bytes()[HEADER..total])
+            .is_ok_and(|message| first_words(message.query).0 == Some(Control::Rollback));
+        let trusted = self.trust_filter(rolls_back).await;
         let body = &self.io.client.input.bytes()[HEADER..total];
         let message = match parse_msg::read(body) {
             Ok(message) => message,

@@ -111,7 +111,9 @@ impl Session {
         }
         self.follow_catalog();
         self.settle_settings().await?;
-        let trusted = self.trust_filter().await;
+        let rolls_back = simple::read_query(&self.io.client.input.bytes()[HEADER..total])
+            .is_ok_and(|text| first_words(text).0 == Some(Control::Rollback));
+        let trusted = self.trust_filter(rolls_back).await;
         if self.skipping && trusted.is_ok() {
             self.pass_over(total);
             return Ok(());
@@ -194,7 +196,7 @@ impl Session {
 
     /// Relays a simple Query; what transactions wrote goes with it, since it may end them.
     async fn pass_query(&mut self, total: usize, control: Option<Control>, ddl: bool) -> Result<(), End> {
-        if matches!(control, Some(Control::Savepoint(_) | Control::RollbackTo(_))) {
+        if control.is_some() {
             self.units_at_hand().await?;
             if self.skipping {
                 self.pass_over(total);

@@ -104,7 +104,7 @@ impl Session {
             );
             return self.refuse_extended(failure.response());
         }
-        if matches!(kind, StatementKind::Savepoint(_) | StatementKind::RollbackTo(_)) {
+        if super::units::is_control(kind) {
             self.units_at_hand().await?;
             if self.skipping {
                 return Ok(());

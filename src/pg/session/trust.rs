@@ -33,6 +33,8 @@ pub(super) struct Change {
     near: bool,
     /// The rest hangs on what others have made: see [`Trust::judged`].
     judged: Option<u64>,
+    /// Of the catalog by which it was found.
+    version: u64,
 }
 
 impl Change {
@@ -45,11 +47,13 @@ impl Change {
 impl Session {
     /// A change of the schema by a text that is looked at now.
     pub(super) fn change(&self, near: bool, follows: bool) -> Change {
-        Change { near, judged: follows.then_some(self.trust.at) }
+        Change { near, judged: follows.then_some(self.trust.at), version: self.snapshot.catalog.version }
     }
 
     /// It is sent, to be executed.
-    pub(super) fn changes(&mut self, Change { near, judged }: Change) {
+    pub(super) fn changes(&mut self, Change { near, judged, version }: Change) {
+        // What it says may have come to mean something else since it was looked at.
+        let near = near || version != self.snapshot.catalog.version;
         self.trust.near |= near;
         self.trust.near_block |= near;
         self.trust.judged = [self.trust.judged, judged].into_iter().flatten().min();
@@ -112,8 +116,9 @@ impl Session {
             && (self.private || (self.database.is_trusted() && self.database.is_newest(&self.snapshot)))
     }
 
-    /// Waits until it is so; where others change the schema all the time, only for so long.
-    pub(super) async fn trust_filter(&mut self) -> Result<(), HiddenError> {
+    /// Waits until it is so; where others change the schema all the time, only for so long. `rolls_back`: with what comes next all is
+    /// gone that may run code which was woken.
+    pub(super) async fn trust_filter(&mut self, rolls_back: bool) -> Result<(), HiddenError> {
         for _ in 0..READINGS {
             if self.knows_names_made() {
                 break;
@@ -128,7 +133,7 @@ impl Session {
             self.refresh(false).await?;
             self.trust.near = false;
         }
-        self.check_woken().await
+        if rolls_back { Ok(()) } else { self.check_woken().await }
     }
 
     /// Whether it is to be looked at what a Sync runs, by which a pipeline is committed: not where it is a change of the schema alone.

@@ -1,7 +1,7 @@
 //! What open transactions have written, and how each ends: on COMMIT it is settled, on ROLLBACK
 //! undone, and where the outcome can't be told it is left to recovery.
 
-use crate::pg::sql;
+use crate::pg::sql::{self, StatementKind};
 use crate::pg::wire::simple::Status;
 use crate::protect::{Mark, Unit};
 use aho_corasick::AhoCorasick;
@@ -211,6 +211,12 @@ impl Control {
             _ => None,
         }
     }
+}
+
+/// Whether a statement ends a transaction or a part of one, or begins a part.
+pub(super) fn is_control(kind: &StatementKind) -> bool {
+    use StatementKind::{Commit, PrepareTransaction, Rollback, RollbackTo, Savepoint};
+    matches!(kind, Commit | Rollback | Savepoint(_) | RollbackTo(_) | PrepareTransaction)
 }
 
 /// Whether a statement that was not parsed changes the schema, by its first word.

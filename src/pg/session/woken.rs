@@ -17,7 +17,7 @@ const OPEN: &str = "\
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_cursors c
     WHERE c.creation_time OPERATOR(pg_catalog.>=) pg_catalog.transaction_timestamp()
-      AND c.name OPERATOR(pg_catalog.<>) '_paravent' AND c.name OPERATOR(pg_catalog.<>) $1
+      AND c.name OPERATOR(pg_catalog.<>) '_paravent' AND ($1 IS NULL OR c.name OPERATOR(pg_catalog.<>) $1)
   ) OR EXISTS (
     SELECT FROM pg_catalog.pg_trigger t
     WHERE t.tgdeferrable AND (t.tgfoid OPERATOR(pg_catalog.=) ANY ($2) OR EXISTS (
@@ -40,8 +40,8 @@ pub(super) struct Woken {
     functions: Vec<u32>,
     /// The last of them by this transaction's own change.
     own: bool,
-    /// The portal of the last change of the schema: it has run.
-    done: Vec<u8>,
+    /// The portal of the last change of the schema, which has run, as long as nothing else was bound.
+    done: Option<Vec<u8>>,
 }
 
 impl Woken {
@@ -52,13 +52,17 @@ impl Woken {
     /// The transaction is over.
     pub(super) fn clear(&mut self) {
         self.functions.clear();
-        self.done.clear();
+        self.done = None;
     }
 
     /// A portal is executed that changes the schema.
     pub(super) fn done(&mut self, portal: &[u8]) {
-        self.done.clear();
-        self.done.extend(portal);
+        self.done = Some(portal.to_vec());
+    }
+
+    /// A portal was bound, maybe in its place.
+    pub(super) fn bound(&mut self) {
+        self.done = None;
     }
 
     fn params(&self) -> [HiddenParam; 2] {
@@ -67,8 +71,8 @@ impl Woken {
             let _ = write!(oids, "{}{oid}", if oids.len() > 1 { "," } else { "" });
         }
         oids.push('}');
-        let param = |oid, value| HiddenParam { oid, format: Format::Text, value: Some(value) };
-        [param(TEXT, self.done.clone()), param(OIDS, oids.into_bytes())]
+        let param = |oid, value| HiddenParam { oid, format: Format::Text, value };
+        [param(TEXT, self.done.clone()), param(OIDS, Some(oids.into_bytes()))]
     }
 }
 

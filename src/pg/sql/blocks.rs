@@ -26,7 +26,8 @@ pub fn prepared_name(sql: &str) -> Option<Box<str>> {
     let parsed = pg_raw_parse::parse(sql).ok()?;
     match parsed.iter().next()?.stmt() {
         Node::TransactionStmt(t) if t.kind == TransactionStmtKind::TRANS_STMT_PREPARE => {
-            t.gid().map(Into::into)
+            // In another encoding the server may have it in other letters.
+            t.gid().filter(|gid| gid.is_ascii()).map(Into::into)
         }
         _ => None,
     }

@@ -4,7 +4,7 @@ use super::lex::{Kind, Token, Tokens};
 use super::{mention, refuse, statement};
 use crate::pg::catalog::model::Catalog;
 use crate::pg::refusal::Refusal;
-use pg_raw_parse::{Node, nodes, walk};
+use pg_raw_parse::Node;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -52,34 +52,31 @@ fn within<'t>(tokens: &'t Tokens<'_>, range: &Range<usize>) -> impl Iterator<Ite
     })
 }
 
-/// The relations that a statement names, each by the name under which its columns are.
-fn named_relations(stmt: Node<'_>) -> Vec<(String, Option<String>)> {
+/// The relations that a statement names, each by a name that may stand before its columns: its own, and what follows it.
+fn named_relations(tokens: &Tokens<'_>, range: &Range<usize>) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut add = |r: &nodes::RangeVar| {
-        let name = r.relname().map(str::to_owned);
-        let alias = r.alias().and_then(|a| a.aliasname()).map(str::to_owned);
-        found.extend(alias.or_else(|| name.clone()).map(|known| (known, name)));
-    };
-    walk::walk(stmt, |node| match node {
-        Node::RangeVar(r) => add(r),
-        Node::InsertStmt(s) => s.relation().into_iter().for_each(&mut add),
-        Node::UpdateStmt(s) => s.relation().into_iter().for_each(&mut add),
-        Node::DeleteStmt(s) => s.relation().into_iter().for_each(&mut add),
-        Node::MergeStmt(s) => s.relation().into_iter().for_each(&mut add),
-        Node::AlterTableStmt(s) => s.relation().into_iter().for_each(&mut add),
-        Node::IndexStmt(s) => s.relation().into_iter().for_each(&mut add),
-        _ => {}
-    });
+    for (at, token) in within(tokens, range) {
+        if tokens.is_punct(at + 1, b'.') || !mention::relation_position(tokens, at) {
+            continue;
+        }
+        let Some(name) = mention::any_name(tokens, token) else { continue };
+        let alias = at + 1 + usize::from(tokens.is_word(at + 1, "as"));
+        let alias = tokens.get(alias).and_then(|t| mention::any_name(tokens, t));
+        found.extend(alias.map(|alias| (alias, name.clone())));
+        let mut first = at;
+        while first >= 2 && tokens.is_punct(first - 1, b'.') {
+            first -= 2;
+        }
+        if first > 0 && tokens.is_word(first - 1, "into") {
+            found.push(("excluded".to_owned(), name.clone()));
+        }
+        found.push((name.clone(), name));
+    }
     found
 }
 
 /// A function in functional notation, `t.f` for `f(t)` (Postgres documentation, chapter 8.16.5), unless `f` is a column of all that `t` stands for.
-fn in_functional_notation(
-    stmt: Node<'_>,
-    tokens: &Tokens<'_>,
-    range: &Range<usize>,
-    catalog: &Catalog,
-) -> Option<String> {
+fn in_functional_notation(tokens: &Tokens<'_>, range: &Range<usize>, catalog: &Catalog) -> Option<String> {
     if catalog.functions.is_empty() {
         return None;
     }
@@ -99,9 +96,9 @@ fn in_functional_notation(
             };
             // A relation in its schema.
             let relation = catalog.relations.contains_key(&(of.as_str().into(), name.as_str().into()));
-            let known = relations.get_or_insert_with(|| named_relations(stmt));
+            let known = relations.get_or_insert_with(|| named_relations(tokens, range));
             let mut meant = known.iter().filter(|(known, _)| *known == of).peekable();
-            let column = meant.peek().is_some() && meant.all(|(_, name)| name.as_deref().is_some_and(all));
+            let column = meant.peek().is_some() && meant.all(|(_, name)| all(name));
             !(column || relation && mention::relation_position(tokens, *at))
         })
         .map(|(_, name)| name)
@@ -149,7 +146,7 @@ pub(super) fn check(
     if !evaluates(stmt) {
         return Ok(());
     }
-    if let Some(name) = in_functional_notation(stmt, tokens, range, catalog) {
+    if let Some(name) = in_functional_notation(tokens, range, catalog) {
         return Err(refuse::function(&format!("function {name}")));
     }
     if catalog.operators.is_empty() && catalog.types.is_empty() {
