@@ -91,10 +91,12 @@ impl Session {
         let input = self.io.client.input.bytes();
         let whole = input.len() >= total;
         let in_doubt = matches!(tag, b'P' | b'D' | b'C') && self.expects.names_in_doubt();
+        // It may have been bound a while ago.
+        let stale = tag == b'E' && !self.trusts_filter();
         let needs_whole = match tag {
             b'Q' | b'P' | b'F' => true,
             b'B' => self.judges_binds() || (self.knows_names() && !self.bind_is_plain(&input[HEADER..])),
-            b'E' => self.knows_names() || !self.trusts_filter() || !self.is_in_order(false),
+            b'E' => stale || self.knows_names() || !self.is_in_order(false),
             b'D' => in_doubt || self.knows_names(),
             b'C' => in_doubt || self.knows_names() || self.statements.has_names(),
             _ => false,
@@ -113,8 +115,8 @@ impl Session {
             // Should what comes before it in its pipeline fail, the server passes it over, and its Sync ends that.
             return Ok(Next::Later(tag, total));
         }
-        if in_doubt {
-            // What an answer yet to come undoes must not undo what this does.
+        if in_doubt || stale {
+            // What an answer yet to come undoes must not undo what this does; and what was bound may run by other names than it was.
             return Ok(Next::Later(tag, total));
         }
         let done = match tag {
@@ -263,7 +265,7 @@ impl Session {
 
     /// The same; false where it must wait.
     pub(super) fn pass_execute_now(&mut self, total: usize) -> bool {
-        if !self.is_in_order(false) || !self.trusts_filter() {
+        if !self.is_in_order(false) {
             return false;
         }
         self.pass_execute_on(total);

@@ -4,6 +4,7 @@ use super::broken::{other_columns, other_count};
 use super::encoding;
 use super::expect::{Context, Expect, Show, What};
 use super::failure::Failure;
+use super::hidden::HiddenError;
 use super::running::Running;
 use super::statements::NameChange;
 use super::units::Control;
@@ -55,13 +56,8 @@ impl Session {
         let rolls_back = bind::names(&self.io.client.input.bytes()[HEADER..total])
             .is_ok_and(|names| self.statements.get(names.statement).is_some_and(Prepared::rolls_back));
         let trusted = self.trust_filter(rolls_back).await;
-        if self.skipping {
-            self.pass_over(total);
+        if self.stops(total, trusted)? {
             return Ok(());
-        }
-        if let Err(error) = trusted {
-            self.take(total);
-            return self.failed_extended(error);
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let Ok(names) = bind::names(body) else { return self.broken_bind(total, None) };
@@ -236,9 +232,6 @@ impl Session {
     pub(super) fn execute_now(&mut self, total: usize) -> Result<bool, End> {
         let body = &self.io.client.input.bytes()[HEADER..total];
         let Ok((name, _)) = simple::read_execute(body) else { return Ok(false) };
-        if !self.trusts_filter() {
-            return Ok(false);
-        }
         if let Some(run) = self.cursor_portal(name) {
             if !self.is_in_order(true) {
                 return Ok(false);
@@ -264,6 +257,20 @@ impl Session {
         Ok(true)
     }
 
+    /// Whether a message ends here: the server passes it over, or what had to be known before it could not be.
+    fn stops(&mut self, total: usize, known: Result<(), HiddenError>) -> Result<bool, End> {
+        if self.skipping {
+            self.pass_over(total);
+            return Ok(true);
+        }
+        if let Err(error) = known {
+            self.take(total);
+            self.failed_extended(error)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
     pub(super) async fn execute(&mut self, total: usize) -> Result<(), End> {
         if !self.following.is_settled() {
             self.settle_settings().await?;
@@ -272,13 +279,8 @@ impl Session {
         let rolls_back = simple::read_execute(&self.io.client.input.bytes()[HEADER..total])
             .is_ok_and(|(name, _)| self.portals.get(name).is_some_and(|p| p.prepared.rolls_back()));
         let trusted = self.trust_filter(rolls_back).await;
-        if self.skipping {
-            self.pass_over(total);
+        if self.stops(total, trusted)? {
             return Ok(());
-        }
-        if let Err(error) = trusted {
-            self.take(total);
-            return self.failed_extended(error);
         }
         let body = &self.io.client.input.bytes()[HEADER..total];
         let Ok((name, rows)) = simple::read_execute(body) else {
