@@ -41,7 +41,11 @@ fn policy() -> Policy {
     let names = ["first_name", "last_name", "city", "phone"];
     Policy {
         fields: (0..).zip(names).map(field).collect(),
-        classes: vec![Class { name: "person".into(), after_erasure: AfterErasure::Refuse }],
+        classes: vec![Class {
+            name: "person".into(),
+            after_erasure: AfterErasure::Refuse,
+            ids: Default::default(),
+        }],
         ..Policy::default()
     }
 }

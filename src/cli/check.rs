@@ -11,7 +11,9 @@ pub(super) fn run(args: &Check) -> Result<Exit, Stop> {
     let config = load(&args.config.path)?;
     let policy = &config.policy;
     let tables: usize = policy.postgres.iter().map(Vec::len).sum();
-    say(&format!("{}: sound; {} fields, {tables} tables", config.path.display(), policy.fields.len()))?;
+    let routes: usize = policy.http.iter().map(Vec::len).sum();
+    let (path, fields) = (config.path.display(), policy.fields.len());
+    say(&format!("{path}: sound; {fields} fields, {tables} tables, {routes} routes"))?;
     if args.offline {
         return Ok(Exit::Done);
     }

@@ -63,8 +63,9 @@ pub(super) fn classes(table: &DeTable<'_>, problems: &mut Problems) -> Vec<RawCl
             };
             let mut section = Section::new(format!("[classes.{}]", entry.key), entry.at, table);
             let after_erasure = section.string("after_erasure", problems);
+            let ids = section.string("id", problems);
             section.finish(LATER_CLASS, problems);
-            Some(RawClass { name: entry.name(), after_erasure })
+            Some(RawClass { name: entry.name(), after_erasure, ids })
         })
         .collect()
 }

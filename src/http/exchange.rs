@@ -10,6 +10,7 @@ use super::jwt::Verifier;
 use super::links::Turner;
 use super::media::MediaSealing;
 use super::multipart_body::MultipartBody;
+use super::names;
 use super::plan::Plan;
 use super::problem::Problem;
 use super::pump::{Pump, Stage};
@@ -160,6 +161,8 @@ impl Gate {
         match self.inner.routes.find(&head.method, head.uri.path()) {
             Match::Nothing => Verdict::Relay,
             Match::Other | Match::Route(_) if overridden(head) => Verdict::Method,
+            // Its body may ask for a method that is declared (`_method`), and nobody reads it.
+            Match::Other if head.method == Method::POST && holds_form(&head.headers) => Verdict::Method,
             Match::Other => Verdict::Relay,
             Match::Spelling => Verdict::Spelling,
             Match::Route(number) => Verdict::Take(number),
@@ -172,11 +175,13 @@ impl Gate {
             return;
         }
         head::without(headers, is_rewritten);
-        if self.inner.in_addresses
-            && let Some(value) = headers.remove(header::REFERER)
-            && let Some(origin) = value.to_str().ok().and_then(origin)
-        {
-            headers.insert(header::REFERER, origin);
+        if self.inner.in_addresses {
+            // Of the address that a request comes from its origin is told.
+            let from = headers.get(header::REFERER).and_then(|value| value.to_str().ok()).and_then(origin);
+            head::without(headers, is_address);
+            if let Some(origin) = from {
+                headers.insert(header::REFERER, origin);
+            }
         }
     }
 
@@ -335,11 +340,23 @@ fn is_empty(body: &Body) -> bool {
 fn overridden(head: &request::Parts) -> bool {
     let other = |value: &[u8]| !value.trim_ascii().eq_ignore_ascii_case(head.method.as_str().as_bytes());
     let mut values = head.headers.iter().filter(|(name, _)| is_overriding(name.as_str()));
-    let mut pairs = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let mut pairs = head
+        .uri
+        .query()
+        .unwrap_or_default()
+        .split(['&', ';'])
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     values.any(|(_, value)| other(value.as_bytes()))
         || pairs.any(|(name, value)| {
-            target::decode_form(name) == "_method" && other(target::decode_form(value).as_bytes())
+            names::is_method(&target::decode_form(name)) && other(target::decode_form(value).as_bytes())
         })
+}
+
+/// Whether a body is a form, or says nothing of what it is.
+fn holds_form(headers: &HeaderMap) -> bool {
+    let form = |kind: &str| kind.contains("urlencoded") || kind.contains("multipart");
+    let kinds = headers.get_all(header::CONTENT_TYPE);
+    kinds.iter().any(|kind| kind.to_str().is_ok_and(|kind| form(&kind.to_ascii_lowercase())))
 }
 
 /// Scheme and authority of an address: what lies behind them may name a person.
@@ -351,12 +368,26 @@ fn origin(address: &str) -> Option<HeaderValue> {
 
 /// Whether some services take a header for the path.
 fn is_rewritten(name: &str) -> bool {
-    matches!(name, "x-original-url" | "x-rewrite-url")
+    matches!(&*head::hyphenated(name), "x-original-url" | "x-rewrite-url")
+}
+
+/// Whether a header holds an address that the client has seen or means, and that may name a person.
+fn is_address(name: &str) -> bool {
+    matches!(
+        &*head::hyphenated(name),
+        "referer"
+            | "referrer"
+            | "hx-current-url"
+            | "turbolinks-referrer"
+            | "x-original-uri"
+            | "x-forwarded-uri"
+            | "destination"
+    )
 }
 
 /// Whether some services take a header for the method.
 fn is_overriding(name: &str) -> bool {
-    matches!(name, "x-http-method-override" | "x-http-method" | "x-method-override")
+    matches!(&*head::hyphenated(name), "x-http-method-override" | "x-http-method" | "x-method-override")
 }
 
 /// Whether a header varies with what the gateway does to a body, and can't be kept truthful.

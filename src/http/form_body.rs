@@ -1,7 +1,6 @@
 //! Urlencoded forms on their way in (WHATWG URL §5).
 
 use super::json_body::Owners;
-use super::names;
 use super::person;
 use super::plan::Plan;
 use super::problem::Problem;
@@ -45,7 +44,7 @@ impl FormBody {
             // Some services take `;` for `&`.
             for hidden in pair.split(';').skip(1).map(|hidden| hidden.split('=').next().unwrap_or_default()) {
                 let hidden = decode_form_exact(hidden).unwrap_or_default();
-                if names::place(&self.plan.form, &hidden)?.is_some() {
+                if self.plan.control(&hidden)?.is_some() {
                     return Err(Problem::spelling());
                 }
             }
@@ -54,7 +53,7 @@ impl FormBody {
         let mut writes = Vec::new();
         let mut protected = Vec::new();
         for (_, name, text) in &pairs {
-            let place = names::place(&self.plan.form, name)?;
+            let place = self.plan.control(name)?;
             let known = place.and_then(|place| self.plan.places.get(usize::from(place)));
             protected.push(known.is_some() && !text.is_empty());
             let (Some(known), false) = (known, text.is_empty()) else { continue };

@@ -52,9 +52,10 @@ impl Types {
         let text = value.to_str().map_err(|_| Ambiguous)?;
         let (essence, params) = text.split_once(';').unwrap_or((text, ""));
         let essence = lower(essence);
+        let json = essence.ends_with("json");
         let mut boundary = None;
         for param in params.split(';') {
-            let Some((name, value)) = param.split_once('=') else { continue };
+            let (name, value) = param.split_once('=').unwrap_or((param, ""));
             let value = value.trim();
             let quoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
             let value = quoted.unwrap_or(value);
@@ -66,10 +67,14 @@ impl Types {
                 }
                 "boundary" if !is_boundary(value, quoted.is_some()) => return Err(Ambiguous),
                 "boundary" if boundary.replace(value.to_owned()).is_some() => return Err(Ambiguous),
+                "charset" | "boundary" | "" => {}
                 // In pieces, or in another charset (RFC 2231).
-                name if name.starts_with("boundary*") || name.starts_with("charset*") => {
+                name if name.starts_with("charset") || name.starts_with("boundary") => return Err(Ambiguous),
+                _ if json && !is_misleading(param) => {}
+                _ if matches!(&*essence, "multipart/form-data" | "application/x-www-form-urlencoded") => {
                     return Err(Ambiguous);
                 }
+                _ if is_misleading(param) => return Err(Ambiguous),
                 _ => {}
             }
         }
@@ -82,10 +87,19 @@ impl Types {
             | "application/jsonlines" => Self::Lines,
             "application/x-www-form-urlencoded" => Self::Form,
             "multipart/form-data" => Self::Multipart(boundary.filter(|b| !b.is_empty()).ok_or(Ambiguous)?),
-            other if other.ends_with("+json") => Self::Json,
+            // Its values lie under names of its own (RFC 6902).
+            "application/json-patch+json" => Self::Other,
+            other if other.ends_with("+json") && !is_misleading(other) => Self::Json,
             _ => Self::Other,
         })
     }
+}
+
+/// Whether some readers, who look for words in the whole header, take a body for one of another type, or a boundary from it
+/// (formidable, PHP).
+fn is_misleading(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["urlencoded", "multipart", "octet-stream", "boundary"].iter().any(|word| text.contains(word))
 }
 
 /// A name in lower case, as nearly all are written.
@@ -107,11 +121,18 @@ pub(super) fn spelled(plan: &Plan, headers: &HeaderMap) -> Result<(), Problem> {
     if declared.peek().is_none() {
         return Ok(());
     }
-    let odd: Vec<&str> = headers.keys().map(HeaderName::as_str).filter(|name| name.contains('_')).collect();
-    let alike = |known: &str| {
-        odd.iter().any(|name| *name != known && name.replace('_', "-") == known.replace('_', "-"))
-    };
+    let odd = headers.keys().map(HeaderName::as_str).filter(|name| name.contains(['_', '.']));
+    let odd: Vec<&str> = odd.collect();
+    let alike = |known: &str| odd.iter().any(|name| *name != known && hyphenated(name) == hyphenated(known));
     if declared.any(|known| alike(known)) { Err(Problem::spelling()) } else { Ok(()) }
+}
+
+/// A header's name as one behind CGI reads it, to whom hyphens, underscores and dots are one.
+pub(super) fn hyphenated(name: &str) -> Cow<'_, str> {
+    match name.contains(['_', '.']) {
+        true => Cow::Owned(name.replace(['_', '.'], "-")),
+        false => Cow::Borrowed(name),
+    }
 }
 
 /// A body whose trailers hold no declared header: some services take them for headers.
@@ -161,7 +182,8 @@ impl hyper::body::Body for Trailing {
 /// Whether every reader takes that boundary for the same (RFC 2046 §5.1.1).
 fn is_boundary(text: &str, quoted: bool) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"'+_-.".contains(&b);
-    let special = |b: u8| quoted && b"()/:=?, ".contains(&b);
+    // Not a comma, which ends it for some.
+    let special = |b: u8| quoted && b"()/:=? ".contains(&b);
     (1..=70).contains(&text.len()) && !text.ends_with(' ') && text.bytes().all(|b| plain(b) || special(b))
 }
 

@@ -90,7 +90,7 @@ impl Parser {
             }
             State::Head => self.head(),
             State::Data => {
-                if let Some(at) = memmem::find(&self.buf, &self.delimiter) {
+                if let Some(at) = self.delimited()? {
                     let data: Vec<u8> = self.buf.drain(..at).collect();
                     self.state = State::Head;
                     let data = (!data.is_empty()).then_some(Event::Data(data));
@@ -115,6 +115,15 @@ impl Parser {
                 _ => Err(Malformed),
             },
         }
+    }
+
+    /// Where a value ends. A boundary never stands within a part (RFC 2046 §5.1.1): some readers end the part at one that
+    /// follows another line break, or none.
+    fn delimited(&self) -> Result<Option<usize>, Malformed> {
+        let (line, boundary) = self.delimiter.split_at(2);
+        let Some(at) = memmem::find(&self.buf, boundary) else { return Ok(None) };
+        let before = self.buf.get(..at).and_then(|before| before.strip_suffix(line));
+        before.map(|data| Some(data.len())).ok_or(Malformed)
     }
 
     /// After a delimiter, which the buffer begins with (the first without its line break).
@@ -164,26 +173,38 @@ fn head(block: &[u8]) -> Result<Head, Malformed> {
             }
             "content-type" => head.kind = Some(value.trim().to_owned()),
             "content-range" => head.range = Some(value.trim().to_owned()),
+            // Some readers look for it anywhere.
+            name if name.contains("disposition") || value.to_ascii_lowercase().contains("disposition") => {
+                return Err(Malformed);
+            }
             _ => {}
         }
     }
     Ok(head)
 }
 
-/// `form-data; name="x"; filename="y"`.
+/// `form-data; name="x"; filename="y"`, and nothing else: some readers look for `name=` in whatever stands there.
 fn disposition(value: &str, head: &mut Head) -> Result<(), Malformed> {
     let mut rest = value.strip_prefix("form-data").ok_or(Malformed)?.trim_start();
     while let Some(after) = rest.strip_prefix(';') {
         let (name, after) = after.trim_start().split_once('=').ok_or(Malformed)?;
         let Param { text, escaped, after } = param(after)?;
+        let lower = text.to_ascii_lowercase();
+        if lower.contains("name=")
+            || lower.contains("name*")
+            || text.contains(|c: char| c.is_control() && !"\r\n\t".contains(c))
+        {
+            return Err(Malformed);
+        }
         match name.trim().to_ascii_lowercase().as_str() {
             // Readers differ about what a backslash escapes, and some decode words (RFC 2047).
             "name" if escaped || text.contains("=?") => return Err(Malformed),
             "name" if head.name.replace(text).is_some() => return Err(Malformed),
-            // Readers differ about which of the two names counts.
-            "name*" => return Err(Malformed),
-            "filename" | "filename*" => head.file = true,
-            _ => {}
+            "name" => {}
+            // Readers differ about which of the names counts, and about pieces of one (RFC 2231).
+            name if name.starts_with("name*") => return Err(Malformed),
+            name if name == "filename" || name.starts_with("filename*") => head.file = true,
+            _ => return Err(Malformed),
         }
         rest = after.trim_start();
     }
@@ -286,6 +307,8 @@ mod tests {
     #[test]
     fn what_readers_differ_about_is_refused() {
         let part = |head: &str| format!("--xy\r\n{head}\r\n\r\nv\r\n--xy--");
+        let within =
+            |value: &str| format!("--xy\r\nContent-Disposition: form-data; name=a\r\n\r\n{value}\r\n--xy--");
         for body in [
             "preamble\r\n--xy\r\n\r\n\r\n--xy--".to_owned(),
             "--xy \r\n\r\nv\r\n--xy--".into(),
@@ -295,6 +318,14 @@ mod tests {
             part("Content-Disposition: form-data; name=a; name=b"),
             part("Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b"),
             part("Content-Disposition: form-data; name*=utf-8''a"),
+            part("Content-Disposition: form-data; name=x; name*0=a"),
+            part("Content-Disposition: form-data; name=x; name*1*=a"),
+            part("Content-Disposition: form-data; name=x; foo=\"; name=email\""),
+            part("Content-Disposition: form-data; x-name=email; name=x"),
+            part("Content-Disposition: form-data; filename=\"; name=email\"; name=x"),
+            part("Content-Disposition: form-data; name=\"\u{1f}email\""),
+            part("X-Content-Disposition: form-data; name=email\r\nContent-Disposition: form-data; name=x"),
+            part("X: Content-Disposition: form-data; name=email\r\nContent-Disposition: form-data; name=x"),
             part("Content-Disposition: attachment; name=a"),
             part("Content-Disposition : form-data; name=a"),
             part("Content-Disposition: form-data;\r\n name=a"),
@@ -305,8 +336,15 @@ mod tests {
             part("Content-Disposition: form-data; name=\"=?utf-8?Q?email?=\""),
             part("Content-Transfer-Encoding: base64"),
             part("x\u{0}: y"),
+            within("a\n--xy\nb"),
+            within("a\n--xy\r\nb"),
+            within("a\r--xy\rb"),
+            within("a--xy"),
+            within("--xy\r\nb"),
         ] {
-            assert_eq!(read(body.as_bytes(), 1000), Err(Malformed), "{body:?}");
+            for size in [1, 2, 5, 1000] {
+                assert_eq!(read(body.as_bytes(), size), Err(Malformed), "{body:?}");
+            }
         }
     }
 

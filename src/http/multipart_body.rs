@@ -4,7 +4,6 @@ use super::form_body::of_controls;
 use super::json_body::Owners;
 use super::media::MediaSealing;
 use super::multipart::{Event, Head, Parser};
-use super::names;
 use super::plan::{Place, Plan};
 use super::problem::Problem;
 use super::shield::{Shield, Whose, Write, stored_text};
@@ -72,10 +71,10 @@ impl MultipartBody {
     fn begin(&mut self, head: Head) -> Result<(), Problem> {
         self.part = Part::Plain;
         let Some(name) = head.name else { return Err(malformed()) };
-        let place = names::place(&self.plan.form, &name)?.map(usize::from);
+        let place = self.plan.control(&name)?.map(usize::from);
         // Browsers escape a few characters in a name, and some services undo more.
         let unescaped = target::decode(&name);
-        if place.is_none() && unescaped != name && names::place(&self.plan.form, &unescaped)?.is_some() {
+        if place.is_none() && unescaped != name && self.plan.control(&unescaped)?.is_some() {
             return Err(Problem::spelling());
         }
         if let Some(place) = place {

@@ -6,19 +6,17 @@ use std::sync::Arc;
 /// The place of a decoded name. `name[]` and `name[0]` are items of what `name` is.
 ///
 /// # Errors
-/// The name is another spelling of a declared one.
+/// The name is another spelling of a declared one, or its brackets are in disorder.
 pub(super) fn place(declared: &[(Arc<str>, u16)], name: &str) -> Result<Option<u16>, Problem> {
+    if declared.is_empty() {
+        return Ok(None);
+    }
     let exact = |name: &str| declared.iter().find(|(known, _)| **known == *name).map(|(_, place)| *place);
     if let Some(place) = exact(name).or_else(|| exact(list(name)?)) {
         return Ok(Some(place));
     }
-    let loose = loosened(name);
-    let base = loose.split('[').next().unwrap_or_default();
-    let alike = declared.iter().any(|(known, _)| {
-        let known = loosened(known);
-        known == loose || known == base
-    });
-    if alike { Err(Problem::spelling()) } else { Ok(None) }
+    let other = disordered(name) || declared.iter().any(|(known, _)| alike(name, known));
+    if other { Err(Problem::spelling()) } else { Ok(None) }
 }
 
 /// The name of a list, of which this is an item.
@@ -35,15 +33,33 @@ pub(super) fn brackets(name: &str) -> Option<(&str, Vec<&str>)> {
     plain.then_some((base, keys))
 }
 
-/// Whether a lenient service takes one for the other, brackets aside.
-pub(super) fn alike(base: &str, declared: &str) -> bool {
-    loosened(base).split('[').next() == Some(&*loosened(declared))
+/// Whether readers differ about a name's brackets: what is unclosed, or has nothing before it, some read as `name` and
+/// others as `name[…]` or `name_…`.
+pub(super) fn disordered(name: &str) -> bool {
+    name.contains(['[', ']']) && brackets(name).is_none_or(|(base, keys)| base.is_empty() || keys.is_empty())
 }
 
-/// As the most lenient service reads a name: some know no case, some turn dots and spaces, some end it at a NUL.
-fn loosened(name: &str) -> String {
-    let name = name.split('\0').next().unwrap_or_default().trim();
-    name.chars().map(|c| if matches!(c, '.' | ' ') { '_' } else { c }).flat_map(char::to_lowercase).collect()
+/// Whether a lenient service takes a name for a declared one, or for something within it.
+pub(super) fn alike(name: &str, declared: &str) -> bool {
+    let (parts, known) = (parts(name), parts(declared).join("_"));
+    (1..=parts.len()).any(|n| parts.get(..n).is_some_and(|parts| parts.join("_") == known))
+}
+
+/// Whether a lenient service takes a parameter for the one that asks for another method, `_method`.
+pub(super) fn is_method(name: &str) -> bool {
+    let name = name.split('\0').next().unwrap_or_default();
+    let letters = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
+    !name.eq_ignore_ascii_case("method") && letters.eq("method".chars())
+}
+
+/// As the most lenient services read a name: some know no case, some take dots, spaces or brackets for each other or for
+/// `_`, some take an item for the list, some end it at a NUL or pass over controls and a byte order mark, and to some a `!`
+/// before it gives a default.
+fn parts(name: &str) -> Vec<String> {
+    let name = name.split('\0').next().unwrap_or_default();
+    let name: String = name.chars().filter(|c| !c.is_control() && *c != '\u{feff}').collect();
+    let parts = name.trim().trim_start_matches('!').split(['.', ' ', '[', ']']);
+    parts.filter(|part| !part.bytes().all(|b| b.is_ascii_digit())).map(str::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -80,9 +96,41 @@ mod tests {
             "first_email[_eq]",
             "first_email[0",
             "first_email[][x]",
+            "[first_email]",
+            "[first_email]zz",
+            "first_email]",
+            "]first_email",
+            "[[first_email]]",
+            "first[email",
+            "first[email]",
+            "!first_email",
+            "[0].first_email",
+            "\u{feff}first_email",
+            "\u{1f}first_email",
+            "first[0][email]",
         ] {
             assert!(place(&declared, name).is_err(), "{name:?}");
         }
+        let declared = [("filter[email][_eq]".into(), 0)];
+        for name in ["filter.email._eq", "filter[email]._eq", "[filter][email][_eq]", "Filter[email][_eq][x]"]
+        {
+            assert!(place(&declared, name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_some_take_for_another_method_is_told_from_a_parameter_of_that_name() {
+        for name in ["_method", ".method", " _method", "_method\0", "[_method]", "_METHOD"] {
+            assert!(is_method(name), "{name:?}");
+        }
+        for name in ["method", "Method", "methods", "_methods"] {
+            assert!(!is_method(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_declared_every_name_passes() {
+        assert_eq!(place(&[], "[email]").unwrap(), None);
     }
 
     #[test]

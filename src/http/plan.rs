@@ -3,7 +3,9 @@
 use super::json::splice::Layout;
 use super::json::tree::{Leaf, Tree};
 use super::json_body::Owners;
+use super::names;
 use super::opening::Kits;
+use super::problem::Problem;
 use super::sources;
 use crate::ids::FieldId;
 use crate::policy::model::{Pointer, Route, RouteOwner, RouteSubject, Segment, Spot, Step};
@@ -215,6 +217,22 @@ impl Plan {
     /// Whether addresses of the listener hold identifiers.
     pub(super) fn in_addresses(&self) -> bool {
         !self.segments.is_empty() || !self.query.is_empty() || !self.filters.is_empty()
+    }
+
+    /// The place of a form's control.
+    ///
+    /// # Errors
+    /// Its name is another spelling of a declared one, or of one that names a subject.
+    pub(super) fn control(&self, name: &str) -> Result<Option<u16>, Problem> {
+        let place = names::place(&self.form, name)?;
+        let other = |source: &RouteSubject| match source {
+            RouteSubject::Form(known) => **known != *name && names::alike(name, known),
+            _ => false,
+        };
+        if place.is_none() && self.owners.iter().flat_map(|owner| &owner.sources).any(other) {
+            return Err(Problem::spelling());
+        }
+        Ok(place)
     }
 
     /// Whether an undeclared query parameter may pass.

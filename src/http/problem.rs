@@ -198,8 +198,8 @@ impl Problem {
         Self::refused(
             "subject-id",
             "Not a subject's id",
-            "a subject's id is empty, or not in its canonical spelling",
-            "write 42, never 042, +42 or 4%32; a UUID in lower case with hyphens",
+            "a subject's id is empty, not in its canonical spelling, not what its class takes, or its parameter's name is spelled in two ways",
+            "write 42, never 042, +42 or 4%32; a UUID in lower case with hyphens; what [classes] says with `id`",
         )
     }
 

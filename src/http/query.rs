@@ -53,6 +53,9 @@ impl Query {
                 if knows(plan, &hidden)? {
                     return Err(Problem::spelling());
                 }
+                if !plan.lets_pass(&hidden) {
+                    return Err(Problem::parameter());
+                }
             }
             if let Some(change) = query.pair(plan, number, &name, value, shield, owners, writes)? {
                 query.changes.push(change);
@@ -74,6 +77,9 @@ impl Query {
     ) -> Result<Option<Change>, Problem> {
         if let Some(place) = names::place(&plan.query, name)? {
             return seal(plan, pair, place, &decoded(value)?, shield, owners, writes);
+        }
+        if names::disordered(name) {
+            return Err(Problem::spelling());
         }
         let parts = names::brackets(name);
         let base = parts.as_ref().map_or(name, |(base, _)| base);
@@ -135,7 +141,8 @@ impl Query {
 /// Whether a name is declared.
 fn knows(plan: &Plan, name: &str) -> Result<bool, Problem> {
     let place = names::place(&plan.query, name)?;
-    Ok(place.is_some() || plan.filters.iter().any(|(known, _)| names::alike(name, known)))
+    let operation = plan.graphql && (names::alike(name, "query") || names::alike(name, "variables"));
+    Ok(place.is_some() || operation || plan.filters.iter().any(|(known, _)| names::alike(name, known)))
 }
 
 fn decoded(raw: &str) -> Result<String, Problem> {

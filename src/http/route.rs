@@ -9,15 +9,19 @@ use std::sync::Arc;
 /// A listener's routes, by path.
 #[derive(Default)]
 pub(super) struct Routes {
-    exact: Router<Pattern>,
-    /// In lower case, for paths that a lenient service takes for a declared one: its number among the patterns.
+    /// The most specific pattern of a path, by its number.
+    exact: Router<usize>,
+    /// In lower case, for paths that a lenient service takes for a declared one.
     loose: Router<usize>,
-    any: bool,
+    /// The most specific ones come first.
+    patterns: Vec<Pattern>,
+    /// A declared path may be spelled otherwise without anything that tells: in lower case, without its last slash.
+    lenient: bool,
 }
 
 /// The routes of a pattern.
 struct Pattern {
-    number: usize,
+    segments: Vec<Segment>,
     choices: Vec<Choice>,
 }
 
@@ -43,70 +47,113 @@ pub(super) enum Match {
 
 impl Routes {
     pub(super) fn new(routes: &[Route]) -> io::Result<Self> {
-        let mut patterns: Vec<(String, Vec<Choice>)> = Vec::new();
+        let mut this = Self::default();
         for (number, route) in routes.iter().enumerate() {
-            let pattern = pattern(route, false);
             let choice = Choice { methods: route.methods.clone(), route: number };
-            match patterns.iter_mut().find(|(known, _)| *known == pattern) {
-                Some((_, choices)) => choices.push(choice),
-                None => patterns.push((pattern, vec![choice])),
+            let name = pattern(&route.segments, false);
+            match this.patterns.iter_mut().find(|known| pattern(&known.segments, false) == name) {
+                Some(known) => known.choices.push(choice),
+                None => {
+                    let segments = route.segments.clone();
+                    this.patterns.push(Pattern { segments, choices: vec![choice] });
+                }
             }
         }
-        let mut this = Self { any: !routes.is_empty(), ..Self::default() };
-        for route in routes {
-            let number = patterns.iter().position(|(known, _)| *known == pattern(route, false));
-            // A second insertion of one pattern changes nothing.
-            let _ = this.loose.insert(pattern(route, true), number.unwrap_or_default());
+        this.patterns.sort_by_key(|known| known.segments.iter().map(breadth).collect::<Vec<_>>());
+        for (number, known) in this.patterns.iter().enumerate() {
+            let (name, loose) = (pattern(&known.segments, false), pattern(&known.segments, true));
+            this.lenient |= name != loose;
+            this.exact.insert(name, number).map_err(io::Error::other)?;
+            // What another route spells alike in another case is taken for it.
+            let _ = this.loose.insert(loose, number);
         }
-        for (number, (pattern, choices)) in patterns.into_iter().enumerate() {
-            this.exact.insert(pattern, Pattern { number, choices }).map_err(io::Error::other)?;
+        for (number, known) in this.patterns.iter().enumerate() {
+            // All that is left of a path may be nothing.
+            if let Some((Segment::Rest(_), before)) = known.segments.split_last() {
+                let _ = this.exact.insert(format!("{}/", pattern(before, false)), number);
+            }
         }
         Ok(this)
     }
 
     /// The route of a raw path.
     pub(super) fn find(&self, method: &Method, path: &str) -> Match {
-        if !self.any {
+        if self.patterns.is_empty() {
             return Match::Nothing;
         }
-        let plain = is_plain(path);
-        let loose = if plain { None } else { loosened(path) };
-        // What follows a NUL some services don't see, and others take for a part of the name.
-        if !plain && loose.is_none() {
+        let found = self.exact.at(path).ok().map(|found| *found.value);
+        if !is_plain(path) {
+            let mut read = vec![loosened(path)];
+            read.extend(beyond_authority(path).map(loosened));
+            for read in read {
+                // What follows a NUL some services don't see, and others take for a part of the name.
+                let Some(read) = read else { return Match::Spelling };
+                let loose = self.loose.at(&read).ok().map(|found| *found.value);
+                if loose.is_some() && loose != found {
+                    return Match::Spelling;
+                }
+            }
+        } else if found.is_none() && self.lenient && self.loose.at(path).is_ok() {
             return Match::Spelling;
         }
-        let loose = loose.as_deref().and_then(|loose| self.loose.at(loose).ok()).map(|loose| *loose.value);
-        if let Ok(found) = self.exact.at(path) {
-            // A parameter of the path that holds what others read as its structure.
-            let other = loose.is_some_and(|loose| loose != found.value.number);
-            if other
-                || found
-                    .params
-                    .iter()
-                    .any(|(_, value)| value.bytes().any(|byte| matches!(byte, b';' | b'\\')))
-            {
-                return Match::Spelling;
-            }
-            let method = method.as_str();
-            let takes = |choice: &&Choice| choice.takes(|known| *known == *method);
-            let alike = |choice: &Choice| choice.takes(|known| known.eq_ignore_ascii_case(method));
-            return match found.value.choices.iter().find(takes) {
-                Some(choice) => Match::Route(choice.route),
-                // Some services know no case in methods either.
-                None if found.value.choices.iter().any(alike) => Match::Spelling,
-                None => Match::Other,
-            };
-        }
-        match loose {
-            Some(_) => Match::Spelling,
+        match found {
+            Some(number) => self.choose(method, path, number),
             None => Match::Nothing,
         }
     }
 
+    /// The first route that takes the method, from that pattern of the path on: a more specific one hides none.
+    fn choose(&self, method: &Method, path: &str, number: usize) -> Match {
+        // What others read as the structure of a path.
+        if path.contains([';', '\\']) {
+            return Match::Spelling;
+        }
+        let method = method.as_str();
+        let best = self.patterns.get(number).into_iter();
+        let others = self.patterns.iter().enumerate().filter(|(at, known)| *at != number && known.fits(path));
+        let mut alike = false;
+        for choice in best.chain(others.map(|(_, known)| known)).flat_map(|known| &known.choices) {
+            if choice.takes(|known| *known == *method) {
+                return Match::Route(choice.route);
+            }
+            alike |= choice.takes(|known| known.eq_ignore_ascii_case(method));
+        }
+        // Some services know no case in methods either.
+        if alike { Match::Spelling } else { Match::Other }
+    }
+
     /// The route that an address of this listener belongs to, whatever its method.
     pub(super) fn address<'p>(&self, path: &'p str) -> impl Iterator<Item = usize> + use<'_, 'p> {
-        let found = self.exact.at(path).ok();
-        found.into_iter().flat_map(|found| found.value.choices.iter().map(|choice| choice.route))
+        let found = self.exact.at(path).ok().and_then(|found| self.patterns.get(*found.value));
+        found.into_iter().flat_map(|found| found.choices.iter().map(|choice| choice.route))
+    }
+}
+
+impl Pattern {
+    /// Whether a raw path is of this pattern.
+    fn fits(&self, path: &str) -> bool {
+        let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
+        for segment in &self.segments {
+            let fits = match (segment, parts.next()) {
+                (Segment::Rest(_), part) => return part.is_some(),
+                (Segment::Literal(text), Some(part)) => **text == *part,
+                (Segment::Param(_), Some(part)) => !part.is_empty(),
+                (_, None) => false,
+            };
+            if !fits {
+                return false;
+            }
+        }
+        parts.next().is_none()
+    }
+}
+
+/// How much a segment takes.
+fn breadth(segment: &Segment) -> u8 {
+    match segment {
+        Segment::Literal(_) => 0,
+        Segment::Param(_) => 1,
+        Segment::Rest(_) => 2,
     }
 }
 
@@ -153,6 +200,12 @@ fn loosened(path: &str) -> Option<String> {
     Some(format!("/{}", parts.join("/")))
 }
 
+/// What follows the authority to services that resolve a path as a reference: `//host/people`, `/\\host/people`.
+fn beyond_authority(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("//").or_else(|| path.strip_prefix("/\\"))?;
+    rest.find(['/', '\\']).and_then(|at| rest.get(at..))
+}
+
 /// The text of bytes, those of two bytes among them that should have one: some old readers take `c0 af` for `/`.
 fn characters(bytes: Vec<u8>) -> String {
     let mut all = Vec::with_capacity(bytes.len());
@@ -180,9 +233,9 @@ fn narrow(c: char) -> char {
 }
 
 /// The router's form: parameters by position, so that routes which name them differently are one.
-fn pattern(route: &Route, loose: bool) -> String {
+fn pattern(segments: &[Segment], loose: bool) -> String {
     let mut pattern = String::new();
-    for (number, segment) in route.segments.iter().enumerate() {
+    for (number, segment) in segments.iter().enumerate() {
         if loose && *segment == Segment::Literal("".into()) {
             continue;
         }
@@ -242,6 +295,51 @@ mod tests {
         ] {
             assert_eq!(routes.find(&Method::GET, path), Match::Spelling, "{path}");
         }
+    }
+
+    fn of(paths: &[(&str, &str)]) -> Routes {
+        let mut text = "[fields]\nemail = \"pseudonym\"\n[[http]]\n".to_owned();
+        for (path, methods) in paths {
+            text.push_str(&format!(
+                "[[http.routes]]\npath = \"{path}\"\nmethods = [{methods}]\nsubject = \"json:/id\"\nfields = {{ \"/email\" = \"email\" }}\n"
+            ));
+        }
+        Routes::new(&policy_only(&text).unwrap().http[0]).unwrap()
+    }
+
+    #[test]
+    fn a_specific_route_hides_no_general_one() {
+        let get = "\"GET\"";
+        let routes = of(&[("/people/{id}", ""), ("/people/me", get), ("/x/{*rest}", ""), ("/x/y/{id}", get)]);
+        assert_eq!(routes.find(&Method::GET, "/people/me"), Match::Route(1));
+        assert_eq!(routes.find(&Method::PATCH, "/people/me"), Match::Route(0));
+        assert_eq!(routes.find(&Method::GET, "/x/y/7"), Match::Route(3));
+        assert_eq!(routes.find(&Method::PUT, "/x/y/7"), Match::Route(2));
+        assert_eq!(routes.find(&Method::PUT, "/x/"), Match::Route(2), "nothing is left");
+        let routes = of(&[("/{a}/me", get), ("/people/{id}", "\"PUT\"")]);
+        assert_eq!(routes.find(&Method::GET, "/people/me"), Match::Route(0));
+        assert_eq!(routes.find(&Method::PUT, "/people/me"), Match::Route(1));
+        assert_eq!(routes.find(&Method::DELETE, "/people/me"), Match::Other);
+    }
+
+    #[test]
+    fn a_declared_slash_or_case_may_be_left_out_by_lenient_services_only() {
+        let routes = of(&[("/people/", ""), ("/team/{id}/", ""), ("/Users/{id}", "")]);
+        assert_eq!(routes.find(&Method::POST, "/people/"), Match::Route(0));
+        assert_eq!(routes.find(&Method::POST, "/team/7/"), Match::Route(1));
+        for path in ["/people", "/team/7", "/users/7"] {
+            assert_eq!(routes.find(&Method::POST, path), Match::Spelling, "{path}");
+        }
+        assert_eq!(routes.find(&Method::POST, "/other"), Match::Nothing);
+    }
+
+    #[test]
+    fn a_path_that_resolves_beyond_an_authority_is_noticed() {
+        let routes = of(&[("/json/{id}", "")]);
+        for path in ["//x/json/7", "/\\x/json/7", "//x\\json/7", "//h//json/7"] {
+            assert_eq!(routes.find(&Method::PUT, path), Match::Spelling, "{path}");
+        }
+        assert_eq!(routes.find(&Method::PUT, "//x/other/7"), Match::Nothing);
     }
 
     #[test]

@@ -221,8 +221,10 @@ impl Shield {
                 Whose::Returned(row) => Owner::Returned(*row),
                 Whose::Nobody => return Err(Problem::nobody(&self.field(write.field).name)),
             };
-            if let Whose::Returned(row) = write.whose {
-                self.returns(row)?;
+            match &write.whose {
+                Whose::Returned(row) => self.returns(*row)?,
+                Whose::Known(subject) => self.admits(subject)?,
+                Whose::Nobody => {}
             }
             items.push(Item { field: write.field, owner, value: &write.value });
             stored.push(None);
@@ -251,7 +253,10 @@ impl Shield {
     /// Nothing of it must be sent on.
     pub(super) async fn seal_body(&self, field: FieldId, whose: &Whose) -> Result<BodySealer, Problem> {
         let owner = match whose {
-            Whose::Known(subject) => Owner::Known(subject),
+            Whose::Known(subject) => {
+                self.admits(subject)?;
+                Owner::Known(subject)
+            }
             Whose::Returned(row) => {
                 self.returns(*row)?;
                 Owner::Returned(*row)
@@ -267,6 +272,16 @@ impl Shield {
         let done = Box::pin(unit.seal_body(field, owner)).await;
         self.put(unit);
         done.map_err(|e| Problem::protect(&e))
+    }
+
+    /// The class of a subject says how its ids are written.
+    fn admits(&self, subject: &Subject) -> Result<(), Problem> {
+        let classes = &self.door().policy().classes;
+        let known = classes.iter().find(|class| class.name == subject.class);
+        match known.is_none_or(|class| class.ids.take(&subject.id)) {
+            true => Ok(()),
+            false => Err(Problem::subject_id()),
+        }
     }
 
     /// A row whose subject the answer tells. All of a request are made at once: a unit forgets those of its last
@@ -347,6 +362,7 @@ impl Shield {
     /// Binds rows to their subjects; durable when it returns.
     pub(super) async fn bind(&self, rows: &[(u32, Subject)]) -> Result<(), Problem> {
         // It is still being written to: the service answered before it had it all.
+        rows.iter().try_for_each(|(_, subject)| self.admits(subject)).map_err(|_| Problem::unbound())?;
         let Some(mut unit) = self.inner.work.lock().unit.take() else { return Err(Problem::unbound()) };
         let done = Box::pin(unit.bind(rows)).await;
         self.put(unit);

@@ -2,6 +2,7 @@
 
 use super::json_body::Owners;
 use super::jwt::{Claims, Verifier};
+use super::names;
 use super::person;
 use super::plan::Plan;
 use super::problem::Problem;
@@ -135,10 +136,15 @@ fn header(head: &request::Parts, name: &str) -> Result<Option<Box<str>>, Problem
 
 fn query(head: &request::Parts, name: &str) -> Result<Option<Box<str>>, Problem> {
     let mut found = None;
-    for pair in head.uri.query().unwrap_or_default().split('&') {
+    for pair in head.uri.query().unwrap_or_default().split(['&', ';']) {
         let (raw, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if decode_form_exact(raw).is_none_or(|raw| raw != name) {
-            continue;
+        let Some(raw) = decode_form_exact(raw) else { continue };
+        if raw != name {
+            // Some services take one of another spelling for it, and the other person for whom it is about.
+            match names::alike(&raw, name) {
+                true => return Err(Problem::subject_id()),
+                false => continue,
+            }
         }
         let id = decode_form_exact(value).ok_or_else(Problem::subject_id)?;
         person::canonical(&id).map_err(|_| Problem::subject_id())?;

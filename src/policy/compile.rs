@@ -2,7 +2,7 @@
 
 use super::http::Routes;
 use super::model::{
-    AfterErasure, Bind, Class, Declared, Field, Placed, Policy, Protect, Table, TableSubject, TokenKind,
+    AfterErasure, Bind, Class, Declared, Field, Ids, Placed, Policy, Protect, Table, TableSubject, TokenKind,
 };
 use super::raw::{At, Problems, RawClass, RawField, RawPolicy, RawTable};
 use super::{suggest, types, when};
@@ -217,10 +217,25 @@ fn compile_classes(raw: &[RawClass], problems: &mut Problems) -> Vec<Class> {
                 }
             },
         };
-        classes.push(Class { name: Arc::from(class.name.value.as_str()), after_erasure });
+        let Some(ids) = ids(class, problems) else { continue };
+        classes.push(Class { name: Arc::from(class.name.value.as_str()), after_erasure, ids });
     }
     name_class(&mut classes, "person");
     classes
+}
+
+fn ids(class: &RawClass, problems: &mut Problems) -> Option<Ids> {
+    let Some(word) = &class.ids else { return Some(Ids::Text) };
+    match word.value.as_str() {
+        "text" => Some(Ids::Text),
+        "integer" => Some(Ids::Integer),
+        "uuid" => Some(Ids::Uuid),
+        other => {
+            let known = "; it is \"text\", \"integer\" or \"uuid\"";
+            let hint = suggest_or(other, &["text", "integer", "uuid"], known);
+            problems.none(word.at, format!("unknown id \"{other}\"{hint}"))
+        }
+    }
 }
 
 /// The class of that name, with the default when no section declares it.
@@ -229,7 +244,7 @@ pub(super) fn name_class(classes: &mut Vec<Class>, name: &str) -> Arc<str> {
         return class.name.clone();
     }
     let name: Arc<str> = Arc::from(name);
-    classes.push(Class { name: name.clone(), after_erasure: AfterErasure::Refuse });
+    classes.push(Class { name: name.clone(), after_erasure: AfterErasure::Refuse, ids: Ids::Text });
     name
 }
 

@@ -1,7 +1,7 @@
 //! The policy's hash: names one policy in logs, receipts and `/readyz`.
 
 use super::model::{
-    AfterErasure, Bind, Policy, Protect, Route, RouteOwner, RouteSubject, Spot, TokenKind, WhenValue,
+    AfterErasure, Bind, Ids, Policy, Protect, Route, RouteOwner, RouteSubject, Spot, TokenKind, WhenValue,
 };
 use crate::ids::FieldId;
 use sha2::{Digest, Sha256};
@@ -46,6 +46,13 @@ fn canonical(policy: &Policy) -> Vec<String> {
             AfterErasure::New => "new",
         };
         facts.push(serde_json::json!(["class", &*class.name, after]).to_string());
+        // Ids of any text say nothing, so that policies from before have the hash that they had.
+        let ids = match class.ids {
+            Ids::Text => continue,
+            Ids::Integer => "integer",
+            Ids::Uuid => "uuid",
+        };
+        facts.push(serde_json::json!(["ids", &*class.name, ids]).to_string());
     }
     for section in &policy.postgres {
         let mut tables: Vec<serde_json::Value> =

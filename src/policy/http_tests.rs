@@ -21,12 +21,12 @@ fn route(lines: &str) -> String {
 #[test]
 fn a_route_is_compiled_with_its_places_and_sources() {
     let policy = compiled(
-        "class = \"guest\"\n[[http.routes]]\npath = \"/people/{id}/*\"\nmethods = [\"PUT\"]\nsubject = [\"json:/id\", \"path:id\"]\n\
+        "class = \"guest\"\n[[http.routes]]\npath = \"/people/{id}/notes\"\nmethods = [\"PUT\"]\nsubject = [\"json:/id\", \"path:id\"]\n\
          fields = { \"/list/*/email\" = \"email\", \"query:a[b]\" = \"email\", \"header:X-Name\" = \"name\", \"form:/n\" = { field = \"name\", class = \"person\", subject = \"form:user\" } }\n",
     );
     let route = &policy.http[0][0];
     assert_eq!(route.segments[1], Segment::Param("id".into()));
-    assert_eq!(route.segments[2], Segment::Literal("*".into()));
+    assert_eq!(route.segments[2], Segment::Literal("notes".into()));
     let sources = |n: usize| &route.places[n].owner.sources;
     // A subject without * is sought from the item; one in a body is for values in it.
     assert!(matches!(&sources(0)[0], RouteSubject::Json(pointer) if pointer.to_string() == "/list/*/id"));
@@ -104,6 +104,11 @@ fn each_mistake_is_told_with_what_would_be_right() {
         (format!("path = \"/a//b\"\n{json}"), "empty and dot segments"),
         (format!("path = \"/{{*all}}/x\"\n{json}"), "comes last"),
         (format!("path = \"/x{{id}}\"\n{json}"), "a whole segment"),
+        (format!("path = \"/p/:id\"\n{json}"), "write {name}"),
+        (format!("path = \"/p/*\"\n{json}"), "write {name}"),
+        (format!("path = \"/p/<id>\"\n{json}"), "write {name}"),
+        (format!("path = \"/p/(.*)\"\n{json}"), "write {name}"),
+        (format!("path = \"/p/{{id}}\"\n{json}\n[[http.routes]]\npath = \"/p/{{*rest}}\"\n{json}"), "in one place"),
         (format!("path = \"/p\"\nmethods = [\"get\"]\n{json}"), "did you mean \"GET\"?"),
         ("path = \"/p\"\nsubject = \"json:/id\"".into(), "declares nothing"),
         ("path = \"/p\"\nfields = { \"/name\" = \"name\" }".into(), "names no `subject`"),

@@ -124,6 +124,32 @@ pub struct Class {
     pub name: Arc<str>,
     /// What a write about an erased subject gets.
     pub after_erasure: AfterErasure,
+    /// How its ids are written where HTTP requests tell them.
+    pub ids: Ids,
+}
+
+/// How a class's ids are written: services read `1.json`, `1.0` or `me` as they like, and one person must have one id.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ids {
+    /// Any text.
+    #[default]
+    Text,
+    /// Whole numbers.
+    Integer,
+    /// UUIDs.
+    Uuid,
+}
+
+impl Ids {
+    /// Whether an id in its canonical spelling is one of these.
+    #[must_use]
+    pub fn take(self, id: &str) -> bool {
+        match self {
+            Self::Text => true,
+            Self::Integer => id.parse::<i64>().is_ok(),
+            Self::Uuid => uuid::Uuid::try_parse(id).is_ok(),
+        }
+    }
 }
 
 /// What a write about an erased subject gets.

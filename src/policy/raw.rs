@@ -76,6 +76,8 @@ pub struct RawClass {
     pub name: At<String>,
     /// `after_erasure`.
     pub after_erasure: Option<At<String>>,
+    /// `id`.
+    pub ids: Option<At<String>>,
 }
 
 /// One `[postgres.tables.NAME]`.

@@ -1,6 +1,10 @@
 //! Log lines: `tracing`, to stderr (stdout belongs to `listening …` lines and command output).
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -13,8 +17,13 @@ pub enum LogFormat {
 }
 
 /// Libraries whose finer lines hold what passes through them: frames, header fields, names.
-const QUIET: [&str; 6] =
-    ["h2=warn", "hyper=warn", "hyper_util=warn", "rustls=warn", "tokio_rustls=warn", "tower=warn"];
+const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "rustls", "tokio_rustls", "tower"];
+
+/// Whether lines of that kind may be written, whatever the filter asks for.
+fn is_fit(metadata: &Metadata<'_>) -> bool {
+    let of = |library: &&str| metadata.target().split("::").next() == Some(*library);
+    *metadata.level() <= Level::WARN || !QUIET.iter().any(|library| of(&library))
+}
 
 /// Starts logging for the whole process. `filter` is `tracing_subscriber`'s directive syntax, such as
 /// `info` or `paravent::pg=debug,audit=info`.
@@ -22,27 +31,35 @@ const QUIET: [&str; 6] =
 /// # Errors
 /// A sentence when the filter doesn't parse. A second start in one process changes nothing.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
-    let mut filter =
+    let filter =
         EnvFilter::try_new(filter).map_err(|error| format!("the log filter does not parse: {error}"))?;
-    // More exact than a level for all, and put in place of what was asked for the library itself.
-    for quiet in QUIET {
-        filter = filter.add_directive(quiet.parse().map_err(|error| format!("{quiet}: {error}"))?);
-    }
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    // The only error is that a subscriber is already set.
-    let _ = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
     };
+    let filter = filter.and(filter_fn(is_fit));
+    // The only error is that a subscriber is already set.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_filter_reaches_the_finer_lines_of_a_library_that_sees_what_passes() {
+        let quiet = |target: &str| QUIET.iter().any(|library| target.split("::").next() == Some(*library));
+        for target in ["h2", "h2::server", "hyper::proto::h1", "tower::buffer"] {
+            assert!(quiet(target), "{target}");
+        }
+        for target in ["paravent::http", "h2o", "audit"] {
+            assert!(!quiet(target), "{target}");
+        }
+    }
 
     #[test]
     fn a_filter_that_does_not_parse_is_said_so() {

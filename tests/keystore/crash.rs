@@ -50,7 +50,11 @@ async fn open(folder: &Path) -> House {
     let email = Protect::Pseudonym { domain: "email".into(), kind: TokenKind::Email, normalise: false };
     let policy = Policy {
         fields: vec![field(0, "name", Protect::Encrypt), field(1, "email", email)],
-        classes: vec![Class { name: "person".into(), after_erasure: AfterErasure::Refuse }],
+        classes: vec![Class {
+            name: "person".into(),
+            after_erasure: AfterErasure::Refuse,
+            ids: Default::default(),
+        }],
         postgres: Vec::new(),
         http: Vec::new(),
     };

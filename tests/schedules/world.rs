@@ -42,7 +42,11 @@ fn policy() -> Arc<Policy> {
     let email = Protect::Pseudonym { domain: "email".into(), kind: TokenKind::Email, normalise: false };
     Arc::new(Policy {
         fields: vec![field(0, "name", Protect::Encrypt), field(1, "email", email)],
-        classes: vec![Class { name: "person".into(), after_erasure: AfterErasure::Refuse }],
+        classes: vec![Class {
+            name: "person".into(),
+            after_erasure: AfterErasure::Refuse,
+            ids: Default::default(),
+        }],
         ..Policy::default()
     })
 }

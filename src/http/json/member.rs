@@ -1,12 +1,18 @@
 //! Which declared member a name is, to this reader and to others.
 
 use super::scan::Wrong;
-use super::tree::{self, NONE, Node, NodeId};
+use super::tree::{self, NONE, Node, NodeId, Tree};
 
 /// Where the member of that name leads; `seen` holds those that came before it in their object.
 #[inline]
-pub(super) fn declared(node: &Node, name: &[u8], seen: &mut u64, exact: bool) -> Result<NodeId, Wrong> {
-    if exact && name == INHERITED && !node.keys.is_empty() {
+pub(super) fn declared(
+    tree: &Tree,
+    node: &Node,
+    name: &[u8],
+    seen: &mut u64,
+    exact: bool,
+) -> Result<NodeId, Wrong> {
+    if exact && (name == INHERITED && !node.keys.is_empty() || is_path(tree, node, name)) {
         return Err(Wrong::Spelling);
     }
     if exact && !name.is_ascii() && node.keys.iter().any(|key| folds(name, &key.name)) {
@@ -45,5 +51,22 @@ pub(super) fn is_cut(node: &Node, name: &[u8]) -> bool {
 fn folds(name: &[u8], declared: &str) -> bool {
     let Ok(name) = std::str::from_utf8(name) else { return false };
     let plain = name.replace('\u{17f}', "s").replace('\u{212a}', "k");
-    plain != name && plain.to_lowercase() == declared.to_lowercase()
+    name != declared && plain.to_lowercase() == declared.to_lowercase()
+}
+
+/// Whether a name leads to something declared for readers to whom a name may be a path: `profile.email`, `list.0.email`,
+/// `profile[email]` (Mongoose, MongoDB's and Elasticsearch's updates).
+#[inline]
+fn is_path(tree: &Tree, node: &Node, name: &[u8]) -> bool {
+    memchr::memchr2(b'.', b'[', name).is_some() && leads(tree, node, name)
+}
+
+#[cold]
+fn leads(tree: &Tree, node: &Node, name: &[u8]) -> bool {
+    let Ok(name) = std::str::from_utf8(name) else { return false };
+    if node.keys.iter().any(|key| *key.name == *name) {
+        return false;
+    }
+    let steps: Vec<&str> = name.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
+    tree.leads(node, &steps)
 }

@@ -4,7 +4,7 @@ use super::member::{declared, is_cut};
 use super::number::Number;
 use super::skip::{self, plain};
 use super::text;
-use super::tree::{Leaf, NONE, NodeId, Tree};
+use super::tree::{Leaf, NONE, Node, NodeId, Tree};
 use std::sync::Arc;
 
 /// Why a body is not taken.
@@ -22,7 +22,7 @@ pub(in crate::http) enum Wrong {
     /// A member that some readers take for a declared one: in other case, cut off by a NUL, or where others inherit from.
     #[error("a member is spelled so that some readers take it for a declared one")]
     Spelling,
-    /// An object where items are declared, or an array where members are.
+    /// An object where items are declared, an array where members are, or a text or number in the place of either.
     #[error("the body has another shape than the policy declares")]
     Shape,
 }
@@ -283,10 +283,12 @@ impl Scanner {
                 return self.name(buf, at);
             }
             let name = buf.get(from..end).unwrap_or_default();
-            let child = declared(node, name, &mut frame.seen, self.settings.exact)?;
+            let child = declared(&self.tree, node, name, &mut frame.seen, self.settings.exact)?;
             let inner = self.tree.node(child);
             at = skip::blank(buf, end + 2);
             let value = match buf.get(at) {
+                // Text where members or items are declared: the other states refuse it.
+                Some(b'"') if self.settings.exact && inner.is_some_and(Node::holds) => None,
                 Some(b'"') => skip::string(buf, at + 1),
                 Some(_) if self.whole && inner.is_none_or(|inner| !inner.inner()) => {
                     let end = skip::value(buf, at, levels);
@@ -401,6 +403,10 @@ impl Scanner {
             }
             if node.leaf.is_some() {
                 self.start = at;
+            }
+            // Some readers make a list of it, or read it as JSON. Null, and true or false, hold no value.
+            if self.settings.exact && node.holds() && matches!(byte, b'"' | b'-' | b'0'..=b'9') {
+                return Err(Wrong::Shape);
             }
         }
         match byte {
@@ -533,7 +539,7 @@ impl Scanner {
         if escaped && self.settings.exact && is_cut(node, name) {
             return Err(Wrong::Spelling);
         }
-        self.node = declared(node, name, &mut frame.seen, self.settings.exact)?;
+        self.node = declared(&self.tree, node, name, &mut frame.seen, self.settings.exact)?;
         Ok(())
     }
 }

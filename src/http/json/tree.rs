@@ -165,6 +165,22 @@ impl Tree {
         at.leaf.map(|leaf| (leaf, keys.len()))
     }
 
+    /// Whether these keys, from that node on, lead to something declared, or to what holds it.
+    pub(in crate::http) fn leads(&self, from: &Node, keys: &[&str]) -> bool {
+        let mut at = from;
+        for key in keys {
+            let item = || index(key).map(|number| at.item(number));
+            let next = at.key(key).or_else(item).unwrap_or(at.other);
+            match self.node(next) {
+                Some(node) if node.leaf.is_some() => return true,
+                Some(node) => at = node,
+                None => return false,
+            }
+        }
+        // Any way leads on from where `**` stands.
+        at.other == NONE && at.inner()
+    }
+
     /// Whether nothing is declared.
     pub(in crate::http) fn is_empty(&self) -> bool {
         self.nodes.len() == 1 && self.nodes[0].leaf.is_none()
@@ -202,6 +218,11 @@ impl Node {
     /// Whether members are declared.
     pub(in crate::http) fn members(&self) -> bool {
         !self.keys.is_empty() || self.other != NONE
+    }
+
+    /// Whether only an array or object can stand here: something is declared further in, and not at any depth.
+    pub(in crate::http) fn holds(&self) -> bool {
+        self.leaf.is_none() && self.other == NONE && self.inner()
     }
 
     /// Whether something is declared further in.

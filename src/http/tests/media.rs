@@ -247,7 +247,7 @@ async fn a_file_in_a_form_is_a_body() {
     let world = World::new(PHOTOS).await;
     let clear = photo(CHUNK_LEN * 2 + 9);
     let part = |name: &str, more: &str| {
-        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n")
+        format!("--bound\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n")
     };
     let form = |user: &str| {
         let mut all = Vec::new();
@@ -258,16 +258,16 @@ async fn a_file_in_a_form_is_a_body() {
         all.extend_from_slice(&clear);
         all.extend_from_slice(b"\r\n");
         all.extend_from_slice(part("other", "").as_bytes());
-        all.extend_from_slice(b"kept\r\n--b--\r\n");
+        all.extend_from_slice(b"kept\r\n--bound--\r\n");
         let parts = all.chunks(3001).map(<[u8]>::to_vec).collect();
         Request::post("/form")
-            .header("content-type", "multipart/form-data; boundary=b")
+            .header("content-type", "multipart/form-data; boundary=bound")
             .body(frames(parts, None))
             .unwrap()
     };
     let sent = world.request(form(&format!("{}7\r\n", part("user", "")))).await.unwrap();
     let text = String::from_utf8_lossy(&sent.body).into_owned();
-    assert!(text.contains("name=\"other\"\r\n\r\nkept\r\n--b--\r\n"));
+    assert!(text.contains("name=\"other\"\r\n\r\nkept\r\n--bound--\r\n"));
     let envelope = text.split("pv1.").nth(1).unwrap().split("\r\n").next().unwrap();
     let marker = b"image/jpeg\r\n\r\n";
     let at = sent.body.windows(marker.len()).position(|w| w == marker).unwrap() + marker.len();
@@ -279,8 +279,8 @@ async fn a_file_in_a_form_is_a_body() {
     // Whose it is must be told before it streams.
     assert_eq!(code(world.request(form("")).await).1, "no-subject");
     let broken = Request::post("/form")
-        .header("content-type", "multipart/form-data; boundary=b")
-        .body(body("--b\r\n"))
+        .header("content-type", "multipart/form-data; boundary=bound")
+        .body(body("--bound\r\n"))
         .unwrap();
     assert_eq!(code(world.request(broken).await).1, "form-syntax");
 }

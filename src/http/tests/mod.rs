@@ -5,6 +5,7 @@ mod creation;
 mod disguise;
 mod json;
 mod jwt;
+mod lenient;
 mod lost;
 mod media;
 mod random;

@@ -123,6 +123,17 @@ fn tree_of(at: usize, path: &str, tree: &[(&Pointer, bool)], problems: &mut Prob
     }
 }
 
+/// Whether one takes a segment where the other takes all that is left.
+pub(super) fn rivals(a: &Route, b: &Route) -> bool {
+    let differ = |(a, b): &(&Segment, &Segment)| match (a, b) {
+        (Segment::Literal(a), Segment::Literal(b)) => a != b,
+        (Segment::Param(_), Segment::Param(_)) | (Segment::Rest(_), Segment::Rest(_)) => false,
+        _ => true,
+    };
+    let first = a.segments.iter().zip(&b.segments).find(differ);
+    matches!(first, Some((Segment::Param(_), Segment::Rest(_)) | (Segment::Rest(_), Segment::Param(_))))
+}
+
 /// Whether some request could belong to both equally well.
 pub(super) fn overlap(a: &Route, b: &Route) -> bool {
     let same = a.segments.len() == b.segments.len()

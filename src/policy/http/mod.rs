@@ -55,6 +55,12 @@ impl Routes<'_> {
                     format!("route \"{path}\": the route \"{other}\" takes the same requests"),
                 );
             }
+            if let Some(rival) = routes.iter().find(|other| check::rivals(other, &compiled)) {
+                let (path, other) = (&compiled.path, &rival.path);
+                let told =
+                    "{name} and {*name} can't stand in one place: give both routes {*name}, or another path";
+                problems.add(route.at, format!("route \"{path}\": beside the route \"{other}\": {told}"));
+            }
             routes.push(compiled);
         }
         routes
@@ -276,6 +282,11 @@ fn segments(path: &At<String>, problems: &mut Problems) -> Option<Vec<Segment>> 
             None if matches!(part, "." | "..") || (part.is_empty() && !last) => {
                 return problems
                     .none(path.at, format!("route \"{text}\": empty and dot segments match nothing"));
+            }
+            None if part.starts_with([':', '(', '[']) || part.contains(['*', '<', '>']) => {
+                let told =
+                    "is what other programs call a pattern: write {name}, or {*name} for all that is left";
+                return problems.none(path.at, format!("route \"{text}\": \"{part}\" {told}"));
             }
             None => Segment::Literal(part.into()),
         };

@@ -44,8 +44,8 @@ pub(crate) fn policy() -> Arc<Policy> {
         field(5, "consent", Protect::Encrypt, "marketing"),
     ];
     let classes = vec![
-        Class { name: "person".into(), after_erasure: AfterErasure::Refuse },
-        Class { name: "guest".into(), after_erasure: AfterErasure::New },
+        Class { name: "person".into(), after_erasure: AfterErasure::Refuse, ids: Default::default() },
+        Class { name: "guest".into(), after_erasure: AfterErasure::New, ids: Default::default() },
     ];
     Arc::new(Policy { fields, classes, postgres: Vec::new(), http: Vec::new() })
 }

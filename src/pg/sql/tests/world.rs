@@ -182,7 +182,11 @@ pub(in crate::pg) fn world() -> World {
             field(4, "badge", token("badge", TokenKind::Uuid), Declared::Uuid),
             field(5, "repr", Protect::Encrypt, Declared::Text),
         ],
-        classes: vec![Class { name: "person".into(), after_erasure: AfterErasure::Refuse }],
+        classes: vec![Class {
+            name: "person".into(),
+            after_erasure: AfterErasure::Refuse,
+            ids: Default::default(),
+        }],
         postgres: Vec::new(),
         http: Vec::new(),
     };
