@@ -44,7 +44,7 @@ impl FormBody {
             // Some services take `;` for `&`.
             for hidden in pair.split(';').skip(1).map(|hidden| hidden.split('=').next().unwrap_or_default()) {
                 let hidden = decode_form_exact(hidden).unwrap_or_default();
-                if self.plan.control(&hidden)?.is_some() {
+                if self.plan.control(&hidden)?.is_some() || self.plan.is_subject(&hidden) {
                     return Err(Problem::spelling());
                 }
             }

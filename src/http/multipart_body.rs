@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::shield::{Shield, Whose, Write, stored_text};
 use super::target;
 use super::value;
-use crate::policy::model::{Declared, Protect, RouteSubject};
+use crate::policy::model::{Declared, Protect};
 use std::sync::Arc;
 
 /// What becomes of the part that is being read.
@@ -89,7 +89,7 @@ impl MultipartBody {
             } else {
                 Part::Text { place, held: Vec::new() }
             };
-        } else if self.names_subject(&name) {
+        } else if self.plan.is_subject(&name) {
             if self.controls.iter().any(|(known, _)| *known == name) {
                 return Err(Problem::form("the control that names the subject stands in it twice"));
             }
@@ -155,11 +155,6 @@ impl MultipartBody {
         let controls: Vec<(&str, &str)> =
             self.controls.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         of_controls(owner, self.owners.get(place.owner), &controls)
-    }
-
-    fn names_subject(&self, name: &str) -> bool {
-        let mut sources = self.plan.owners.iter().flat_map(|owner| &owner.sources);
-        sources.any(|source| matches!(source, RouteSubject::Form(known) if **known == *name))
     }
 }
 

@@ -235,6 +235,12 @@ impl Plan {
         Ok(place)
     }
 
+    /// Whether a form's control of that name tells a subject.
+    pub(super) fn is_subject(&self, name: &str) -> bool {
+        let mut sources = self.owners.iter().flat_map(|owner| &owner.sources);
+        sources.any(|source| matches!(source, RouteSubject::Form(known) if **known == *name))
+    }
+
     /// Whether an undeclared query parameter may pass.
     pub(super) fn lets_pass(&self, name: &str) -> bool {
         let Some(listed) = &self.parameters else { return true };

@@ -136,8 +136,13 @@ fn header(head: &request::Parts, name: &str) -> Result<Option<Box<str>>, Problem
 
 fn query(head: &request::Parts, name: &str) -> Result<Option<Box<str>>, Problem> {
     let mut found = None;
-    for pair in head.uri.query().unwrap_or_default().split(['&', ';']) {
+    for pair in head.uri.query().unwrap_or_default().split('&') {
         let (raw, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // Some services take `;` for `&`.
+        let mut hidden = pair.split(';').skip(1).map(|hidden| hidden.split('=').next().unwrap_or_default());
+        if hidden.any(|hidden| decode_form_exact(hidden).is_some_and(|hidden| names::alike(&hidden, name))) {
+            return Err(Problem::subject_id());
+        }
         let Some(raw) = decode_form_exact(raw) else { continue };
         if raw != name {
             // Some services take one of another spelling for it, and the other person for whom it is about.
