@@ -7,7 +7,7 @@ use super::forward::Caller;
 use super::head::{self, Types};
 use super::json_body::{Owners, Sealing};
 use super::jwt::Verifier;
-use super::links::Turner;
+use super::links::{Home, Turner};
 use super::media::MediaSealing;
 use super::multipart_body::MultipartBody;
 use super::names;
@@ -145,7 +145,11 @@ impl Gate {
         let routes = Arc::new(Routes::new(routes)?);
         let inner = Inner {
             in_addresses: plans.iter().any(|plan| plan.in_addresses()),
-            turner: Arc::new(Turner { routes: Arc::clone(&routes), plans: Arc::clone(&plans) }),
+            turner: Arc::new(Turner {
+                routes: Arc::clone(&routes),
+                plans: Arc::clone(&plans),
+                service: config.upstream.authority().into(),
+            }),
             routes,
             plans,
             verifier: config.jwt.as_ref().map(Verifier::new).transpose()?,
@@ -214,7 +218,9 @@ impl Gate {
             None => inner.nameless(caller),
             Some(bearer) => Box::pin(inner.witnessed(caller, bearer)).await?,
         };
-        let shield = Shield::new(door, Arc::clone(&inner.place), plan.creates.clone());
+        let turner = (plan.links || plan.location).then(|| Arc::clone(&inner.turner));
+        let home = turner.as_ref().map(|turner| Box::new(Home::new(turner, &head.headers)));
+        let shield = Shield::new(door, Arc::clone(&inner.place), plan.creates.clone(), home);
         let owners = || sources.owners(plan, false);
         if plan.reads_head() {
             Box::pin(head::seal(plan, &params, head, &shield, &owners())).await?;
@@ -231,7 +237,6 @@ impl Gate {
         let media = plan.body.is_some() && head.method == Method::GET;
         let wanted = if media { Wanted::of(&head.headers) } else { Wanted::All };
         head::forget(head, wanted);
-        let turner = (plan.links || plan.location).then(|| Arc::clone(&inner.turner));
         let answering = Answering {
             plan: Arc::clone(plan),
             shield,
@@ -267,19 +272,23 @@ impl Gate {
             return Ok(pumped.body);
         }
         let types = Types::of(&head.headers).map_err(|_| Problem::media_type(&plan.path))?;
-        let (own, shared) = (Arc::clone(&plan), shield.clone());
+        let (own, shared, turner) = (Arc::clone(&plan), shield.clone(), Arc::clone(&self.inner.turner));
         let stage = match types {
             Types::Json if plan.json() => {
-                Stage::Sealing(Box::new(Sealing::new(own, shared, Arc::clone(owners), false)))
+                Stage::Sealing(Box::new(Sealing::new(own, shared, Arc::clone(owners), turner, false)))
             }
             Types::Lines if plan.json() => {
-                Stage::Sealing(Box::new(Sealing::new(own, shared, Arc::clone(owners), true)))
+                Stage::Sealing(Box::new(Sealing::new(own, shared, Arc::clone(owners), turner, true)))
             }
             Types::Form if !plan.form.is_empty() => {
                 Stage::Form(Box::new(FormBody::new(own, shared, Arc::clone(owners))))
             }
             Types::Multipart(boundary) if !plan.form.is_empty() => {
                 Stage::Multipart(Box::new(MultipartBody::new(own, shared, Arc::clone(owners), &boundary)))
+            }
+            _ if plan.only_written() => {
+                shield.sent();
+                return Ok(body);
             }
             _ => return Err(Problem::media_type(&plan.path)),
         };

@@ -6,11 +6,13 @@ use super::json::replacements::Replacements;
 use super::json::scan::Settings;
 use super::json::splice::{Edit, Splicer, Stop, Told};
 use super::json::text;
+use super::links::Turner;
 use super::person;
 use super::plan::{Place, Plan, within};
 use super::problem::Problem;
 use super::shield::{Shield, Whose, Write, stored_json};
 use super::value;
+use super::written::Written;
 use crate::ids::Subject;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ pub(super) struct Sealing {
     plan: Arc<Plan>,
     shield: Shield,
     owners: Owners,
+    turner: Arc<Turner>,
     /// All of a GraphQL request.
     operation: Option<Zeroizing<Vec<u8>>>,
 }
@@ -76,7 +79,13 @@ pub(super) fn counts(plan: &Plan, owners: &Owners, answer: bool) -> impl Iterato
 }
 
 impl Sealing {
-    pub(super) fn new(plan: Arc<Plan>, shield: Shield, owners: Owners, lines: bool) -> Self {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        shield: Shield,
+        owners: Owners,
+        turner: Arc<Turner>,
+        lines: bool,
+    ) -> Self {
         // Rows of one statement are made together, and an operation is judged with its variables.
         let whole = plan.graphql || owners.iter().any(|(_, whose)| matches!(whose, Whose::Returned(_)));
         let splicer = Splicer::new(
@@ -87,7 +96,7 @@ impl Sealing {
             whole,
         );
         let operation = plan.graphql.then(Zeroizing::default);
-        Self { splicer, plan, shield, owners, operation }
+        Self { splicer, plan, shield, owners, turner, operation }
     }
 
     pub(super) async fn feed(&mut self, chunk: &Bytes, out: &mut Vec<u8>) -> Result<(), Problem> {
@@ -113,14 +122,24 @@ impl Sealing {
         }
     }
 
+    /// A member that holds an address.
+    fn written(&self, raw: &[u8], writes: &mut Vec<Write>) -> Result<Kind, Problem> {
+        let address = if raw.first() == Some(&b'"') { text::decode(raw) } else { None };
+        let Some(address) = address else { return Ok(Kind::Kept) };
+        let written = Written::read(&self.turner, &self.shield, address.into_owned(), writes)?;
+        Ok(written.map_or(Kind::Kept, Kind::Written))
+    }
+
     async fn go(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
         let mut writes = Vec::new();
         let mut kinds: Vec<Kind> = Vec::new();
         let mut last = None;
         for (edit, raw) in self.splicer.edits() {
             let Some(place) = edit.place else {
-                operation(raw)?;
-                kinds.push(Kind::Kept);
+                kinds.push(match self.plan.graphql {
+                    true => operation(raw)?,
+                    false => self.written(raw, &mut writes)?,
+                });
                 continue;
             };
             let known = self.plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
@@ -154,6 +173,10 @@ impl Sealing {
                 Kind::Compared(pieces) => {
                     replacements.replace(number, |out| compared(raw, &pieces, out, next))?;
                 }
+                Kind::Written(written) => {
+                    let address = written.rewrite(&mut stored)?;
+                    replacements.write(number, |out| text::encode(&address, out));
+                }
             }
         }
         self.splicer.splice(&replacements, out);
@@ -169,15 +192,17 @@ enum Kind {
     },
     /// It is a comparison, whose identifiers are replaced.
     Compared(Vec<Piece>),
+    /// An address of this listener, whose identifiers are replaced.
+    Written(Written),
 }
 
 /// Checks a member that holds a GraphQL operation.
-fn operation(raw: &[u8]) -> Result<(), Problem> {
+fn operation(raw: &[u8]) -> Result<Kind, Problem> {
     match raw.first() {
-        Some(b'n') => Ok(()),
+        Some(b'n') => Ok(Kind::Kept),
         Some(b'"') => {
             let text = text::decode(raw).ok_or_else(Problem::operation)?;
-            if graphql::is_free_of_values(&text) { Ok(()) } else { Err(Problem::operation()) }
+            if graphql::is_free_of_values(&text) { Ok(Kind::Kept) } else { Err(Problem::operation()) }
         }
         _ => Err(Problem::operation()),
     }

@@ -6,18 +6,53 @@ use super::route::Routes;
 use super::shield::{Read, Shield, Shown, shown_text};
 use super::target;
 use crate::protect::{OpenFault, Row};
+use http::{HeaderMap, HeaderName, header};
 use std::sync::Arc;
 
 /// What knows a listener's routes.
 pub(super) struct Turner {
     pub(super) routes: Arc<Routes>,
     pub(super) plans: Arc<[Arc<Plan>]>,
+    /// The service's own authority.
+    pub(super) service: Arc<str>,
+}
+
+/// Under which names addresses lead to this listener, as one request and its service know them. A token is revealed in no
+/// other: who follows it would tell another what it stands for.
+pub(super) struct Home {
+    service: Arc<str>,
+    asked: Vec<Box<str>>,
+}
+
+impl Home {
+    /// The names by which a request asks for this listener.
+    pub(super) fn new(turner: &Turner, headers: &HeaderMap) -> Self {
+        let names = [header::HOST, HeaderName::from_static("x-forwarded-host")];
+        let values = names.iter().flat_map(|name| headers.get_all(name));
+        let asked = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        Self { service: Arc::clone(&turner.service), asked: asked.map(|host| host.trim().into()).collect() }
+    }
+
+    /// Whether an address that begins so, with its scheme and authority or neither, leads here.
+    pub(super) fn holds(&self, before: &str) -> bool {
+        let Some((_, authority)) = before.split_once("//") else { return before.is_empty() };
+        let mut names = self.asked.iter().map(|name| &**name).chain([&*self.service]);
+        names.any(|name| name.eq_ignore_ascii_case(authority))
+    }
 }
 
 impl Turner {
+    /// The plans of a path's routes.
+    pub(super) fn plans_of<'t>(&'t self, path: &'t str) -> impl Iterator<Item = &'t Arc<Plan>> {
+        self.routes.address(path).filter_map(|number| self.plans.get(number))
+    }
+
     /// The address with its tokens revealed; none where it holds none, or is no address of ours.
     pub(super) async fn turn(&self, shield: &Shield, address: &str) -> Result<Option<String>, Problem> {
         let (before, rest) = split(address);
+        if !shield.home().is_some_and(|home| home.holds(before)) {
+            return Ok(None);
+        }
         let (path, query) = match rest.split_once(['?', '#']) {
             Some((path, _)) => (path, &rest[path.len()..]),
             None => (rest, ""),
@@ -25,8 +60,7 @@ impl Turner {
         let mut path = path.to_owned();
         let mut query = query.to_owned();
         let mut changed = false;
-        let plans: Vec<_> =
-            self.routes.address(&path.clone()).filter_map(|n| self.plans.get(n).cloned()).collect();
+        let plans: Vec<_> = self.plans_of(&path).cloned().collect();
         for plan in plans {
             for (position, place) in &plan.segments {
                 let Some(raw) = target::segment(&plan, &path, *position) else { continue };
@@ -68,7 +102,7 @@ impl Turner {
 }
 
 /// Scheme and authority, and what follows them.
-fn split(address: &str) -> (&str, &str) {
+pub(super) fn split(address: &str) -> (&str, &str) {
     let start = match address.split_once("://") {
         Some((scheme, _)) if scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) => {
             scheme.len() + 3

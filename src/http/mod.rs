@@ -41,6 +41,7 @@ mod tests;
 mod timer;
 mod value;
 mod watch;
+mod written;
 
 pub use json::Replacer;
 pub use server::{Gateway, Prepared, Reload, serve};

@@ -147,6 +147,10 @@ impl Plan {
         }
         for link in &route.links {
             answer.tree.add(link, Leaf::Text);
+            // What a client was shown it may write back.
+            if !route.graphql {
+                request.tree.add(link, Leaf::Text);
+            }
         }
         if route.graphql {
             request.tree.add(&Pointer(vec![Step::Key("query".into())]), Leaf::Text);
@@ -254,6 +258,11 @@ impl Plan {
     /// Whether a request's JSON body holds anything declared.
     pub(super) fn json(&self) -> bool {
         !self.request.tree.is_empty()
+    }
+
+    /// Whether all that requests' bodies may hold is addresses that were shown: other types than JSON pass.
+    pub(super) fn only_written(&self) -> bool {
+        self.links && !self.graphql && self.form.is_empty() && self.request.slots.is_empty()
     }
 
     /// Whether a request's body may hold anything declared.

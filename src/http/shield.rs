@@ -1,6 +1,7 @@
 //! Values through the door, in batches: sealed on their way in, opened on their way out.
 
 use super::json::text;
+use super::links::Home;
 use super::problem::Problem;
 use super::value::{self, ValueError};
 use crate::clear::{Clear, Kind};
@@ -179,6 +180,8 @@ struct Inner {
     place: Arc<str>,
     /// The class of whom the request makes, where the answer tells whom.
     creates: Option<Arc<str>>,
+    /// Where addresses are turned around.
+    home: Option<Box<Home>>,
 }
 
 impl Drop for Inner {
@@ -188,8 +191,17 @@ impl Drop for Inner {
 }
 
 impl Shield {
-    pub(super) fn new(door: Arc<Door>, place: Arc<str>, creates: Option<Arc<str>>) -> Self {
-        Self { inner: Arc::new(Inner { door, work: Mutex::default(), place, creates }) }
+    pub(super) fn new(
+        door: Arc<Door>,
+        place: Arc<str>,
+        creates: Option<Arc<str>>,
+        home: Option<Box<Home>>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { door, work: Mutex::default(), place, creates, home }) }
+    }
+
+    pub(super) fn home(&self) -> Option<&Home> {
+        self.inner.home.as_deref()
     }
 
     pub(super) fn door(&self) -> &Door {

@@ -77,11 +77,74 @@ async fn headers_and_parameters_are_sealed_and_headers_opened() {
     assert_eq!(got.head.headers["x-name"].as_bytes(), "Zoë".as_bytes());
 }
 
+async fn ask(world: &World) -> Sent {
+    let request = Request::get("/people/alice@example.org").header("host", "h");
+    world.request(request.body(body("")).unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_address_that_leads_elsewhere_is_told_nothing() {
+    let world = World::new(PEOPLE).await;
+    let token = alice(&world).await;
+    for (origin, own) in [
+        ("http://h", true),
+        ("https://H", true),
+        ("//h", true),
+        ("http://127.0.0.1:1", true),
+        ("https://evil.example", false),
+        ("//evil.example", false),
+        ("http://h@evil.example", false),
+        ("http://h:81", false),
+        ("http://h.evil.example", false),
+    ] {
+        for address in [format!("{origin}/people/{token}"), format!("{origin}/search?email={token}")] {
+            let reply =
+                Response::builder().header("content-type", "application/json").header("location", &address);
+            let reply = reply.body(body(format!(r#"{{"self":"{address}"}}"#))).unwrap();
+            let got = ask(&world).await.exchange.answer(reply).await.unwrap();
+            let location = got.head.headers["location"].to_str().unwrap().to_owned();
+            assert_eq!(location.contains("alice"), own, "{location}");
+            assert_eq!(String::from_utf8(got.body).unwrap().contains("alice"), own, "{address}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_written_back_has_its_token_again() {
+    let world = World::new(PEOPLE).await;
+    let token = alice(&world).await;
+    for (own, stored) in [
+        ("/people/alice@example.org".to_owned(), format!("/people/{token}")),
+        ("/people/alice%40example.org?a=1".into(), format!("/people/{token}?a=1")),
+        (
+            "http://h/search?x=1&email=alice@example.org#f".into(),
+            format!("http://h/search?x=1&email={token}#f"),
+        ),
+        ("https://elsewhere.example/people/x".into(), "https://elsewhere.example/people/x".into()),
+        ("mailto:x".into(), "mailto:x".into()),
+    ] {
+        let text = format!(r#"{{"self": "{own}", "items":[{{"href":"{own}"}}], "n":1}}"#);
+        let request = Request::put("/people/alice@example.org").header("host", "h");
+        let request = request.header("content-type", "application/json").body(body(text)).unwrap();
+        let sent = world.request(request).await.unwrap();
+        assert_eq!(sent.text(), format!(r#"{{"self": "{stored}", "items":[{{"href":"{stored}"}}], "n":1}}"#));
+    }
+    // Who isn't known is written as nobody's token.
+    let request =
+        Request::put("/people/a@b.example").header("host", "h").header("content-type", "application/json");
+    let sent =
+        world.request(request.body(body(r#"{"self":"/people/bob@example.org"}"#)).unwrap()).await.unwrap();
+    assert!(sent.text().contains("/people/psn_") && !sent.text().contains("bob"), "{}", sent.text());
+    // What is no JSON holds no such member.
+    let request = Request::put("/people/a@b.example").header("content-type", "text/plain");
+    assert_eq!(world.request(request.body(body("note")).unwrap()).await.unwrap().text(), "note");
+}
+
 #[tokio::test]
 async fn addresses_that_come_back_are_turned_around() {
     let world = World::new(PEOPLE).await;
     let token = alice(&world).await;
-    let sent = world.get("/people/alice@example.org").await;
+    let sent = ask(&world).await;
     let answer = format!(
         r#"{{"self":"http://h/people/{token}?a=1","items":[{{"href":"/search?x=1&email={token}#f"}},{{"href":"/other/{token}"}},{{"href":"mailto:x"}}],"other":"/people/{token}"}}"#
     );
