@@ -12,6 +12,9 @@ use crate::policy::model::{RouteOwner, RouteSubject};
 use bytes::Bytes;
 use std::sync::Arc;
 
+/// So many controls a form may have: each costs more than its bytes.
+const CONTROLS: usize = 10_000;
+
 /// A form, held until it is whole: its subject may come last.
 pub(super) struct FormBody {
     held: Vec<u8>,
@@ -38,6 +41,9 @@ impl FormBody {
         let form = std::str::from_utf8(&held).map_err(|_| Problem::form("it is not UTF-8"))?;
         let mut pairs: Vec<(&str, String, String)> = Vec::new();
         for pair in form.split('&') {
+            if pairs.len() == CONTROLS {
+                return Err(Problem::too_many(CONTROLS));
+            }
             let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
             let decoded = decode_form_exact(name).zip(decode_form_exact(text));
             let (name, text) = decoded.ok_or_else(|| Problem::form("an escape in it names no character"))?;
@@ -50,6 +56,9 @@ impl FormBody {
             }
             pairs.push((pair, name, text));
         }
+        let controls: Vec<(&str, &str)> = pairs.iter().map(|(_, n, v)| (n.as_str(), v.as_str())).collect();
+        // By owner, once it is asked for: looking for it in all controls, for each of them, would cost their square.
+        let mut persons: Vec<Option<Whose>> = vec![None; self.plan.owners.len()];
         let mut writes = Vec::new();
         let mut protected = Vec::new();
         for (_, name, text) in &pairs {
@@ -59,7 +68,14 @@ impl FormBody {
             let (Some(known), false) = (known, text.is_empty()) else { continue };
             let field = self.shield.field(known.field);
             let value = value::from_text(text, field).map_err(|e| Problem::value(&field.name, e))?;
-            let whose = if known.find { Whose::Nobody } else { self.whose(known.owner, &pairs)? };
+            let whose = match persons.get(known.owner).cloned().flatten() {
+                _ if known.find => Whose::Nobody,
+                Some(whose) => whose,
+                None => self.whose(known.owner, &controls)?,
+            };
+            if let (false, Some(person)) = (known.find, persons.get_mut(known.owner)) {
+                *person = Some(whose.clone());
+            }
             writes.push(Write { field: known.field, whose, find: known.find, value });
         }
         let mut stored = self.shield.seal(&writes).await?.into_iter();
@@ -78,10 +94,9 @@ impl FormBody {
         Ok(())
     }
 
-    fn whose(&self, owner: usize, pairs: &[(&str, String, String)]) -> Result<Whose, Problem> {
-        let controls: Vec<(&str, &str)> = pairs.iter().map(|(_, n, v)| (n.as_str(), v.as_str())).collect();
+    fn whose(&self, owner: usize, controls: &[(&str, &str)]) -> Result<Whose, Problem> {
         let known = self.plan.owners.get(owner).ok_or_else(Problem::internal)?;
-        of_controls(known, self.owners.get(owner), &controls)
+        of_controls(known, self.owners.get(owner), controls)
     }
 }
 

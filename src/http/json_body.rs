@@ -18,6 +18,9 @@ use bytes::Bytes;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
+/// After so many values the worker's other tasks have their turn.
+const PAUSE: usize = 1024;
+
 /// By owner: how many of its sources come before the one that is known, and who that is.
 pub(super) type Owners = Arc<[(usize, Whose)]>;
 
@@ -119,6 +122,7 @@ impl Sealing {
         match stop {
             Stop::Wrong(wrong) => Problem::json(wrong),
             Stop::TooLong => Problem::too_large(self.plan.item_bytes),
+            Stop::TooMany(most) => Problem::too_many(most),
         }
     }
 
@@ -134,7 +138,11 @@ impl Sealing {
         let mut writes = Vec::new();
         let mut kinds: Vec<Kind> = Vec::new();
         let mut last = None;
-        for (edit, raw) in self.splicer.edits() {
+        for (number, (edit, raw)) in self.splicer.edits().enumerate() {
+            // Others are served meanwhile.
+            if number % PAUSE == PAUSE - 1 {
+                tokio::task::yield_now().await;
+            }
             let Some(place) = edit.place else {
                 kinds.push(match self.plan.graphql {
                     true => operation(raw)?,

@@ -119,6 +119,9 @@ impl Opening {
         match stop {
             Stop::Wrong(Wrong::Syntax) => Problem::answer("it is not valid JSON"),
             Stop::Wrong(wrong) => Problem::answer(wrong.to_string()),
+            Stop::TooMany(most) => {
+                Problem::answer(format!("more than {most} values of it would have to be held"))
+            }
             Stop::TooLong => Problem::answer(format!(
                 "more than {} bytes of it would have to be held until it is known whose they are",
                 self.plan.item_bytes

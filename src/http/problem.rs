@@ -243,6 +243,17 @@ impl Problem {
         )
     }
 
+    /// More values would have to be held than one request may have.
+    pub(super) fn too_many(most: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-many-values",
+            "Too many values at once",
+            format!("more than {most} values of the body would have to be held"),
+            "send less at once",
+        )
+    }
+
     /// A body whose type the route doesn't know.
     pub(super) fn media_type(path: &str) -> Self {
         Self::new(

@@ -188,6 +188,7 @@ fn filter(
     let stop = |stop| match stop {
         Stop::Wrong(wrong) => Problem::json(wrong),
         Stop::TooLong => Problem::internal(),
+        Stop::TooMany(most) => Problem::too_many(most),
     };
     splicer.feed(&Bytes::copy_from_slice(text.as_bytes())).map_err(stop)?;
     splicer.finish().map_err(stop)?;

@@ -22,6 +22,7 @@ mod recovery;
 mod relook;
 mod reseal;
 mod reveal;
+mod rows;
 mod statement;
 mod tally;
 mod unit;

@@ -2,7 +2,7 @@
 
 use super::door::{Pseudonym, name};
 use super::tally::Event;
-use super::unit::{RowState, TokenName, Unit, copy};
+use super::unit::{TokenName, Unit, copy};
 use super::{Door, Item, Owner, ProtectError, Stored, identifier};
 use crate::envelope::{EnvelopeRef, Padding, open, seal};
 use crate::ids::{KeyId, Subject};
@@ -12,12 +12,15 @@ use crate::keystore::StoreError;
 use crate::keystore::model::{Held, Hold, HolderName};
 use crate::policy::model::{Field, Protect};
 use crate::pseudonym::{Identifier, Token};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// So often a statement starts over when an erasure took a key that it was about to use.
 const ATTEMPTS: usize = 4;
+
+/// After so many items the worker's other tasks have their turn.
+const PAUSE: usize = 256;
 
 /// What becomes of an item.
 enum Step {
@@ -34,7 +37,8 @@ enum Step {
 /// What a statement needs.
 #[derive(Default)]
 struct Draft<'a> {
-    keys: Vec<UserKey>,
+    /// Each with whether it is fresh.
+    keys: Vec<(UserKey, bool)>,
     by_owner: HashMap<(Who<'a>, &'a Purpose), usize>,
     fresh: Vec<(Option<u32>, Option<Subject>, Fresh)>,
     holds: Vec<(Option<u32>, Hold)>,
@@ -88,7 +92,8 @@ impl Unit {
 
     async fn draft<'a>(&self, door: &'a Door, items: &'a [Item<'_>]) -> Result<Draft<'a>, ProtectError> {
         let mut draft = Draft::default();
-        for item in items {
+        for (number, item) in items.iter().enumerate() {
+            pause(number).await;
             let who = match item.owner {
                 Owner::Known(subject) => Who::Subject(subject),
                 Owner::Returned(row) => Who::Row(row),
@@ -122,7 +127,7 @@ impl Unit {
         };
         let number = match known {
             Some(known) => {
-                draft.keys.push(known);
+                draft.keys.push((known, false));
                 draft.keys.len() - 1
             }
             None => fresh(door, draft, who, purpose)?,
@@ -149,10 +154,9 @@ impl Unit {
         };
         let purpose = door.purpose(item.field)?;
         let mut number = self.key(door, draft, who, purpose).await?;
-        let is_fresh = draft.fresh.iter().any(|(.., fresh)| fresh.row.key_id == draft.keys[number].id());
+        let (key, is_fresh) = (draft.keys[number].0.id(), draft.keys[number].1);
         if let (Who::Subject(subject), false) = (who, is_fresh) {
-            match self.holding(door, pseudonym, exact.exact(), subject, draft.keys[number].id(), item).await?
-            {
+            match self.holding(door, pseudonym, exact.exact(), subject, key, item).await? {
                 Holding::Settled(token) => return Ok(Step::Token(token)),
                 // The same identifier, spelled otherwise: the old spelling must come back if this transaction
                 // doesn't commit, so the new one gets a secret of its own.
@@ -160,7 +164,7 @@ impl Unit {
                 Holding::No => {}
             }
         }
-        let user = &draft.keys[number];
+        let user = &draft.keys[number].0;
         let sealed =
             seal(user, name(door.field(item.field)?)?, item.value.kind(), item.value.bytes(), Padding::None)?;
         let hold = Hold {
@@ -247,7 +251,8 @@ impl Unit {
         }
         self.record(fresh, &holds, &held);
         let mut stored = Vec::with_capacity(items.len());
-        for (step, item) in steps.into_iter().zip(items) {
+        for (number, (step, item)) in steps.into_iter().zip(items).enumerate() {
+            pause(number).await;
             stored.push(match step {
                 Step::Empty => Stored::Token("".into()),
                 Step::Token(token) => tokenised(door, token),
@@ -256,7 +261,7 @@ impl Unit {
                     tokenised(door, held.token.clone())
                 }
                 Step::Seal(number) => {
-                    let key = keys.get(number).ok_or_else(|| lost("a key"))?;
+                    let (key, _) = keys.get(number).ok_or_else(|| lost("a key"))?;
                     sealed(door, key, door.field(item.field)?, item)?
                 }
             });
@@ -270,11 +275,11 @@ impl Unit {
         holds: &[(Option<u32>, Hold)],
         held: &[Held],
     ) {
-        let made: Vec<KeyId> = fresh.iter().map(|(.., fresh)| fresh.row.key_id).collect();
-        self.made.extend(made.iter().map(|key| Made::Secret(*key)));
+        let made: HashSet<KeyId> = fresh.iter().map(|(.., fresh)| fresh.row.key_id).collect();
+        self.made.extend(fresh.iter().map(|(.., fresh)| Made::Secret(fresh.row.key_id)));
         for (row, subject, fresh) in fresh {
             match (row, subject) {
-                (Some(row), _) => self.rows.entry(row).or_default().secrets.push((fresh.secret, fresh.user)),
+                (Some(row), _) => self.rows.add_secret(row, fresh.secret, fresh.user),
                 (None, Some(subject)) => {
                     let owner = (subject, fresh.secret.purpose().clone());
                     self.own.entry(owner).or_insert(fresh.user);
@@ -285,8 +290,7 @@ impl Unit {
         for ((row, hold), held) in holds.iter().zip(held) {
             let token: TokenName = (hold.domain.clone(), held.token.clone());
             if let Some(row) = row {
-                let state: &mut RowState = self.rows.entry(*row).or_default();
-                state.tokens.push(token.clone());
+                self.rows.add_token(*row, token.clone());
             }
             if held.added && !made.contains(&hold.key_id) {
                 let (domain, token) = token.clone();
@@ -294,6 +298,13 @@ impl Unit {
             }
             self.tokens.push(token);
         }
+    }
+}
+
+/// A long statement lets others in: the worker is one thread.
+async fn pause(done: usize) {
+    if done % PAUSE == PAUSE - 1 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -343,7 +354,7 @@ fn fresh<'a>(
     };
     let refuse = subject.is_some_and(|subject| door.refuses(&subject.class));
     let fresh = door.keyring().fresh(purpose, subject, refuse)?;
-    draft.keys.push(copy(&fresh.user));
+    draft.keys.push((copy(&fresh.user), true));
     draft.fresh.push((who.row(), subject.cloned(), fresh));
     Ok(draft.keys.len() - 1)
 }

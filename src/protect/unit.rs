@@ -1,14 +1,15 @@
 //! Units: what one transaction makes, until its outcome is known.
 
+use super::rows::Rows;
 use super::{Door, Mark, ProtectError};
 use crate::crypto::random;
 use crate::envelope::EnvelopeRef;
 use crate::ids::{KeyId, Subject};
 use crate::keyring::{Made, Use};
-use crate::keys::{Purpose, SubjectSecret, UserKey};
+use crate::keys::{Purpose, UserKey};
 use crate::keystore::model::UnitId;
 use crate::secret::Secret;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What one transaction wrote: its new secrets and holders are provisional until it commits.
@@ -24,7 +25,7 @@ pub struct Unit {
     /// Secrets of this unit that have their subject: it goes on sealing under them.
     pub(super) own: HashMap<(Subject, Purpose), UserKey>,
     /// The last statement's rows whose subjects the database has yet to tell.
-    pub(super) rows: BTreeMap<u32, RowState>,
+    pub(super) rows: Rows,
     /// Erasures that this unit knows of.
     pub(super) erasures: u64,
     /// Something may be in the store.
@@ -36,15 +37,6 @@ pub struct Unit {
 /// Domain and token.
 pub(super) type TokenName = (Arc<str>, Box<str>);
 
-/// A row whose subject isn't known yet.
-#[derive(Default)]
-pub(super) struct RowState {
-    /// One per purpose.
-    pub(super) secrets: Vec<(SubjectSecret, UserKey)>,
-    pub(super) tokens: Vec<TokenName>,
-    taken: bool,
-}
-
 impl Door {
     /// A unit of work for a transaction in `database` (kept with what is provisional, for recovery).
     pub fn unit(&self, database: &str) -> Unit {
@@ -55,7 +47,7 @@ impl Door {
             made: Vec::new(),
             tokens: Vec::new(),
             own: HashMap::new(),
-            rows: BTreeMap::new(),
+            rows: Rows::default(),
             erasures: self.keyring().erasures(),
             open: false,
             _use: self.keyring().begin_use(),
@@ -66,9 +58,7 @@ impl Door {
 impl Unit {
     /// The row (of [`super::Owner::Returned`], last statement) whose provisional secret sealed this envelope.
     pub fn row_of_envelope(&self, envelope: &[u8]) -> Option<u32> {
-        let id = EnvelopeRef::parse(envelope).ok()?.key_id();
-        let sealed = |row: &RowState| row.secrets.iter().any(|(secret, _)| secret.key_id() == id);
-        self.rows.iter().find(|(_, row)| sealed(row)).map(|(number, _)| *number)
+        self.rows.of_key(EnvelopeRef::parse(envelope).ok()?.key_id())
     }
 
     /// The row, as [`Unit::row_of_envelope`] gives it, by what an envelope's first 17 bytes alone decide: these in
@@ -79,24 +69,18 @@ impl Unit {
             let form = if hex { hex::encode(&bytes) } else { super::armour::write(&bytes) };
             head.len() >= 26 && form.starts_with(head)
         };
-        let sealed = |row: &RowState| row.secrets.iter().any(|(secret, _)| same(secret.key_id()));
-        self.rows.iter().find(|(_, row)| sealed(row)).map(|(number, _)| *number)
+        self.rows.of_any_key(same)
     }
 
     /// Takes that row, so that no token finds it.
     pub fn take_row(&mut self, number: u32) {
-        if let Some(row) = self.rows.get_mut(&number) {
-            row.taken = true;
-        }
+        self.rows.take(number);
     }
 
     /// A row (last statement) not yet taken that holds this token; takes it. Rows with the same
     /// tokens and no envelope are interchangeable.
     pub fn take_row_of_token(&mut self, token: &str) -> Option<u32> {
-        let holds = |row: &RowState| !row.taken && row.tokens.iter().any(|(_, own)| **own == *token);
-        let (number, row) = self.rows.iter_mut().find(|(_, row)| holds(row))?;
-        row.taken = true;
-        Some(*number)
+        self.rows.take_of_token(token)
     }
 
     /// Binds the rows that came back to their subjects and destroys what the others had; durable
@@ -110,7 +94,7 @@ impl Unit {
         let mut users = Vec::new();
         let mut tokens = Vec::new();
         for (number, subject) in rows {
-            let Some(row) = self.rows.remove(number) else { continue };
+            let Some(row) = self.rows.remove(*number) else { continue };
             let refuse = self.door.refuses(&subject.class);
             for (secret, user) in row.secrets {
                 users.push(((subject.clone(), secret.purpose().clone()), user));
@@ -119,7 +103,7 @@ impl Unit {
             tokens.extend(row.tokens);
         }
         let mut destroyed = Vec::new();
-        for row in std::mem::take(&mut self.rows).into_values() {
+        for row in self.rows.drain() {
             destroyed.extend(row.secrets.iter().map(|(secret, _)| secret.key_id()));
             tokens.extend(row.tokens);
         }
@@ -128,6 +112,7 @@ impl Unit {
         }
         let door = self.door.clone();
         door.timed(door.keyring().bind(self.id, &bound, destroyed.clone(), &tokens)).await?;
+        let destroyed: HashSet<KeyId> = destroyed.into_iter().collect();
         self.made.retain(|made| !matches!(made, Made::Secret(key) if destroyed.contains(key)));
         for (owner, user) in users {
             self.own.entry(owner).or_insert(user);
@@ -158,7 +143,12 @@ impl Unit {
         if undone.is_empty() {
             return;
         }
-        self.own.retain(|_, user| !undone.contains(&Made::Secret(user.id())));
+        let secrets = undone.iter().filter_map(|made| match made {
+            Made::Secret(key) => Some(*key),
+            Made::Holder(_) => None,
+        });
+        let secrets: HashSet<KeyId> = secrets.collect();
+        self.own.retain(|_, user| !secrets.contains(&user.id()));
         self.door.keyring().settle(self.id, &undone, self.tokens.clone(), false, false);
     }
 

@@ -87,6 +87,6 @@ impl Replacer {
 fn why(stop: Stop) -> String {
     match stop {
         Stop::Wrong(wrong) => wrong.to_string(),
-        Stop::TooLong => "more would have to be held than the body has".to_owned(),
+        Stop::TooLong | Stop::TooMany(_) => "more would have to be held than the body has".to_owned(),
     }
 }

@@ -69,6 +69,8 @@ struct Found {
     subjects: Vec<Option<u32>>,
     /// Where the edits of each open item begin.
     items: Vec<usize>,
+    /// Where the edits of this document, or line, begin.
+    document: usize,
     /// Outermost items so far.
     outer: u32,
     /// A subject whose every value is kept, in order.
@@ -85,7 +87,14 @@ pub(in crate::http) enum Stop {
     Wrong(Wrong),
     /// More than the limit would have to be held.
     TooLong,
+    /// So many values would have to be held at most, and there are more.
+    TooMany(usize),
 }
+
+/// A value costs more than its bytes while it is held: at most one is for so many of the limit's bytes,
+const BYTES_OF_A_VALUE: usize = 64;
+/// or these.
+const FEW: usize = 4096;
 
 impl From<Wrong> for Stop {
     fn from(wrong: Wrong) -> Self {
@@ -120,6 +129,7 @@ impl Splicer {
                 ids: Vec::with_capacity(4),
                 subjects,
                 items: Vec::new(),
+                document: 0,
                 outer: 0,
                 watch: None,
                 watched: Vec::new(),
@@ -201,6 +211,11 @@ impl Splicer {
         if self.held().len() - self.ready() > self.limit {
             return Err(Stop::TooLong);
         }
+        let (ready, most) = (self.ready(), FEW.max(self.limit / BYTES_OF_A_VALUE));
+        let going = self.found.edits.partition_point(|edit| edit.end <= ready);
+        if self.found.edits.len() - going > most {
+            return Err(Stop::TooMany(most));
+        }
         Ok(())
     }
 
@@ -217,7 +232,7 @@ impl Splicer {
         let mut sink = At { found: &mut self.found, buf: held };
         self.scanner.finish(held.len(), &mut sink)?;
         self.found.whole = false;
-        self.found.decide(0, 0);
+        self.found.decide(0, self.found.document);
         Ok(())
     }
 
@@ -284,6 +299,7 @@ impl Splicer {
             edit.end -= bytes;
         }
         self.found.open = self.found.open.saturating_sub(edits);
+        self.found.document = self.found.document.saturating_sub(edits);
         for item in &mut self.found.items {
             *item = item.saturating_sub(edits);
         }
@@ -343,8 +359,11 @@ impl Sink for At<'_> {
     }
 
     fn done(&mut self) {
-        self.found.decide(0, 0);
-        self.found.documents = self.found.documents.saturating_add(1);
+        // Lines before this one are decided: looking through them again would cost their square.
+        let found = &mut *self.found;
+        found.decide(0, found.document);
+        found.document = found.edits.len();
+        found.documents = found.documents.saturating_add(1);
     }
 }
 
@@ -359,6 +378,7 @@ impl Found {
             ids,
             subjects,
             items,
+            document,
             outer,
             watch,
             watched,
@@ -373,7 +393,7 @@ impl Found {
         subjects.resize(layout.depths.len(), None);
         items.clear();
         watched.clear();
-        (*open, *outer, *documents) = (0, 0, 0);
+        (*open, *document, *outer, *documents) = (0, 0, 0, 0);
         (*watch, *whole) = (None, all);
     }
 
@@ -408,7 +428,8 @@ impl Found {
         }
         let id = u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
         self.ids.push(raw.into());
-        let from = if depth == 0 { 0 } else { self.items.get(depth - 1).copied().unwrap_or(0) };
+        let item = depth.checked_sub(1).and_then(|outer| self.items.get(outer));
+        let from = item.copied().unwrap_or(self.document);
         for at in from..self.edits.len() {
             let first = self.slots(self.edits[at].place).first() == Some(&slot);
             if first && self.edits[at].told == Told::Open {

@@ -360,3 +360,30 @@ proptest! {
         prop_assert_eq!(run(&layout, &parts, false), whole);
     }
 }
+
+#[test]
+fn lines_that_are_held_are_each_looked_through_once() {
+    // Looking through all of them at the end of each takes minutes.
+    let lines = 120_000;
+    for (place, expected) in [(&[0_u16][..], Told::Here(0)), (&[][..], Told::Nothing)] {
+        let layout = layout(&[("/n", place)], &["/id"]);
+        let settings = Settings { depth: 64, lines: true, exact: true };
+        let mut splicer = Splicer::new(Arc::clone(&layout), vec![9], settings, 8 << 20, true);
+        splicer.feed(&Bytes::from("{\"n\":1,\"id\":7}\n".repeat(lines))).unwrap();
+        splicer.finish().unwrap();
+        assert_eq!(splicer.edits().count(), lines);
+        assert_eq!(splicer.edits().next().unwrap().0.told, expected);
+    }
+}
+
+#[test]
+fn more_values_than_may_be_held_are_refused() {
+    let layout = layout(&[("/*", &[])], &[]);
+    let settings = Settings { depth: 64, lines: false, exact: true };
+    let body = Bytes::from(format!("[1{}]", ",1".repeat(20_000)));
+    let mut held = Splicer::new(Arc::clone(&layout), vec![0], settings, 1 << 20, true);
+    assert_eq!(held.feed(&body), Err(Stop::TooMany(16_384)));
+    // Those that may go on are none of them.
+    let mut streamed = Splicer::new(Arc::clone(&layout), vec![0], settings, 1 << 20, false);
+    assert_eq!(streamed.feed(&body), Ok(()));
+}

@@ -45,6 +45,17 @@ async fn a_form_is_sealed_and_its_other_controls_stay() {
 }
 
 #[tokio::test]
+async fn a_form_has_no_more_controls_than_can_be_held() {
+    let world = World::new(FORM).await;
+    let form = |controls: usize| {
+        let request = Request::post("/form").header("content-type", "application/x-www-form-urlencoded");
+        request.body(body(format!("user=7{}", "&a".repeat(controls - 1)))).unwrap()
+    };
+    assert!(world.request(form(10_000)).await.is_ok());
+    assert_eq!(code(world.request(form(10_001)).await), (StatusCode::PAYLOAD_TOO_LARGE, "too-many-values"));
+}
+
+#[tokio::test]
 async fn a_coded_body_is_decoded_and_coded_again() {
     use async_compression::tokio::write;
     use tokio::io::AsyncWriteExt;
