@@ -3,16 +3,17 @@
 use super::forward::{Answer, Client, Forwarder, Origin, Pool};
 use super::io::{Plain, Wire};
 use super::server::Open;
+use super::streams::Streams;
 use super::timer::Timers;
 use super::watch::{self, InFlight, Watched};
-use crate::config::{HttpLimits, HttpListener};
+use crate::config::{HttpLimits, HttpListener, HttpTimeouts};
 use crate::net::drain::Drain;
 use crate::net::listen::Accepted;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -29,6 +30,9 @@ use tokio_rustls::TlsAcceptor;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Largest piece that is read from a client at once.
 const BUFFER: usize = 128 << 10;
+
+/// So much of a request's body is taken in before the service reads it, on a stream of HTTP/2.
+const WINDOW: u32 = 256 << 10;
 
 /// What a connection needs of its listener, as it was when the connection was made.
 pub(super) struct Context {
@@ -100,8 +104,12 @@ async fn begin(plain: Plain, tls: Option<&TlsAcceptor>) -> io::Result<Begun> {
 
 async fn run(begun: Begun, peer: Option<SocketAddr>, context: Context, pool: Arc<Pool>) {
     let Context { forwarder, config, drain, open, full, .. } = context;
-    let in_flight = InFlight::default();
+    let in_flight = InFlight::new(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await);
     let timeouts = &config.timeouts;
+    let answered = in_flight.clone();
+    // One too many is told so once, and let go.
+    let over = || drain.has_begun() || (full && answered.ever() > 0);
+    let most = full.then_some(timeouts.header);
     let limits = watch::Limits {
         idle: timeouts.keep_alive,
         head: (!begun.two).then_some(timeouts.header),
@@ -120,13 +128,15 @@ async fn run(begun: Begun, peer: Option<SocketAddr>, context: Context, pool: Arc
     });
     let service = service_fn(move |request| answer(Arc::clone(&client), request));
     let ended = if begun.two {
-        let connection = two(&config.wire, timeouts.keep_alive).serve_connection(io, service);
-        drained(connection, &drain, http2::Connection::graceful_shutdown).await
+        let connection = two(&config.wire, timeouts).serve_connection(io, service);
+        let run = drained(connection, &drain, over, http2::Connection::graceful_shutdown);
+        at_most(most, run).await
     } else {
         let connection = one(&config.wire, full).serve_connection(io, service).with_upgrades();
-        drained(connection, &drain, http1::UpgradeableConnection::graceful_shutdown).await
+        let run = drained(connection, &drain, over, http1::UpgradeableConnection::graceful_shutdown);
+        at_most(most, run).await
     };
-    if let Err(error) = ended {
+    if let Some(Err(error)) = ended {
         // Its kind alone: what could not be parsed may be personal.
         tracing::debug!(%error, "a client's connection ended");
     }
@@ -134,6 +144,14 @@ async fn run(begun: Begun, peer: Option<SocketAddr>, context: Context, pool: Arc
 
 async fn answer(client: Arc<Client>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
     Ok(client.answer(request).await)
+}
+
+/// What comes of it within a limit, where there is one.
+async fn at_most<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        None => Some(work.await),
+        Some(limit) => tokio::time::timeout(limit, work).await.ok(),
+    }
 }
 
 fn one(limits: &HttpLimits, full: bool) -> http1::Builder {
@@ -150,20 +168,28 @@ fn one(limits: &HttpLimits, full: bool) -> http1::Builder {
     builder
 }
 
-fn two(limits: &HttpLimits, idle: Duration) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn two(limits: &HttpLimits, timeouts: &HttpTimeouts) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams::new(timeouts.body_idle));
     builder
+        // Of the connection's window every stream has its own: one that isn't read stops none of the others.
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW.saturating_mul(limits.streams).min(i32::MAX as u32))
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.header_bytes)
         // A client that is gone without a word must not hold its streams for ever.
-        .keep_alive_interval(Some(idle))
+        .keep_alive_interval(Some(timeouts.keep_alive))
         .keep_alive_timeout(Duration::from_secs(20));
     builder
 }
 
-/// Runs a connection; once the listener drains, it ends after the requests that it has.
-async fn drained<C, E>(connection: C, drain: &Arc<Drain>, end: impl Fn(Pin<&mut C>)) -> Result<(), E>
+/// Runs a connection; once that is over, as when the listener drains, it ends after the requests that it has.
+async fn drained<C, E>(
+    connection: C,
+    drain: &Arc<Drain>,
+    over: impl Fn() -> bool,
+    end: impl Fn(Pin<&mut C>),
+) -> Result<(), E>
 where
     C: Future<Output = Result<(), E>>,
 {
@@ -171,7 +197,7 @@ where
     let mut connection = pin!(connection);
     let mut told = false;
     poll_fn(|cx| {
-        if !told && drain.has_begun() {
+        if !told && over() {
             told = true;
             end(connection.as_mut());
         }

@@ -35,6 +35,7 @@ mod server;
 mod services;
 mod shield;
 mod sources;
+mod streams;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -171,6 +171,8 @@ async fn accept(
             () = drained(&mut drain) => break,
         };
         match accepted {
+            // Those that are a few too many are told so; a flood is not.
+            Ok(_) if shared.overflows() => {}
             Ok(accepted) => {
                 if worker.send((accepted, shared.context())).is_err() {
                     break;
@@ -191,6 +193,11 @@ async fn accept(
 }
 
 impl Shared {
+    /// Whether twice as many connections are open as may be.
+    fn overflows(&self) -> bool {
+        self.open.load(Ordering::Acquire) / 2 > self.reload.config.limits.connections
+    }
+
     fn context(&self) -> Context {
         let open = Open::new(&self.open);
         let limit = self.reload.config.limits.connections;

@@ -10,25 +10,35 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 /// Requests of one connection: those that are being answered, and how many ever began.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct InFlight(Arc<Counts>);
 
-#[derive(Default)]
 struct Counts {
     now: AtomicU32,
     ever: AtomicU32,
+    connection: Waker,
 }
 
 /// One of them; over when dropped.
 pub(super) struct Busy(InFlight);
 
 impl InFlight {
+    /// Of the connection that is woken by that.
+    pub(super) fn new(connection: Waker) -> Self {
+        Self(Arc::new(Counts { now: AtomicU32::new(0), ever: AtomicU32::new(0), connection }))
+    }
+
+    /// Lets the connection look at what became of its requests.
+    pub(super) fn wake(&self) {
+        self.0.connection.wake_by_ref();
+    }
+
     pub(super) fn begin(&self) -> Busy {
         self.0.now.fetch_add(1, Ordering::Relaxed);
         self.0.ever.fetch_add(1, Ordering::Relaxed);
@@ -39,7 +49,8 @@ impl InFlight {
         self.0.now.load(Ordering::Relaxed) > 0
     }
 
-    fn ever(&self) -> u32 {
+    /// How many began.
+    pub(super) fn ever(&self) -> u32 {
         self.0.ever.load(Ordering::Relaxed)
     }
 }

@@ -227,3 +227,37 @@ fn a_large_body_passes_without_being_held() {
     writeln!(std::io::stderr(), "256 MiB each way: {grown} KiB more").unwrap();
     assert!(grown < 8 << 10, "{grown} KiB more than before");
 }
+
+#[test]
+fn an_answer_that_ends_the_connection_says_so() {
+    let (gateway, service) = Gateway::plain();
+    for request in [
+        "PUT /big HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+        "PUT /big HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000000\r\n\r\nhello",
+    ] {
+        let mut client = gateway.client();
+        client.send(request);
+        let mut asked = service.next();
+        asked.peer.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 7\r\n\r\ntoo big");
+        let (head, body) = client.message();
+        assert_eq!((status(&head), body.as_str()), (413, "too big"));
+        assert_eq!(field(&head, "connection"), Some("close"), "{request}");
+    }
+}
+
+#[test]
+fn a_client_that_sends_all_of_a_body_that_nobody_wants_goes_on() {
+    let (gateway, service) = Gateway::plain();
+    let mut client = gateway.client();
+    client.send("PUT /big HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\nhello");
+    let mut asked = service.next();
+    asked
+        .peer
+        .send("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 7\r\n\r\ntoo big");
+    drop(asked);
+    assert_eq!(client.message().1, "too big");
+    client.send(vec![b'x'; 3_000_000 - 5]);
+    client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+    service.next().peer.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(status(&client.head()), 204);
+}

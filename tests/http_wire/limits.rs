@@ -160,6 +160,41 @@ fn bodies_that_are_too_large_are_refused() {
 }
 
 #[test]
+fn a_refusal_reaches_a_client_that_writes_first() {
+    let route = "[http.limits]\nbody_bytes = 4000000\n[[http.routes]]\npath = \"/people/{id}\"\n\
+                 subject = \"path:id\"\nfields = { \"/email\" = \"email\" }\n\
+                 [fields]\nemail = { protect = \"pseudonym\" }";
+    let (gateway, service) = Gateway::set(route);
+    for (path, length, code, anchor) in [
+        ("/", 5_000_000, 413, "http-body-too-large"),
+        ("/people/1", 3_000_000, 415, "content-type"),
+        ("/People/1", 3_000_000, 400, "path-spelling"),
+    ] {
+        let mut client = gateway.client();
+        client.send(format!(
+            "PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
+        ));
+        client.send(vec![b'x'; length]);
+        problem(&client.message(), code, anchor);
+        if code != 413 {
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            service.next().peer.send("HTTP/1.1 204 No Content\r\n\r\n");
+            assert_eq!(status(&client.head()), 204, "the connection goes on");
+        }
+    }
+}
+
+#[test]
+fn a_body_that_nobody_wants_is_not_awaited_for_ever() {
+    let (gateway, service) = Gateway::set("[http.limits]\nbody_bytes = 10");
+    let mut client = gateway.client();
+    client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello");
+    problem(&client.message(), 413, "http-body-too-large");
+    assert!(closed(&mut client) < Duration::from_secs(15));
+    gateway.is_well(&service);
+}
+
+#[test]
 fn connections_beyond_the_limit_are_answered_with_503() {
     let (gateway, service) = Gateway::plain();
     // Its configuration allows 300.

@@ -308,3 +308,25 @@ fn fields_of_the_services_connection_stay_there() {
     assert_eq!((field(&head, "server"), field(&head, "etag")), (Some("s"), Some("\"x\"")));
     assert!(field(&head, "date").is_some(), "RFC 9110 6.6.1: added where the service has none");
 }
+
+#[test]
+fn what_the_client_should_upgrade_to_is_passed_on() {
+    let (gateway, service) = Gateway::plain();
+    let (mut client, mut asked) = asked(&gateway, &service);
+    asked.peer.send(
+        "HTTP/1.1 426 Upgrade Required\r\nConnection: upgrade\r\nUpgrade: foo/2\r\nContent-Length: 0\r\n\r\n",
+    );
+    let head = client.head();
+    assert_eq!((status(&head), field(&head, "upgrade")), (426, Some("foo/2")), "RFC 9110 15.5.22");
+}
+
+#[test]
+fn an_answer_with_too_many_fields_names_the_limit() {
+    let (gateway, service) = Gateway::plain();
+    let (mut client, mut asked) = asked(&gateway, &service);
+    let many: String = (0..120).map(|i| format!("X-{i}: y\r\n")).collect();
+    asked.peer.send(format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 0\r\n\r\n"));
+    let message = client.message();
+    problem(&message, 502, "http-upstream-protocol");
+    assert!(message.1.contains("http.limits.headers"), "{}", message.1);
+}

@@ -1,6 +1,6 @@
 //! HTTP/2 towards the client, HTTP/1.1 towards the service: what one may say and the other would read as more.
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Setup};
 use crate::peer::{Peer, Service, field};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -9,6 +9,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -34,6 +35,38 @@ fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     out
 }
 
+/// The payload of a SETTINGS frame.
+fn of_settings(settings: &[(u16, u32)]) -> Vec<u8> {
+    settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat()).collect()
+}
+
+/// The next frame: kind, flags, stream, payload.
+fn any_frame(peer: &mut Peer) -> (u8, u8, u32, Vec<u8>) {
+    let head = peer.exactly(9);
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+    let stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
+    (head[3], head[4], stream, peer.exactly(length))
+}
+
+/// The windows that the other side opens, as it says when it begins: of a stream, and of the connection.
+fn windows(peer: &mut Peer) -> (u32, u32) {
+    let (mut stream, mut connection) = (0, 0);
+    while stream == 0 || connection == 0 {
+        let (kind, flags, _, payload) = any_frame(peer);
+        let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().unwrap());
+        match kind {
+            SETTINGS if flags & 1 == 0 => {
+                let initial = (0..payload.len() / 6).find(|i| payload[i * 6..i * 6 + 2] == [0, 4]).unwrap();
+                stream = number(initial * 6 + 2);
+            }
+            // Both begin with so many (RFC 9113 §6.9.2).
+            WINDOW_UPDATE => connection = 65_535 + number(0),
+            _ => {}
+        }
+    }
+    (stream, connection)
+}
+
 struct Client {
     peer: Peer,
     next: u32,
@@ -41,8 +74,12 @@ struct Client {
 
 impl Client {
     fn new(gateway: &Gateway) -> Self {
+        Self::with(gateway, &[])
+    }
+
+    fn with(gateway: &Gateway, settings: &[(u16, u32)]) -> Self {
         let mut peer = gateway.client();
-        peer.send([PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
+        peer.send([PREFACE, &frame(SETTINGS, 0, 0, &of_settings(settings))].concat());
         Self { peer, next: 1 }
     }
 
@@ -61,13 +98,10 @@ impl Client {
     /// The next frame that concerns a stream or ends the connection: kind, flags, stream, payload.
     fn frame(&mut self) -> (u8, u8, u32, Vec<u8>) {
         loop {
-            let head = self.peer.exactly(9);
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-            let stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
-            let payload = self.peer.exactly(length);
-            match head[3] {
-                SETTINGS if head[4] & 1 == 0 => self.peer.send(frame(SETTINGS, 1, 0, &[])),
-                DATA | HEADERS | RST_STREAM | GOAWAY => return (head[3], head[4], stream, payload),
+            let (kind, flags, stream, payload) = any_frame(&mut self.peer);
+            match kind {
+                SETTINGS if flags & 1 == 0 => self.peer.send(frame(SETTINGS, 1, 0, &[])),
+                DATA | HEADERS | RST_STREAM | GOAWAY => return (kind, flags, stream, payload),
                 _ => {}
             }
         }
@@ -330,4 +364,147 @@ fn a_connection_is_told_to_end_when_the_gateway_ends() {
     }
     assert_eq!(gateway.ended(), Some(0));
     assert_eq!(field(&asked.head, "host"), Some("app.example"));
+}
+
+#[test]
+fn joins_cookies_for_a_service_of_http_1() {
+    let (gateway, service) = Gateway::plain();
+    let mut client = Client::new(&gateway);
+    client.request(&with(&[("cookie", "a=b"), ("cookie", "c=d"), ("cookie", "e=f; g=h")]), None);
+    assert_eq!(service.next().field("cookie"), Some("a=b; c=d; e=f; g=h"), "RFC 9113 8.2.3");
+}
+
+#[test]
+fn via_tells_how_the_request_came() {
+    let (gateway, service) = Gateway::plain();
+    let mut client = Client::new(&gateway);
+    client.request(&GOOD, None);
+    assert!(service.next().field("via").unwrap().starts_with("2.0 paravent-"));
+}
+
+#[test]
+fn a_refused_head_request_is_answered_without_a_body() {
+    let (gateway, _service) = Gateway::plain();
+    let mut client = Client::new(&gateway);
+    let stream = client.request(&with(&[(":method", "HEAD"), ("expect", "wonders")]), None);
+    let (kind, flags, of, _) = client.frame();
+    assert_eq!((kind, of), (HEADERS, stream));
+    assert_eq!(flags & END_STREAM, END_STREAM, "RFC 9110 9.3.2");
+}
+
+#[test]
+fn more_fields_than_the_limit_are_refused() {
+    let (gateway, service) = Gateway::set("[http.limits]\nheaders = 20");
+    let mut client = Client::new(&gateway);
+    let names: Vec<String> = (0..21).map(|i| format!("x-{i}")).collect();
+    let fields: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "y")).collect();
+    client.request(&with(&fields), None);
+    assert_eq!(client.frame().0, HEADERS);
+    let (kind, _, _, body) = client.frame();
+    assert_eq!(kind, DATA);
+    assert!(String::from_utf8(body).unwrap().contains("#http-fields\""));
+    gateway.is_well(&service);
+}
+
+#[test]
+fn a_stream_whose_answer_is_not_taken_is_reset_and_the_others_go_on() {
+    let (gateway, service) = Gateway::set("[http.timeouts]\nbody_idle_seconds = 1");
+    // Its window never opens.
+    let mut client = Client::with(&gateway, &[(4, 0)]);
+    let stream = client.request(&GOOD, None);
+    let mut asked = service.next();
+    asked.peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+    assert_eq!(client.frame().0, HEADERS);
+    let (kind, _, of, _) = client.frame();
+    assert_eq!((kind, of), (RST_STREAM, stream));
+    assert!(asked.peer.is_closed(), "the service is let go of");
+    client.request(&GOOD, None);
+    service.next().peer.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.frame().0, HEADERS);
+}
+
+#[test]
+fn every_stream_of_a_client_has_its_own_window() {
+    let (gateway, _service) = Gateway::set("[http.limits]\nstreams = 7");
+    let (stream, connection) = windows(&mut Client::new(&gateway).peer);
+    assert!(connection >= 7 * stream, "one upload that nobody reads stops the others: {stream} {connection}");
+}
+
+#[test]
+fn a_connection_too_many_is_told_so_once_and_let_go() {
+    let (gateway, _service) = Gateway::plain();
+    // Its configuration allows 300.
+    let _held: Vec<Peer> = (0..300).map(|_| gateway.client()).collect();
+    let mut client = Client::new(&gateway);
+    client.request(&GOOD, None);
+    // In either order: its answer, and that nothing more is taken.
+    let (mut answered, mut told) = (false, false);
+    while !(answered && told) {
+        let kind = client.frame().0;
+        answered |= kind == HEADERS;
+        told |= kind == GOAWAY;
+    }
+    client.peer.rest();
+}
+
+/// A service that speaks HTTP/2, as far as requests go: its side of a new connection.
+fn service_of_two(service: &Service, settings: &[(u16, u32)]) -> Peer {
+    let mut peer = service.accept();
+    assert_eq!(peer.exactly(PREFACE.len()), PREFACE);
+    peer.send(frame(SETTINGS, 0, 0, &of_settings(settings)));
+    peer
+}
+
+/// The stream of the next request.
+fn asked_of_two(peer: &mut Peer) -> u32 {
+    loop {
+        let (kind, flags, stream, _) = any_frame(peer);
+        match kind {
+            SETTINGS if flags & 1 == 0 => peer.send(frame(SETTINGS, 1, 0, &[])),
+            HEADERS => return stream,
+            _ => {}
+        }
+    }
+}
+
+fn in_front_of_two() -> (Gateway, Service) {
+    let service = Service::new();
+    let gateway = Setup::new(service.url().replace("http://", "h2c://")).start();
+    (gateway, service)
+}
+
+fn ask_in_1(gateway: &Gateway) -> Peer {
+    let mut client = gateway.client();
+    client.send("GET /good HTTP/1.1\r\nHost: a\r\n\r\n");
+    client
+}
+
+#[test]
+fn every_stream_from_a_service_has_its_own_window() {
+    let (gateway, service) = in_front_of_two();
+    let _client = ask_in_1(&gateway);
+    let (stream, connection) = windows(&mut service_of_two(&service, &[]));
+    assert!(
+        connection >= 100 * stream,
+        "one client that doesn't read stops the others: {stream} {connection}"
+    );
+}
+
+#[test]
+fn more_requests_than_a_service_takes_on_a_connection_go_on_another() {
+    let (gateway, service) = in_front_of_two();
+    let mut clients = vec![ask_in_1(&gateway)];
+    let mut first = service_of_two(&service, &[(3, 2)]);
+    asked_of_two(&mut first);
+    // By then what the service allows is known.
+    clients.push(ask_in_1(&gateway));
+    let second = asked_of_two(&mut first);
+    clients.push(ask_in_1(&gateway));
+    let mut other = service_of_two(&service, &[(3, 2)]);
+    let third = asked_of_two(&mut other);
+    // An index of the static table: `:status: 204`.
+    other.send(frame(HEADERS, END_HEADERS | END_STREAM, third, &[0x80 | 9]));
+    assert_eq!(crate::peer::status(&clients[2].head()), 204);
+    first.send(frame(HEADERS, END_HEADERS | END_STREAM, second, &[0x80 | 9]));
+    assert_eq!(crate::peer::status(&clients[1].head()), 204);
 }

@@ -3,6 +3,7 @@
 use super::pool::Lease;
 use super::upload::Upload;
 use crate::http::exchange::{Body as Declared, BodyError};
+use crate::http::streams::Turn;
 use crate::http::timer::Lent;
 use crate::http::watch::Busy;
 use bytes::Bytes;
@@ -101,8 +102,15 @@ impl Drop for Outflow {
 /// What the client gets.
 pub(in crate::http) struct Answer {
     kind: Kind,
+    /// On HTTP/2: told when the client has something to take.
+    turn: Option<Arc<Turn>>,
+    /// Of a larger piece what the client has not asked for yet.
+    rest: Bytes,
     _busy: Busy,
 }
+
+/// The largest piece on HTTP/2, so that a slow client shows that it takes them.
+const PIECE: usize = 32 << 10;
 
 enum Kind {
     Relayed(Outflow),
@@ -113,12 +121,12 @@ enum Kind {
 impl Answer {
     /// The service's body, as it is.
     pub(super) fn relayed(body: Outflow, busy: Busy) -> Self {
-        Self { kind: Kind::Relayed(body), _busy: busy }
+        Self::new(Kind::Relayed(body), busy)
     }
 
     /// The service's body, rewritten.
     pub(super) fn declared(body: Declared, busy: Busy) -> Self {
-        Self { kind: Kind::Declared(body), _busy: busy }
+        Self::new(Kind::Declared(body), busy)
     }
 
     /// No body: the connection goes on in another protocol.
@@ -128,7 +136,36 @@ impl Answer {
 
     /// A body of our own.
     pub(super) fn whole(body: Bytes, busy: Busy) -> Self {
-        Self { kind: Kind::Whole(body), _busy: busy }
+        Self::new(Kind::Whole(body), busy)
+    }
+
+    fn new(kind: Kind, busy: Busy) -> Self {
+        let turn = Turn::current();
+        if let Some(turn) = &turn {
+            turn.of_the_client();
+        }
+        Self { kind, turn, rest: Bytes::new(), _busy: busy }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.kind {
+            Kind::Relayed(body) => Pin::new(body).poll_frame(cx),
+            Kind::Declared(body) => Pin::new(body).poll_frame(cx),
+            Kind::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+        }
+    }
+
+    /// A piece that the client can be expected to take in time, of what there is.
+    fn piece(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_data() {
+            Ok(mut data) => {
+                let piece = data.split_to(data.len().min(PIECE));
+                self.rest = data;
+                Frame::data(piece)
+            }
+            Err(frame) => frame,
+        }
     }
 }
 
@@ -140,15 +177,23 @@ impl Body for Answer {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.get_mut().kind {
-            Kind::Relayed(body) => Pin::new(body).poll_frame(cx),
-            Kind::Declared(body) => Pin::new(body).poll_frame(cx),
-            Kind::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+        let this = self.get_mut();
+        let Some(turn) = this.turn.clone() else { return this.poll(cx) };
+        let next = match std::mem::take(&mut this.rest) {
+            rest if rest.is_empty() => this.poll(cx),
+            rest => Poll::Ready(Some(Ok(Frame::data(rest)))),
+        };
+        match &next {
+            Poll::Ready(_) => turn.of_the_client(),
+            Poll::Pending => turn.of_others(),
         }
+        next.map(|frame| frame.map(|frame| frame.map(|frame| this.piece(frame))))
     }
 
     fn is_end_stream(&self) -> bool {
+        if !self.rest.is_empty() {
+            return false;
+        }
         match &self.kind {
             Kind::Relayed(body) => body.is_end_stream(),
             Kind::Declared(body) => body.is_end_stream(),

@@ -146,6 +146,38 @@ pub(super) fn garbled(detail: &'static str) -> Problem {
     )
 }
 
+/// The service answers with more of a head than is taken.
+pub(super) fn large_head() -> Problem {
+    Problem {
+        hint: "let the service send less, or raise the limit",
+        ..garbled(
+            "its head is larger than http.limits.header_bytes, or has more fields than http.limits.headers",
+        )
+    }
+}
+
+/// The service can't be reached in time.
+pub(super) fn unreachable_in_time() -> Problem {
+    Problem {
+        detail:
+            "no connection to the service was made within http.timeouts.connect_seconds; nothing was sent"
+                .into(),
+        hint: "look whether the service runs where `upstream` says, or raise http.timeouts.connect_seconds",
+        ..late()
+    }
+}
+
+/// More fields than are taken.
+pub(super) fn fields() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "http-fields",
+        "Too many header fields",
+        "the request has more fields than http.limits.headers",
+        "send fewer, or raise the limit",
+    )
+}
+
 /// The service takes too long.
 pub(super) fn late() -> Problem {
     Problem::new(
@@ -153,6 +185,6 @@ pub(super) fn late() -> Problem {
         "http-upstream-timeout",
         "The service did not answer in time",
         "the request may still be carried out",
-        "raise http.timeouts.connect_seconds or response_seconds, or look why the service is slow",
+        "raise http.timeouts.response_seconds, or look why the service is slow",
     )
 }

@@ -32,15 +32,16 @@ use super::timer::Timers;
 use super::watch::InFlight;
 use crate::config::{HttpListener, HttpTimeouts};
 use answer::Outflow;
+use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::response::Parts as Head;
-use http::{Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use parking_lot::RwLock;
-use request::Manner;
+use request::{Asked, Manner};
 use send::{Arrived, Lost};
 use std::io;
 use std::sync::Arc;
@@ -69,7 +70,9 @@ impl Forwarder {
             host: config.host,
             authority: value(config.upstream.authority())?,
             via: value(format!("1.1 {pseudonym}"))?,
+            via_two: value(format!("2.0 {pseudonym}"))?,
             pseudonym,
+            headers: config.wire.headers as usize,
             body_bytes: config.wire.body_bytes,
         };
         Ok(Self { manner, timeouts: config.timeouts, gate: RwLock::new(gate), metrics: Metrics::new() })
@@ -118,6 +121,8 @@ impl Client {
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
         let busy = self.in_flight.begin();
         let two = request.version() == Version::HTTP_2;
+        // hyper leaves the body out on HTTP/1.1.
+        let bodiless = two && request.method() == Method::HEAD;
         let metrics = &self.forwarder.metrics;
         match self.exchange(request).await {
             Ok((head, outcome)) => {
@@ -143,7 +148,8 @@ impl Client {
             }
             Err(Failure { problem, close }) => {
                 metrics.problem(&problem);
-                let mut response = problem.response().map(|body| Answer::whole(body, busy));
+                let whole = |body| Answer::whole(if bodiless { Bytes::new() } else { body }, busy);
+                let mut response = problem.response().map(whole);
                 if close && !two {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -158,8 +164,41 @@ impl Client {
         }
         let forwarder = &*self.forwarder;
         let (mut head, body) = request.into_parts();
-        let admitted = request::admit(&mut head, &forwarder.manner, &self.origin);
-        let mut asked = admitted.map_err(|problem| Failure { problem, close: true })?;
+        let two = head.version == Version::HTTP_2;
+        let awaited = head.headers.contains_key(header::EXPECT);
+        let asked = match request::admit(&mut head, &forwarder.manner, &self.origin) {
+            Ok(asked) => asked,
+            Err(problem) => {
+                if !two && !awaited {
+                    upload::linger(body, &self.in_flight);
+                }
+                return Err(Failure { problem, close: true });
+            }
+        };
+        let upload = (!body.is_end_stream()).then(|| Upload::new(&body, asked.expects));
+        let done = self.through(head, body, two, upload.clone(), asked).await;
+        let last = !two && upload.is_some_and(|upload| upload.ends_connection());
+        match done {
+            Ok((mut head, outcome)) => {
+                if last && !matches!(outcome, Outcome::Tunnel(_)) {
+                    head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok((head, outcome))
+            }
+            Err(problem) => Err(Failure { problem, close: last }),
+        }
+    }
+
+    /// A request that was admitted, to its service and back.
+    async fn through(
+        &self,
+        mut head: Parts,
+        body: Incoming,
+        two: bool,
+        upload: Option<Arc<Upload>>,
+        mut asked: Asked,
+    ) -> Result<(Head, Outcome), Problem> {
+        let forwarder = &*self.forwarder;
         let gate = forwarder.gate.read().clone();
         gate.disguise(&mut head.headers);
         let verdict = gate.judge(&head);
@@ -169,25 +208,23 @@ impl Client {
             request::withdraw_upgrade(&mut head, &mut asked);
         }
         let client = if asked.upgrade { head.extensions.remove::<OnUpgrade>() } else { None };
-        let upload = (!body.is_end_stream()).then(|| Upload::new(asked.expects && !declared));
+        let body = upload.clone().map(|upload| self.inflow(body, two, upload));
         let (sent, exchange) = if declared {
-            let (sent, exchange) = self.declared(&gate, verdict, &mut head, body, upload.clone()).await?;
+            let (sent, exchange) = self.declared(&gate, verdict, &mut head, body, upload.as_ref()).await?;
             (sent, Some(exchange))
-        } else if upload.is_none() {
-            (Sent::Empty, None)
         } else {
-            (Sent::Relayed(Box::new(self.inflow(body, upload.clone()))), None)
+            (body.map_or(Sent::Empty, |body| Sent::Relayed(Box::new(body))), None)
         };
         let mut request = Some(Request::from_parts(head, sent));
         match self.send(&mut request, upload.as_ref(), asked).await {
-            Ok(arrived) => Ok(self.bring(arrived, exchange, upload, client).await?),
+            Ok(arrived) => self.bring(arrived, exchange, upload, client).await,
             Err(Lost { problem, unsent }) => {
                 match exchange {
                     Some(exchange) if unsent => exchange.unsent(),
                     Some(exchange) => exchange.lost(),
                     None => {}
                 }
-                Err(problem.into())
+                Err(problem)
             }
         }
     }
@@ -198,20 +235,23 @@ impl Client {
         gate: &Gate,
         verdict: Verdict,
         head: &mut Parts,
-        body: Incoming,
-        upload: Option<Arc<Upload>>,
+        body: Option<Inflow>,
+        upload: Option<&Arc<Upload>>,
     ) -> Result<(Sent, Exchange), Problem> {
         // The gateway reads the body itself, so that nothing remains to be asked first.
         head.headers.remove(header::EXPECT);
-        let inflow = upload.map(|upload| self.inflow(body, Some(upload)).boxed_unsync());
-        let (body, exchange) = gate.request(verdict, head, inflow, Some(self.origin.caller())).await?;
+        if let Some(upload) = upload {
+            upload.welcome();
+        }
+        let body = body.map(Inflow::boxed_unsync);
+        let (body, exchange) = gate.request(verdict, head, body, Some(self.origin.caller())).await?;
         Ok((body.map_or(Sent::Empty, Sent::Declared), exchange))
     }
 
-    fn inflow(&self, body: Incoming, upload: Option<Arc<Upload>>) -> Inflow {
-        let timer = upload.is_some().then(|| self.timers.lend());
+    fn inflow(&self, body: Incoming, two: bool, upload: Arc<Upload>) -> Inflow {
         let Forwarder { timeouts, manner, .. } = &*self.forwarder;
-        Inflow::new(body, upload, timer, timeouts.body_idle, manner.body_bytes)
+        let lingers = (!two).then(|| self.in_flight.clone());
+        Inflow::new(body, upload, self.timers.lend(), timeouts.body_idle, manner.body_bytes, lingers)
     }
 
     /// The service's answer, made the client's.

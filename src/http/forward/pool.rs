@@ -9,10 +9,11 @@ use crate::http::problem::Problem;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,15 +22,20 @@ use tokio::time::Instant;
 /// Largest piece that is read from or written to the service at once.
 const BUFFER: usize = 128 << 10;
 
+/// Requests at once on one connection of HTTP/2, where the service allows so many.
+const STREAMS: u32 = 100;
+/// So much of an answer is taken in before its client reads it, on a stream of HTTP/2.
+const WINDOW: u32 = 256 << 10;
+
 /// Connections of one worker.
 pub(in crate::http) struct Pool {
     connector: Arc<Connector>,
     timeouts: HttpTimeouts,
     limits: HttpLimits,
     idle: Mutex<Vec<Idle>>,
-    /// The one that all share; never any where HTTP/2 is not spoken.
-    shared: Mutex<Option<http2::SendRequest<Sent>>>,
-    /// Held while a connection that all share is made.
+    /// Those of HTTP/2, each of which carries many requests.
+    shared: Mutex<Vec<Shared>>,
+    /// Held while one of them is made.
     making: tokio::sync::Mutex<()>,
 }
 
@@ -45,23 +51,65 @@ pub(super) struct One {
     pub(super) heard: Heard,
 }
 
+/// A connection that carries many requests at once.
+struct Shared {
+    sender: http2::SendRequest<Sent>,
+    /// So many the service allows, as far as is known.
+    allowed: Arc<AtomicUsize>,
+    carried: Carried,
+    /// When it was first seen to carry none.
+    unused: Option<Instant>,
+}
+
+impl Shared {
+    /// Whether one more has its place on it: as the service allows, and as windows were made for.
+    fn has_room(&self) -> bool {
+        let most = self.allowed.load(Ordering::Relaxed).clamp(1, STREAMS as usize);
+        self.carried.count() < most
+    }
+}
+
+/// Counts the requests that a connection carries.
+#[derive(Clone, Default)]
+struct Carried(Arc<()>);
+
+impl Carried {
+    fn count(&self) -> usize {
+        // One is the connection's own.
+        Arc::strong_count(&self.0) - 1
+    }
+}
+
+/// A request's place on a connection of HTTP/2; free when dropped.
+pub(super) struct Place {
+    _carried: Carried,
+}
+
 /// A connection to send one request on.
 pub(super) enum Connection {
     /// HTTP/1.1; `true` when it was used before.
     One(One, bool),
     /// HTTP/2.
-    Two(http2::SendRequest<Sent>),
+    Two(http2::SendRequest<Sent>, Place),
 }
 
-/// Gives a connection back when dropped.
+/// What a request was sent on.
+pub(super) enum Used {
+    /// HTTP/1.1.
+    One(One),
+    /// HTTP/2.
+    Two { _place: Place },
+}
+
+/// Gives a connection, or a place on one, back when dropped.
 pub(super) struct Lease {
     pool: Arc<Pool>,
-    connection: Option<One>,
+    used: Option<Used>,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(Used::One(connection)) = self.used.take() {
             self.pool.keep(connection);
         }
     }
@@ -94,8 +142,8 @@ impl Pool {
     }
 
     /// Gives the connection back once the response is over.
-    pub(super) fn lease(self: &Arc<Self>, connection: One) -> Lease {
-        Lease { pool: Arc::clone(self), connection: Some(connection) }
+    pub(super) fn lease(self: &Arc<Self>, used: Used) -> Lease {
+        Lease { pool: Arc::clone(self), used: Some(used) }
     }
 
     fn keep(&self, connection: One) {
@@ -131,6 +179,13 @@ impl Pool {
     pub(in crate::http) fn sweep(&self) {
         let limit = self.timeouts.upstream_idle;
         self.idle.lock().retain(|kept| !kept.connection.sender.is_closed() && kept.since.elapsed() <= limit);
+        let mut first = true;
+        self.shared.lock().retain_mut(|kept| {
+            kept.unused = (kept.carried.count() == 0).then(|| kept.unused.unwrap_or_else(Instant::now));
+            // One stays for the next request.
+            let old = kept.unused.is_some_and(|since| since.elapsed() > limit);
+            !kept.sender.is_closed() && (std::mem::take(&mut first) || !old)
+        });
     }
 
     /// A connection; one that was used before unless `fresh`.
@@ -143,29 +198,31 @@ impl Pool {
         fresh: bool,
         now: Instant,
     ) -> Result<Connection, Problem> {
-        if !upgrade && let Some(shared) = self.open_shared() {
-            return Ok(Connection::Two(shared));
+        if !upgrade && let Some(shared) = self.place() {
+            return Ok(shared);
         }
         if !fresh && let Some(kept) = self.kept(now) {
             return Ok(Connection::One(kept, true));
         }
         if self.connector.only_two() {
             let _one_at_a_time = self.making.lock().await;
-            if let Some(shared) = self.open_shared() {
-                return Ok(Connection::Two(shared));
+            if let Some(shared) = self.place() {
+                return Ok(shared);
             }
             return Box::pin(self.open(false)).await;
         }
         Box::pin(self.open(upgrade)).await
     }
 
-    fn open_shared(&self) -> Option<http2::SendRequest<Sent>> {
+    /// A place on a connection of HTTP/2 that is there. The first ones are filled first, so that others grow old.
+    fn place(&self) -> Option<Connection> {
         if !self.connector.may_two() {
             return None;
         }
         let mut shared = self.shared.lock();
-        shared.take_if(|sender| sender.is_closed());
-        shared.clone()
+        shared.retain(|kept| !kept.sender.is_closed());
+        let found = shared.iter().find(|kept| kept.has_room())?;
+        Some(Connection::Two(found.sender.clone(), Place { _carried: found.carried.clone() }))
     }
 
     async fn open(&self, upgrade: bool) -> Result<Connection, Problem> {
@@ -178,7 +235,7 @@ impl Pool {
             }
             Err(_) => {
                 tracing::warn!("the service can't be reached in time");
-                return Err(fault::late());
+                return Err(fault::unreachable_in_time());
             }
         };
         let made = match protocol {
@@ -212,19 +269,31 @@ impl Pool {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
-            .adaptive_window(true)
+            // Of the connection's window every stream has its own: a client that doesn't read stops no other.
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW * STREAMS)
             .max_header_list_size(self.limits.header_bytes)
             // A service that is gone is noticed before the next request meets it.
             .keep_alive_interval(Some(Duration::from_secs(20)))
             .keep_alive_timeout(self.timeouts.connect);
         let (sender, connection) = builder.handshake(TokioIo::new(wire)).await?;
+        let allowed = Arc::new(AtomicUsize::new(STREAMS as usize));
+        let told = Arc::clone(&allowed);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = pin!(connection);
+            let ended = poll_fn(|cx| {
+                let ended = connection.as_mut().poll(cx);
+                told.store(connection.current_max_send_streams(), Ordering::Relaxed);
+                ended
+            });
+            if let Err(error) = ended.await {
                 tracing::debug!(error = %describe(&error), "a connection to the service ended");
             }
         });
-        *self.shared.lock() = Some(sender.clone());
-        Ok(Connection::Two(sender))
+        let carried = Carried::default();
+        let place = Place { _carried: carried.clone() };
+        self.shared.lock().push(Shared { sender: sender.clone(), allowed, carried, unused: None });
+        Ok(Connection::Two(sender, place))
     }
 }
 

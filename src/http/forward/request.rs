@@ -21,8 +21,12 @@ pub(super) struct Manner {
     pub(super) authority: HeaderValue,
     /// `1.1` and this listener's pseudonym.
     pub(super) via: HeaderValue,
+    /// The same of a request that came by HTTP/2.
+    pub(super) via_two: HeaderValue,
     /// The pseudonym alone.
     pub(super) pseudonym: String,
+    /// So many fields a head may have.
+    pub(super) headers: usize,
     /// The longest body.
     pub(super) body_bytes: Option<u64>,
 }
@@ -44,6 +48,14 @@ pub(super) fn admit(head: &mut Parts, manner: &Manner, origin: &Origin) -> Resul
     if head.method == Method::CONNECT {
         return Err(fault::connect());
     }
+    let two = head.version == Version::HTTP_2;
+    // Of HTTP/1.1 hyper counts them.
+    if two && head.headers.len() > manner.headers {
+        return Err(fault::fields());
+    }
+    if two {
+        crumbs(&mut head.headers);
+    }
     let present = Present::of(&head.headers);
     framing(head, manner, present)?;
     let host = host(head)?;
@@ -61,7 +73,8 @@ pub(super) fn admit(head: &mut Parts, manner: &Manner, origin: &Origin) -> Resul
         return Err(fault::circle());
     }
     origin.tell(&mut head.headers, host.as_ref());
-    forwarded::append(&mut head.headers, header::VIA, &manner.via);
+    let via = if two { &manner.via_two } else { &manner.via };
+    forwarded::append(&mut head.headers, header::VIA, via);
     match (manner.host, host) {
         (HttpHost::Client, Some(host)) => drop(head.headers.insert(header::HOST, host)),
         _ => drop(head.headers.insert(header::HOST, manner.authority.clone())),
@@ -75,6 +88,18 @@ pub(super) fn admit(head: &mut Parts, manner: &Manner, origin: &Origin) -> Resul
     }
     head.version = Version::HTTP_11;
     Ok(asked)
+}
+
+/// Makes one of several `Cookie` fields, as HTTP/2 lets clients send them (RFC 9113 §8.2.3): HTTP/1.1 knows one only.
+fn crumbs(headers: &mut HeaderMap) {
+    let mut values = headers.get_all(header::COOKIE).iter();
+    if let (Some(_), Some(_)) = (values.next(), values.next()) {
+        let values: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        // Values joined like this are a value.
+        if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(values.join(&b"; "[..]))) {
+            headers.insert(header::COOKIE, joined);
+        }
+    }
 }
 
 /// The client stays with HTTP: a server may ignore the wish (RFC 9110 §7.8).

@@ -18,7 +18,10 @@ pub(super) fn admit(head: &mut Parts, asked_upgrade: bool) -> Result<(), Problem
     let present = Present::of(&head.headers);
     framing(&mut head.headers, present)?;
     let protocol = match head.status {
-        StatusCode::SWITCHING_PROTOCOLS => head.headers.remove(header::UPGRADE),
+        // What it goes on in, or what the client should ask for (RFC 9110 §15.5.22).
+        StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED => {
+            head.headers.remove(header::UPGRADE)
+        }
         _ => None,
     };
     if !hop::strip(&mut head.headers, present) {

@@ -1,6 +1,6 @@
 //! A request sent, and the head of its answer awaited: in time, and again where that does no harm.
 
-use super::pool::{Connection, Heard, Lease, One, describe};
+use super::pool::{Connection, Heard, Lease, Used, describe};
 use super::request::Asked;
 use super::upload::{Sent, Upload};
 use super::{Client, fault, response};
@@ -78,7 +78,7 @@ impl From<Problem> for Lost {
 /// What became of an attempt.
 #[allow(clippy::large_enum_variant)] // most are answered
 enum Tried {
-    Answered(Response<Incoming>, Option<One>),
+    Answered(Response<Incoming>, Used),
     /// It is whole again, in its place. `left`: it went out once, and may go out again.
     Unsent {
         left: bool,
@@ -107,7 +107,7 @@ impl Client {
             let began = if matches!(connection, Connection::One(_, true)) { now } else { Instant::now() };
             match self.attempt(connection, request, upload, &mut timer, began).await? {
                 Tried::Unsent { left } => unsent &= !left,
-                Tried::Answered(response, one) => return Ok(self.arrived(response, one, asked, timer)?),
+                Tried::Answered(response, used) => return Ok(self.arrived(response, used, asked, timer)?),
             }
         }
         Err(Lost { problem: fault::lost(), unsent })
@@ -123,11 +123,11 @@ impl Client {
     ) -> Result<Tried, Problem> {
         let request = place.as_mut().ok_or_else(Problem::internal)?;
         let (error, again, heard) = match connection {
-            Connection::Two(mut sender) => {
+            Connection::Two(mut sender, _place) => {
                 for_two(request, self.pool.is_secure())?;
                 let sending = sender.try_send_request(place.take().ok_or_else(Problem::internal)?);
                 match self.timed(timer, upload, began, sending).await? {
-                    Ok(response) => return Ok(Tried::Answered(response, None)),
+                    Ok(response) => return Ok(Tried::Answered(response, Used::Two { _place })),
                     Err(error) => (error, None, Heard::default()),
                 }
             }
@@ -138,7 +138,7 @@ impl Client {
                 one.heard.forget();
                 let sending = one.sender.try_send_request(place.take().ok_or_else(Problem::internal)?);
                 match self.timed(timer, upload, began, sending).await? {
-                    Ok(response) => return Ok(Tried::Answered(response, Some(one))),
+                    Ok(response) => return Ok(Tried::Answered(response, Used::One(one))),
                     Err(error) => (error, again, one.heard),
                 }
             }
@@ -176,7 +176,7 @@ impl Client {
     fn arrived(
         &self,
         mut response: Response<Incoming>,
-        one: Option<One>,
+        used: Used,
         asked: Asked,
         timer: Lent,
     ) -> Result<Arrived, Problem> {
@@ -185,7 +185,7 @@ impl Client {
         let (mut head, body) = response.into_parts();
         // A connection whose answer can't be trusted is dropped with it.
         response::admit(&mut head, asked.upgrade)?;
-        let lease = one.map(|one| self.pool.lease(one));
+        let lease = Some(self.pool.lease(used));
         Ok(Arrived { head, body, lease, service, timer })
     }
 }
@@ -216,7 +216,7 @@ fn failure(error: &hyper::Error) -> Problem {
     }
     tracing::debug!(error = %describe(error), "a request had no answer");
     if error.is_parse_too_large() {
-        fault::garbled("its head is larger than http.limits.header_bytes")
+        fault::large_head()
     } else if error.is_parse() {
         fault::garbled("its head can't be read")
     } else {
