@@ -215,7 +215,8 @@ impl Plan {
 
     /// Whether something of a query is looked at.
     pub(super) fn reads_query(&self) -> bool {
-        !self.query.is_empty() || !self.filters.is_empty() || self.parameters.is_some() || self.graphql
+        let declared = !self.query.is_empty() || !self.filters.is_empty() || !self.form.is_empty();
+        declared || self.parameters.is_some() || self.graphql
     }
 
     /// Whether addresses of the listener hold identifiers.
@@ -233,10 +234,15 @@ impl Plan {
             RouteSubject::Form(known) => **known != *name && names::alike(name, known),
             _ => false,
         };
-        if place.is_none() && self.owners.iter().flat_map(|owner| &owner.sources).any(other) {
-            return Err(Problem::spelling());
+        if place.is_some() {
+            return Ok(place);
         }
-        Ok(place)
+        // Some services know no difference between a control and a parameter (Tomcat's `getParameter`, PHP's `$_REQUEST`).
+        let parameter = names::place(&self.query, name)?.is_some();
+        match parameter || self.owners.iter().flat_map(|owner| &owner.sources).any(other) {
+            true => Err(Problem::spelling()),
+            false => Ok(None),
+        }
     }
 
     /// Whether a form's control of that name tells a subject.

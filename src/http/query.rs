@@ -78,7 +78,8 @@ impl Query {
         if let Some(place) = names::place(&plan.query, name)? {
             return seal(plan, pair, place, &decoded(value)?, shield, owners, writes);
         }
-        if names::disordered(name) {
+        // Some services take a parameter for the control of a form.
+        if names::disordered(name) || names::place(&plan.form, name)?.is_some() {
             return Err(Problem::spelling());
         }
         let parts = names::brackets(name);
@@ -140,7 +141,7 @@ impl Query {
 
 /// Whether a name is declared.
 fn knows(plan: &Plan, name: &str) -> Result<bool, Problem> {
-    let place = names::place(&plan.query, name)?;
+    let place = names::place(&plan.query, name)?.or(names::place(&plan.form, name)?);
     let operation = plan.graphql && (names::alike(name, "query") || names::alike(name, "variables"));
     Ok(place.is_some() || operation || plan.filters.iter().any(|(known, _)| names::alike(name, known)))
 }

@@ -102,6 +102,23 @@ async fn a_subject_in_another_spelling_is_refused() {
 }
 
 #[tokio::test]
+async fn a_parameter_is_no_control_and_a_control_no_parameter() {
+    let world = World::new(&format!("{ROUTES}\n[[http.routes]]\npath = \"/note/{{id}}\"\nsubject = \"path:id\"\nfields = {{ \"query:note\" = \"note\", \"form:email\" = \"email\" }}\n")).await;
+    let form = |uri: &str, text: &'static str| {
+        Request::post(uri)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body(text))
+            .unwrap()
+    };
+    for (uri, text) in
+        [("/note/1?email=canary", "a=1"), ("/note/1?Email=canary", "a=1"), ("/note/1", "note=canary")]
+    {
+        assert_eq!(code(world.request(form(uri, text)).await).1, "body-spelling", "{uri} {text}");
+    }
+    assert!(world.request(form("/note/1?note=x&b=1", "email=a@b.example")).await.is_ok());
+}
+
+#[tokio::test]
 async fn an_id_that_its_class_does_not_take_is_nobody_s() {
     let world = World::new(ROUTES).await;
     let text = r#"{"email":"ali@b.example"}"#;
