@@ -64,15 +64,15 @@ impl Keyring {
         }
     }
 
-    /// Whether a key is still there: bodies take long.
+    /// What became of a key meanwhile: bodies take long.
     ///
     /// # Errors
     /// [`KeyringError`].
-    pub async fn lives(&self, key: KeyId) -> Result<bool, KeyringError> {
-        if let Some(answer) = self.key(key, None) {
-            return Ok(matches!(answer, KeyAnswer::Open(_)));
+    pub async fn meanwhile(&self, key: KeyId) -> Result<KeyAnswer, KeyringError> {
+        if let Some(answer) = self.reading_key(key, None) {
+            return Ok(answer);
         }
         self.load_keys(&[key]).await?;
-        Ok(matches!(self.key(key, None), Some(KeyAnswer::Open(_))))
+        Ok(self.reading_key(key, None).unwrap_or(KeyAnswer::Unknown))
     }
 }

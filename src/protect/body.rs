@@ -6,7 +6,7 @@ use crate::clear::{Clear, Kind};
 use crate::crypto::TooLong;
 use crate::envelope::{self, BodyHeader, BodyOpenError, EnvelopeRef};
 use crate::ids::{FieldId, KeyId, Subject};
-use crate::keyring::{BodyAnswer, KeyringError};
+use crate::keyring::{BodyAnswer, KeyAnswer, KeyringError};
 
 pub use crate::envelope::{BODY_HEADER_LEN, CHUNK_LEN, SEALED_CHUNK_LEN, body_len, sealed_body_len};
 
@@ -145,8 +145,14 @@ impl BodyOpener {
     ) -> Result<Option<OpenFault>, ProtectError> {
         if self.opened.is_multiple_of(CHECK) {
             self.door.lease()?;
-            if !self.door.keyring().lives(self.key).await? {
-                return Err(ProtectError::ErasedSubject);
+            match self.door.keyring().meanwhile(self.key).await? {
+                KeyAnswer::Open(_) => {}
+                KeyAnswer::Restricted if self.door.serves_rights() => {}
+                KeyAnswer::Restricted => {
+                    self.door.found(OpenFault::Restricted, self.field, Some(self.key));
+                    return Ok(Some(OpenFault::Restricted));
+                }
+                _ => return Err(ProtectError::ErasedSubject),
             }
         }
         self.opened += 1;
