@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::shield::{Shield, Whose, Write, stored_text};
 use super::target;
 use super::value;
-use crate::policy::model::{Declared, Protect};
+use crate::policy::model::{Declared, Protect, RouteOwner, RouteSubject};
 use std::sync::Arc;
 
 /// What becomes of the part that is being read.
@@ -34,10 +34,13 @@ pub(super) struct MultipartBody {
     name: Option<String>,
     /// Controls that name subjects, as far as they were read.
     controls: Vec<(String, String)>,
+    /// By owner: the number of the source that told whose a value is.
+    used: Vec<Option<usize>>,
 }
 
 impl MultipartBody {
     pub(super) fn new(plan: Arc<Plan>, shield: Shield, owners: Owners, boundary: &str) -> Self {
+        let used = vec![None; plan.owners.len()];
         Self {
             parser: Parser::new(boundary),
             plan,
@@ -46,6 +49,7 @@ impl MultipartBody {
             part: Part::Plain,
             name: None,
             controls: Vec::new(),
+            used,
         }
     }
 
@@ -82,8 +86,9 @@ impl MultipartBody {
             let field = self.shield.field(known.field);
             let file = field.ty == Declared::Bytea && field.protect == Protect::Encrypt;
             self.part = if file {
-                let whose = self.whose(known)?;
-                Part::File(Box::new(MediaSealing::new(known.field, whose, self.shield.clone())))
+                let (field, owner) = (known.field, known.owner);
+                let whose = self.whose(owner)?;
+                Part::File(Box::new(MediaSealing::new(field, whose, self.shield.clone())))
             } else if head.file {
                 return Err(Problem::form("a file stands where the policy declares a text"));
             } else {
@@ -126,17 +131,22 @@ impl MultipartBody {
             Part::Plain => {}
             Part::Subject(held) => {
                 let text = String::from_utf8(held).map_err(|_| Problem::subject_id())?;
-                self.controls.push((self.name.take().unwrap_or_default(), text));
+                let name = self.name.take().unwrap_or_default();
+                if !text.is_empty() && self.comes_late(&name) {
+                    return Err(Problem::late());
+                }
+                self.controls.push((name, text));
             }
             Part::File(mut sealing) => sealing.finish(out).await?,
             Part::Text { place, held } if held.is_empty() => drop((place, held)),
             Part::Text { place, held } => {
                 let known = self.place(place)?;
-                let field = self.shield.field(known.field);
+                let (id, owner, find) = (known.field, known.owner, known.find);
+                let field = self.shield.field(id);
                 let text = std::str::from_utf8(&held).map_err(|_| Problem::form("a control is not UTF-8"))?;
                 let value = value::from_text(text, field).map_err(|e| Problem::value(&field.name, e))?;
-                let whose = if known.find { Whose::Nobody } else { self.whose(known)? };
-                let write = Write { field: known.field, whose, find: known.find, value };
+                let whose = if find { Whose::Nobody } else { self.whose(owner)? };
+                let write = Write { field: id, whose, find, value };
                 for stored in self.shield.seal(&[write]).await? {
                     out.extend_from_slice(stored_text(stored).as_bytes());
                 }
@@ -150,11 +160,28 @@ impl MultipartBody {
     }
 
     /// A file streams: the control that names its subject comes before it.
-    fn whose(&self, place: &Place) -> Result<Whose, Problem> {
-        let owner = self.plan.owners.get(place.owner).ok_or_else(Problem::internal)?;
+    fn whose(&mut self, number: usize) -> Result<Whose, Problem> {
+        let owner = self.plan.owners.get(number).ok_or_else(Problem::internal)?;
+        let known = self.owners.get(number);
         let controls: Vec<(&str, &str)> =
             self.controls.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        of_controls(owner, self.owners.get(place.owner), &controls)
+        let whose = of_controls(owner, known, &controls)?;
+        let before = known.map_or(0, |(before, _)| *before);
+        let told = |source: &RouteSubject| matches!(source, RouteSubject::Form(name) if controls.iter().any(|(n, v)| *n == &**name && !v.is_empty()));
+        let used = owner.sources.iter().take(before).position(told).unwrap_or(before);
+        if let Some(place) = self.used.get_mut(number) {
+            *place = Some(used);
+        }
+        Ok(whose)
+    }
+
+    /// Whether a value has gone to whom a later source tells, though this control counts first.
+    fn comes_late(&self, name: &str) -> bool {
+        let own = |source: &RouteSubject| matches!(source, RouteSubject::Form(known) if **known == *name);
+        let late = |(owner, used): (&RouteOwner, &Option<usize>)| {
+            used.is_some_and(|used| owner.sources.iter().take(used).any(own))
+        };
+        self.plan.owners.iter().zip(&self.used).any(late)
     }
 }
 

@@ -330,6 +330,27 @@ impl Problem {
         )
     }
 
+    /// A control that names the subject, after data that went to whom another source tells.
+    pub(super) fn late() -> Self {
+        Self::refused(
+            "form-order",
+            "The control that names the subject comes too late",
+            "a value before it was sealed for the person whom a later source of the route's `subject` names",
+            "send the control that names the subject before the data that it is about",
+        )
+    }
+
+    /// A part of a body that is sealed as a whole.
+    pub(super) fn part() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "content-range",
+            "A part of a body can't be stored",
+            "the request has a Content-Range, and the route's bodies are sealed as a whole",
+            "send the whole body, without Content-Range",
+        )
+    }
+
     /// A parameter or control in another spelling than the declared one.
     pub(super) fn spelling() -> Self {
         Self::refused(
