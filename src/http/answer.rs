@@ -3,7 +3,7 @@
 use super::coding::{self, Coding, Encoder, Input};
 use super::exchange::{Answered, Body, Came, is_untrue, taken};
 use super::head::{self, Types};
-use super::links::Turner;
+use super::links::{self, Turner};
 use super::media::MediaOpening;
 use super::opening::Opening;
 use super::person;
@@ -26,9 +26,13 @@ pub(super) struct Answering {
     pub(super) shield: Shield,
     pub(super) sources: Sources,
     pub(super) turner: Option<Arc<Turner>>,
-    /// What of a sealed body is wanted.
+    /// What of a sealed body is wanted,
     pub(super) wanted: Wanted,
+    /// unless it is another one by now: then the service answers with the whole (RFC 9110 §13.1.5).
+    pub(super) conditional: bool,
     pub(super) method: Method,
+    /// The path as the service knows it, where `Location` may tell whom a creation made.
+    pub(super) path: Option<Box<str>>,
 }
 
 impl Answering {
@@ -37,9 +41,14 @@ impl Answering {
         head: &mut response::Parts,
         body: &mut Option<B>,
     ) -> Result<Answered, Problem> {
-        let ended = ended(head.status);
-        let unbound = ended == Ended::Kept && self.shield.rows() > 0;
-        let done = self.rewrite(head, body, unbound).await;
+        let (creates, located) = (self.shield.rows() > 0, self.created_at(head));
+        let ended = match ended(head.status) {
+            // A session that is over, another address: it tells nothing about what was made.
+            Ended::Kept if creates && located.is_none() && head.status.is_redirection() => Ended::Unclear,
+            ended => ended,
+        };
+        let unbound = ended == Ended::Kept && creates;
+        let done = self.rewrite(head, body, unbound, located).await;
         // Whatever can't be shown was stored all the same; what can't be bound is left for recovery.
         let unclear = matches!(&done, Err(problem) if problem.code == "no-subject-returned" || unbound);
         self.shield.outcome(if unclear { Ended::Unclear } else { ended });
@@ -51,8 +60,12 @@ impl Answering {
         head: &mut response::Parts,
         body: &mut Option<B>,
         unbound: bool,
+        located: Option<String>,
     ) -> Result<Answered, Problem> {
-        let bound = self.plan.created_location && Box::pin(self.located(head, unbound)).await?;
+        let bound = match located {
+            Some(id) => Box::pin(self.located(&id, unbound)).await?,
+            None => false,
+        };
         let unbound = unbound && !bound;
         let owners = self.sources.owners(&self.plan, true);
         if self.plan.reads_answer_head() {
@@ -96,6 +109,7 @@ impl Answering {
             self.turner.clone().filter(|_| self.plan.links),
             lines,
             unbound,
+            is_error(head.status),
         );
         match body {
             Some(body) if coding.is_none() && !lines && is_short(body) => {
@@ -105,17 +119,28 @@ impl Answering {
         }
     }
 
-    /// What a creation's `Location` tells; whether all that was made for the request is bound with it.
-    async fn located(&mut self, head: &response::Parts, unbound: bool) -> Result<bool, Problem> {
-        let address = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-        let Some(id) = address.and_then(last_segment) else { return Ok(false) };
-        self.sources.located(&self.plan, &id);
+    /// The id that `Location` tells. What was created is named by that of 201; others lead anywhere, and count where they
+    /// lead below the route's own path.
+    fn created_at(&self, head: &response::Parts) -> Option<String> {
+        let own = self.path.as_deref()?;
+        let address = head.headers.get(header::LOCATION)?.to_str().ok()?;
+        let counts = match head.status {
+            StatusCode::CREATED => true,
+            status => (status.is_success() || status.is_redirection()) && is_below(own, address),
+        };
+        last_segment(address).filter(|_| counts)
+    }
+
+    /// `Location` told the id of whom a creation made: all that was made for the request is bound with it. Whether
+    /// anything was.
+    async fn located(&mut self, id: &str, unbound: bool) -> Result<bool, Problem> {
+        self.sources.located(&self.plan, id);
         if unbound {
             let class = self.plan.owners.iter().find(|o| o.returned()).map(|o| o.class.clone());
-            let subject = Subject::new(class.ok_or_else(Problem::internal)?, &*id);
+            let subject = Subject::new(class.ok_or_else(Problem::internal)?, id);
             self.shield.bind(&[(0, subject)]).await?;
         }
-        Ok(true)
+        Ok(unbound)
     }
 
     /// A whole body, opened.
@@ -152,7 +177,9 @@ impl Answering {
             return Ok(body);
         }
         // Without its length no range can be told: the whole is given.
-        let wanted = if sealed.is_some() || boundary.is_some() { self.wanted } else { Wanted::All };
+        let told = sealed.is_some() || boundary.is_some();
+        let another = self.conditional && head.status == StatusCode::OK;
+        let wanted = if told && !another { self.wanted } else { Wanted::All };
         let stage = MediaOpening::new(field, whose, self.shield.clone(), wanted, boundary.as_deref(), sealed);
         let (kind, told) = (stage.kind(), stage.told());
         let pump = Pump::new(Input::new(body, None), Stage::Opened(Box::new(stage)), Encoder::Plain, None);
@@ -202,7 +229,8 @@ impl Answering {
             head.headers.remove(&name);
             for value in values {
                 let stored = value.to_str().map_err(|_| Problem::answer("a protected header is no text"))?;
-                let shown = if stored.is_empty() {
+                let own = is_error(head.status) && !self.shield.door().is_stored(known.field, stored);
+                let shown = if stored.is_empty() || own {
                     value.clone()
                 } else {
                     let whose = owners.get(known.owner).map_or(Whose::Nobody, |(_, whose)| whose.clone());
@@ -219,17 +247,38 @@ impl Answering {
                 head.headers.append(name.clone(), shown);
             }
         }
-        if let (true, Some(turner), Some(value)) =
-            (self.plan.location, &self.turner, head.headers.get(header::LOCATION))
-        {
+        match &self.turner {
+            Some(turner) if self.plan.location => self.addresses(turner, head).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Turns the addresses in `Location` and `Link` around.
+    async fn addresses(&self, turner: &Turner, head: &mut response::Parts) -> Result<(), Problem> {
+        let headers = &mut head.headers;
+        if let Some(value) = headers.get(header::LOCATION) {
             let address = value.to_str().map_err(|_| Problem::answer("its Location is no text"))?;
             if let Some(address) = Box::pin(turner.turn(&self.shield, address)).await? {
-                let value = HeaderValue::from_str(&address).map_err(|_| Problem::internal())?;
-                head.headers.insert(header::LOCATION, value);
+                headers.insert(header::LOCATION, header_value(&address)?);
             }
+        }
+        if !headers.contains_key(header::LINK) {
+            return Ok(());
+        }
+        let links: Vec<HeaderValue> = headers.get_all(header::LINK).iter().cloned().collect();
+        headers.remove(header::LINK);
+        for value in links {
+            let text = value.to_str().map_err(|_| Problem::answer("its Link is no text"))?;
+            let shown = Box::pin(links::turn_header(turner, &self.shield, text)).await?;
+            let value = shown.map(|shown| header_value(&shown)).transpose()?.unwrap_or(value);
+            headers.append(header::LINK, value);
         }
         Ok(())
     }
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, Problem> {
+    HeaderValue::from_str(text).map_err(|_| Problem::internal())
 }
 
 /// JSON of a known length that is read, opened and sent as a whole.
@@ -285,11 +334,28 @@ fn ended(status: StatusCode) -> Ended {
     }
 }
 
+/// Whether an answer tells that something went wrong.
+fn is_error(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+/// Scheme and query taken off an address.
+fn path_of(address: &str) -> &str {
+    let path = address.split(['?', '#']).next().unwrap_or_default();
+    path.split_once("://").map_or(path, |(_, rest)| rest)
+}
+
+/// Whether an address is that of one thing right below a path.
+fn is_below(own: &str, address: &str) -> bool {
+    let path = path_of(address);
+    let path = path.find('/').map_or("", |at| &path[at..]);
+    let below = path.strip_prefix(own.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
+    below.map(|rest| rest.trim_end_matches('/')).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+}
+
 /// The id that a creation's address ends with.
 fn last_segment(address: &str) -> Option<String> {
-    let path = address.split(['?', '#']).next()?;
-    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
-    let last = path.trim_end_matches('/').rsplit_once('/')?.1;
+    let last = path_of(address).trim_end_matches('/').rsplit_once('/')?.1;
     person::of_segment(last).ok().map(|id| id.into_owned()).or_else(|| {
         // Services escape more than they must.
         let decoded = target::decode(last);
@@ -325,6 +391,23 @@ fn truthful(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_below_a_path_is_one_segment_longer() {
+        for (address, below) in [
+            ("/people/43", true),
+            ("/people/43/?x=1", true),
+            ("https://h:1/people/43", true),
+            ("/people", false),
+            ("/people/", false),
+            ("/people/43/edit", false),
+            ("/login?next=/people/43", false),
+            ("https://login/people43/1", false),
+            ("people/43", false),
+        ] {
+            assert_eq!(is_below("/people", address), below, "{address}");
+        }
+    }
 
     #[test]
     fn a_creation_is_named_by_the_end_of_its_address() {

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// What a decoded body may be beyond its coded size: real text reaches about thirty times.
 const RATIO: u64 = 200;
@@ -266,14 +266,14 @@ impl Encoder {
         }
     }
 
-    /// Takes bytes in, gives what is ready.
-    pub(super) async fn push(&mut self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    /// Takes bytes in, gives what is ready. `now`: that is all of them.
+    pub(super) async fn push(&mut self, bytes: Vec<u8>, now: bool) -> io::Result<Vec<u8>> {
         match self {
             Self::Plain => return Ok(bytes),
-            Self::Gzip(e) => e.write_all(&bytes).await?,
-            Self::Deflate(e) => e.write_all(&bytes).await?,
-            Self::Brotli(e) => e.write_all(&bytes).await?,
-            Self::Zstd(e) => e.write_all(&bytes).await?,
+            Self::Gzip(e) => put(e, &bytes, now).await?,
+            Self::Deflate(e) => put(e, &bytes, now).await?,
+            Self::Brotli(e) => put(e, &bytes, now).await?,
+            Self::Zstd(e) => put(e, &bytes, now).await?,
         }
         Ok(self.taken())
     }
@@ -299,4 +299,9 @@ impl Encoder {
             Self::Zstd(e) => e.get_mut(),
         })
     }
+}
+
+async fn put(encoder: &mut (impl AsyncWrite + Unpin), bytes: &[u8], now: bool) -> io::Result<()> {
+    encoder.write_all(bytes).await?;
+    if now && !bytes.is_empty() { encoder.flush().await } else { Ok(()) }
 }

@@ -13,7 +13,7 @@ use super::multipart_body::MultipartBody;
 use super::names;
 use super::plan::Plan;
 use super::problem::Problem;
-use super::pump::{Pump, Stage};
+use super::pump::{Pump, Stage, refusal, with_trailers};
 use super::range::Wanted;
 use super::route::{Match, Routes};
 use super::shield::{Ended, Shield, Whose};
@@ -222,10 +222,19 @@ impl Gate {
         let home = turner.as_ref().map(|turner| Box::new(Home::new(turner, &head.headers)));
         let shield = Shield::new(door, Arc::clone(&inner.place), plan.creates.clone(), home);
         let owners = || sources.owners(plan, false);
+        let undone = Undone(Some(&shield));
         if plan.reads_head() {
             Box::pin(head::seal(plan, &params, head, &shield, &owners())).await?;
         }
         let body = match body {
+            // What replaces a photo by nothing must be read again, too.
+            body if plan.body.is_some()
+                && head.method == Method::PUT
+                && body.as_ref().is_none_or(is_empty) =>
+            {
+                let none = with_trailers(Bytes::new(), None);
+                Some(Box::pin(self.body(Arc::clone(plan), head, none, &shield, &owners())).await?)
+            }
             Some(body) if plan.reads_body() && !is_empty(&body) => {
                 Some(Box::pin(self.body(Arc::clone(plan), head, body, &shield, &owners())).await?)
             }
@@ -234,16 +243,21 @@ impl Gate {
                 body
             }
         };
-        let media = plan.body.is_some() && head.method == Method::GET;
-        let wanted = if media { Wanted::of(&head.headers) } else { Wanted::All };
-        head::forget(head, wanted);
+        undone.no();
+        let media = plan.body.is_some();
+        let wanted =
+            if media && head.method == Method::GET { Wanted::of(&head.headers) } else { Wanted::All };
+        let conditional = media && head.headers.contains_key(header::IF_RANGE);
+        head::forget(head, wanted, media);
         let answering = Answering {
             plan: Arc::clone(plan),
             shield,
             sources,
             turner,
             wanted,
+            conditional,
             method: head.method.clone(),
+            path: plan.created_location.then(|| head.uri.path().into()),
         };
         Ok((body, Exchange { answering: Some(Box::new(answering)) }))
     }
@@ -263,9 +277,14 @@ impl Gate {
             if coding.is_some() {
                 return Err(Problem::coding());
             }
+            // A part sealed as a whole would open no more once the service had put it to the others (RFC 9110 §14.5).
+            if head.headers.contains_key(header::CONTENT_RANGE) {
+                return Err(Problem::part());
+            }
             let whose = owners.get(owner).map_or(Whose::Nobody, |(_, whose)| whose.clone());
             let length = body.size_hint().exact().and_then(sealed_body_len);
-            let stage = Stage::Sealed(Box::new(MediaSealing::new(field, whose, shield.clone())));
+            let sealing = MediaSealing::new(field, whose, shield.clone());
+            let stage = Stage::Sealed(Box::new(sealing.optional(head.method != Method::PUT)));
             let pump = Pump::new(Input::new(body, None), stage, Encoder::Plain, Some(shield.clone()));
             let pumped = pump.start().await?;
             head::rewritten(&mut head.headers, pumped.length.map(|n| n as u64).or(length));
@@ -289,6 +308,10 @@ impl Gate {
             _ if plan.only_written() => {
                 shield.sent();
                 return Ok(body);
+            }
+            // No type, and perhaps no byte: an HTTP/2 client, or one that sends chunks, may tell the end late.
+            Types::Other if !head.headers.contains_key(header::CONTENT_TYPE) => {
+                return nothing(body, shield).await?.ok_or_else(|| Problem::media_type(&plan.path));
             }
             _ => return Err(Problem::media_type(&plan.path)),
         };
@@ -338,6 +361,36 @@ impl Exchange {
             answering.shield.unsent();
         }
     }
+}
+
+/// Until a request goes on: what was made for it goes with it, however it ends.
+struct Undone<'s>(Option<&'s Shield>);
+
+impl Undone<'_> {
+    /// It goes on.
+    fn no(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Undone<'_> {
+    fn drop(&mut self) {
+        if let Some(shield) = self.0 {
+            shield.unsent();
+        }
+    }
+}
+
+/// A body of which no byte comes; none where one does.
+async fn nothing(mut body: Body, shield: &Shield) -> Result<Option<Body>, Problem> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| refusal(error, false))?;
+        if frame.data_ref().is_some_and(|data| !data.is_empty()) {
+            return Ok(None);
+        }
+    }
+    shield.sent();
+    Ok(Some(with_trailers(Bytes::new(), None)))
 }
 
 /// Whether nothing comes.

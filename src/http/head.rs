@@ -90,6 +90,9 @@ impl Types {
             // Its values lie under names of its own (RFC 6902).
             "application/json-patch+json" => Self::Other,
             other if other.ends_with("+json") && !is_misleading(other) => Self::Json,
+            other if ["+x-ndjson", "+ndjson", "+jsonl"].iter().any(|kind| other.ends_with(kind)) => {
+                Self::Lines
+            }
             _ => Self::Other,
         })
     }
@@ -313,7 +316,8 @@ fn is_condition(name: &str) -> bool {
 
 /// Takes out of a request what its answer could not keep: codings that can't be undone, parts of a body, and "not
 /// modified" for what an erasure may have changed. Of a sealed body the chunks are asked for that hold what is wanted.
-pub(super) fn forget(head: &mut request::Parts, wanted: Wanted) {
+/// `media`: what is read is a sealed body, which stands in no coding.
+pub(super) fn forget(head: &mut request::Parts, wanted: Wanted, media: bool) {
     let read = matches!(head.method, Method::GET | Method::HEAD);
     let headers = &mut head.headers;
     let range = wanted.sealed().filter(|_| read).and_then(|range| HeaderValue::try_from(range).ok());
@@ -325,7 +329,9 @@ pub(super) fn forget(head: &mut request::Parts, wanted: Wanted) {
     if let Some(condition) = kept {
         headers.insert(header::IF_RANGE, condition);
     }
-    if let Some(value) = understood(headers) {
+    if read && media {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    } else if let Some(value) = understood(headers) {
         headers.insert(header::ACCEPT_ENCODING, value);
     }
 }
@@ -360,7 +366,14 @@ mod tests {
     fn a_type_is_known_in_every_spelling() {
         assert_eq!(of("Application/JSON; charset=UTF-8"), Ok(Types::Json));
         assert_eq!(of("application/problem+json"), Ok(Types::Json));
-        assert_eq!(of("application/x-ndjson"), Ok(Types::Lines));
+        for lines in [
+            "application/x-ndjson",
+            "application/vnd.elasticsearch+x-ndjson;compatible-with=8",
+            "application/vnd.oai+ndjson",
+            "application/x+jsonl",
+        ] {
+            assert_eq!(of(lines), Ok(Types::Lines), "{lines}");
+        }
         assert_eq!(of("multipart/form-data; boundary=\"a b\""), Ok(Types::Multipart("a b".into())));
         assert_eq!(of("text/html"), Ok(Types::Other));
         assert_eq!(of("application/json; charset=utf-16"), Err(Ambiguous));

@@ -5,6 +5,7 @@ use super::problem::Problem;
 use super::route::Routes;
 use super::shield::{Read, Shield, Shown, shown_text};
 use super::target;
+use crate::policy::model::{Field, Protect};
 use crate::protect::{OpenFault, Row};
 use http::{HeaderMap, HeaderName, header};
 use std::sync::Arc;
@@ -114,17 +115,63 @@ pub(super) fn split(address: &str) -> (&str, &str) {
     address.split_at(end)
 }
 
+fn is_token(field: &Field) -> bool {
+    matches!(field.protect, Protect::Pseudonym { .. })
+}
+
+/// A `Link` header (RFC 8288) with the tokens in its addresses revealed; none where it holds none.
+pub(super) async fn turn_header(
+    turner: &Turner,
+    shield: &Shield,
+    value: &str,
+) -> Result<Option<String>, Problem> {
+    let mut out = String::new();
+    let (mut rest, mut turned) = (value, false);
+    while let Some((before, address, after)) = next_address(rest) {
+        let shown = Box::pin(turner.turn(shield, address)).await?;
+        turned |= shown.is_some();
+        out.extend([before, shown.as_deref().unwrap_or(address)]);
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(turned.then_some(out))
+}
+
+/// What stands before the next `<address>`, the address, and what follows: the brackets go with what is around them.
+fn next_address(text: &str) -> Option<(&str, &str, &str)> {
+    let (mut quoted, mut escaped) = (false, false);
+    let start = text.bytes().position(|byte| {
+        let opens = byte == b'<' && !quoted;
+        quoted ^= byte == b'"' && !escaped;
+        escaped = byte == b'\\' && quoted && !escaped;
+        opens
+    })? + 1;
+    let end = start + text.get(start..)?.find('>')?;
+    Some((&text[..start], &text[start..end], &text[end..]))
+}
+
 /// What a token in an address stands for; none where it is none of ours.
 async fn reveal(shield: &Shield, plan: &Plan, place: u16, stored: &str) -> Result<Option<String>, Problem> {
     let Some(known) = plan.places.get(usize::from(place)) else { return Ok(None) };
     if stored.is_empty() {
         return Ok(None);
     }
+    // What this request asked for, the client knows, whoever holds it.
+    if let Some(asked) = shield.asked(stored) {
+        return Ok(Some(asked.to_string()));
+    }
+    // Addresses hold all sorts of things: what isn't stored by us stays as it is, and a token that nobody holds.
+    let (door, token) = (shield.door(), is_token(shield.field(known.field)));
+    if !door.is_stored(known.field, stored) {
+        return Ok(None);
+    }
+    if token && !door.is_held(known.field, stored).await.map_err(|e| Problem::protect(&e))? {
+        return Ok(None);
+    }
     let read = Read { field: known.field, row: Row::Unknown, stored: stored.as_bytes() };
     let shown = match shield.open(&[read]).await {
         Ok(shown) => shown,
-        // Addresses hold all sorts of things: a clear one stays as it is.
-        Err(problem) if problem.code == "in-clear" || problem.code == "shared-token" => return Ok(None),
+        Err(problem) if problem.code == "shared-token" => return Ok(None),
         Err(problem) => return Err(problem),
     };
     match shown.first() {
@@ -144,6 +191,17 @@ async fn reveal(shield: &Shield, plan: &Plan, place: u16, stored: &str) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_address_of_a_link_header_is_found() {
+        let mut rest = r#"</a?x=1>; rel="next"; title="a \"<b>\"", <//h/c>, <d"#;
+        let mut all = Vec::new();
+        while let Some((_, address, after)) = next_address(rest) {
+            all.push(address);
+            rest = after;
+        }
+        assert_eq!(all, ["/a?x=1", "//h/c"]);
+    }
 
     #[test]
     fn an_address_begins_with_its_authority_or_its_path() {

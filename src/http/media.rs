@@ -16,11 +16,19 @@ pub(super) struct MediaSealing {
     shield: Shield,
     sealer: Option<BodySealer>,
     held: Vec<u8>,
+    /// No byte at all is no body.
+    optional: bool,
 }
 
 impl MediaSealing {
     pub(super) fn new(field: FieldId, whose: Whose, shield: Shield) -> Self {
-        Self { field, whose, shield, sealer: None, held: Vec::new() }
+        Self { field, whose, shield, sealer: None, held: Vec::new(), optional: false }
+    }
+
+    /// The same, where a body may turn out to be none.
+    pub(super) fn optional(mut self, optional: bool) -> Self {
+        self.optional = optional;
+        self
     }
 
     pub(super) async fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Problem> {
@@ -36,6 +44,9 @@ impl MediaSealing {
 
     pub(super) async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
         let last = std::mem::take(&mut self.held);
+        if self.optional && self.sealer.is_none() && last.is_empty() {
+            return Ok(());
+        }
         self.seal(&last, true, out).await
     }
 
@@ -57,7 +68,8 @@ enum Framing {
     /// From this offset on.
     Plain,
     /// The header and the chunks, in parts.
-    Parts { parser: Parser, within: bool },
+    /// `before`: what is left of a line's end that may come first.
+    Parts { parser: Parser, within: bool, before: &'static [u8] },
 }
 
 /// A sealed body that is opened as it streams.
@@ -97,7 +109,9 @@ impl MediaOpening {
         sealed: Option<u64>,
     ) -> Self {
         let framing = match boundary {
-            Some(boundary) => Framing::Parts { parser: Parser::new(boundary), within: false },
+            Some(boundary) => {
+                Framing::Parts { parser: Parser::new(boundary), within: false, before: b"\r\n" }
+            }
             None => Framing::Plain,
         };
         Self {
@@ -136,9 +150,18 @@ impl MediaOpening {
     }
 
     pub(super) async fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Problem> {
-        let Framing::Parts { parser, within } = &mut self.framing else {
+        let Framing::Parts { parser, within, before } = &mut self.framing else {
             return self.bytes(chunk, out).await;
         };
+        // nginx and others begin with an empty preamble.
+        let mut chunk = chunk;
+        while let ([next, rest @ ..], [byte, more @ ..]) = (*before, chunk) {
+            if byte != next {
+                *before = &[];
+                break;
+            }
+            (*before, chunk) = (rest, more);
+        }
         let events = parser.feed(chunk).map_err(|_| Problem::answer("its multipart body is malformed"))?;
         let mut data = Vec::new();
         for event in events {

@@ -28,6 +28,8 @@ pub(super) struct Opening {
     links: Option<Arc<Turner>>,
     /// The subjects of a creation are still to be bound.
     unbound: bool,
+    /// An error's: what it says in a declared place may be the service's own words.
+    error: bool,
 }
 
 /// What opening needs and leaves behind: memory that the next answer of its route finds ready.
@@ -67,6 +69,7 @@ impl Kits {
 
 impl Opening {
     /// `unbound`: the answer tells whose the request's values are, and nothing of it goes on before they are bound.
+    /// `error`: it tells why the service did not do what it was asked for.
     pub(super) fn new(
         plan: Arc<Plan>,
         shield: Shield,
@@ -74,6 +77,7 @@ impl Opening {
         links: Option<Arc<Turner>>,
         lines: bool,
         unbound: bool,
+        error: bool,
     ) -> Self {
         let (counts, settings) = (counts(&plan, &owners, true), settings(&plan, lines, false));
         let mut kit = match plan.kits.lend() {
@@ -90,7 +94,7 @@ impl Opening {
         if let (true, Some(slot)) = (unbound, plan.created) {
             kit.splicer.watch(slot);
         }
-        Self { kit, plan, shield, owners, links, unbound }
+        Self { kit, plan, shield, owners, links, unbound, error }
     }
 
     /// A body that is here as a whole. Its kit is kept for the next one only where all went well.
@@ -135,10 +139,13 @@ impl Opening {
         let class = class.ok_or_else(Problem::internal)?;
         let ids = self.kit.splicer.watched().to_vec();
         let mut rows = Vec::with_capacity(ids.len());
-        for (number, raw) in ids.iter().enumerate() {
+        for (number, (item, raw)) in ids.iter().enumerate() {
             let id = person::of_json(raw).map_err(|_| Problem::unbound())?;
-            let number = u32::try_from(number).unwrap_or(u32::MAX);
-            let row = if self.plan.created_many { self.echoed(number)?.unwrap_or(number) } else { 0 };
+            let row = match self.plan.created_many {
+                // Where nothing of the request is shown, the order of the ids counts.
+                true => self.echoed(*item)?.unwrap_or(u32::try_from(number).unwrap_or(u32::MAX)),
+                false => 0,
+            };
             rows.push((row, Subject::new(class.clone(), &*id)));
         }
         let made = self.shield.rows();
@@ -165,7 +172,7 @@ impl Opening {
 
     /// Opens what may go on now.
     async fn go(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {
-        let Self { kit, plan, shield, owners, links, .. } = self;
+        let Self { kit, plan, shield, owners, links, error, .. } = self;
         let Kit { splicer, replacements, space } = &mut **kit;
         replacements.wipe();
         if let Some(links) = links {
@@ -174,7 +181,8 @@ impl Opening {
         let mut open = None;
         for _ in 0..LOADS {
             let mut batch = shield.batch(space);
-            open = Some(show(splicer, plan, owners, &mut batch, open.as_deref(), replacements)?);
+            let missing = show(splicer, plan, owners, *error, &mut batch, open.as_deref(), replacements)?;
+            open = Some(missing);
             if shield.complete(&mut batch).await? {
                 splicer.splice(replacements, out);
                 return Ok(());
@@ -206,6 +214,7 @@ fn show(
     splicer: &Splicer,
     plan: &Plan,
     owners: &Owners,
+    error: bool,
     batch: &mut Batch<'_>,
     open: Option<&[usize]>,
     replacements: &mut Replacements,
@@ -221,7 +230,10 @@ fn show(
         let Some(place) = edit.place else { continue };
         let known = plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
         let field = batch.field(known.field);
-        let Some(Stored { text: stored, number: digits }) = stored(raw, field)? else { continue };
+        // A service that refuses a value says so in its place: `{"email": ["is taken"]}`. It never had a clear one that
+        // it could repeat there.
+        let own = |text: &[u8]| error && !batch.is_stored(known.field, text);
+        let Some(Stored { text: stored, number: digits }) = stored(raw, field, own)? else { continue };
         let row = row(splicer, edit, known, plan, owners, &mut last)?;
         match batch.next(&Read { field: known.field, row, stored: &stored })? {
             Next::Clear(_, bytes) if digits => replacements.put(number, bytes),
@@ -265,15 +277,20 @@ struct Stored<'r> {
     number: bool,
 }
 
-/// What is stored at a declared place; none where nothing is.
-fn stored<'r>(raw: &'r [u8], field: &Field) -> Result<Option<Stored<'r>>, Problem> {
+/// What is stored at a declared place; none where nothing is, or a text of the service's `own`.
+fn stored<'r>(
+    raw: &'r [u8],
+    field: &Field,
+    own: impl Fn(&[u8]) -> bool,
+) -> Result<Option<Stored<'r>>, Problem> {
     match raw.first() {
         Some(b'n') => Ok(None),
         Some(b'"') => {
             let text = text::bytes(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
             // Nothing stands in an empty one that could have been planted.
-            Ok((!text.is_empty()).then_some(Stored { text, number: false }))
+            Ok((!text.is_empty() && !own(&text)).then_some(Stored { text, number: false }))
         }
+        _ if own(raw) => Ok(None),
         _ if matches!(field.protect, Protect::Pseudonym { kind: TokenKind::Integer, .. }) => {
             Ok(Some(Stored { text: Cow::Borrowed(raw), number: true }))
         }

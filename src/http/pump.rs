@@ -69,6 +69,8 @@ pub(super) struct Pump {
     trailers: Option<HeaderMap>,
     state: State,
     ahead: usize,
+    /// What can go on goes, whatever its coding would gain by waiting.
+    at_once: bool,
 }
 
 #[derive(PartialEq, Eq)]
@@ -86,12 +88,12 @@ pub(super) struct Pumped {
 
 impl Pump {
     pub(super) fn new(input: Input, stage: Stage, encoder: Encoder, sent: Option<Shield>) -> Self {
-        Self { input, stage, encoder, sent, trailers: None, state: State::Open, ahead: AHEAD }
+        Self { input, stage, encoder, sent, trailers: None, state: State::Open, ahead: AHEAD, at_once: false }
     }
 
     /// Nothing is waited for once something can go on: lines that come one by one.
     pub(super) fn at_once(mut self) -> Self {
-        self.ahead = 1;
+        (self.ahead, self.at_once) = (1, true);
         self
     }
 
@@ -105,6 +107,10 @@ impl Pump {
                 Some(data) => {
                     length += data.len();
                     ahead.push_back(data);
+                    // All of it, however long: its length is known.
+                    if self.state == State::Trailers {
+                        return Ok(self.whole(ahead, length));
+                    }
                 }
                 None => return Ok(self.whole(ahead, length)),
             }
@@ -166,7 +172,7 @@ impl Pump {
                 Err(InputError::Expansion) => return Err(refused(Problem::expansion())),
             }
             let internal = |_| refused(Problem::internal());
-            let mut coded = self.encoder.push(out).await.map_err(internal)?;
+            let mut coded = self.encoder.push(out, self.at_once).await.map_err(internal)?;
             if self.state == State::Trailers {
                 coded.extend(self.encoder.finish().await.map_err(internal)?);
                 self.trailers = self.input.trailers();

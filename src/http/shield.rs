@@ -108,6 +108,11 @@ impl<'s> Batch<'s> {
         self.shield.field(id)
     }
 
+    /// Whether a text has the shape of what is stored for a field.
+    pub(super) fn is_stored(&self, id: FieldId, text: &[u8]) -> bool {
+        std::str::from_utf8(text).is_ok_and(|text| self.shield.door().is_stored(id, text))
+    }
+
     /// Opens the next one.
     ///
     /// # Errors
@@ -182,7 +187,12 @@ struct Inner {
     creates: Option<Arc<str>>,
     /// Where addresses are turned around.
     home: Option<Box<Home>>,
+    /// What the request compares with, as it was sent, by its token: where the answer's addresses may repeat it.
+    asked: Option<Mutex<Vec<Asked>>>,
 }
+
+/// A token, and the identifier that the client sent.
+type Asked = (Box<str>, Zeroizing<String>);
 
 impl Drop for Inner {
     fn drop(&mut self) {
@@ -197,7 +207,8 @@ impl Shield {
         creates: Option<Arc<str>>,
         home: Option<Box<Home>>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { door, work: Mutex::default(), place, creates, home }) }
+        let asked = home.is_some().then(Mutex::default);
+        Self { inner: Arc::new(Inner { door, work: Mutex::default(), place, creates, home, asked }) }
     }
 
     pub(super) fn home(&self) -> Option<&Home> {
@@ -225,6 +236,9 @@ impl Shield {
                 let token = Box::pin(self.door().find(write.field, identifier))
                     .await
                     .map_err(|e| Problem::protect(&e))?;
+                if let Some(asked) = &self.inner.asked {
+                    asked.lock().push(((*token).into(), identifier.to_owned().into()));
+                }
                 stored.push(Some(Stored::Token(token)));
                 continue;
             }
@@ -294,6 +308,12 @@ impl Shield {
             true => Ok(()),
             false => Err(Problem::subject_id()),
         }
+    }
+
+    /// What this request compared with, by its token.
+    pub(super) fn asked(&self, token: &str) -> Option<Zeroizing<String>> {
+        let asked = self.inner.asked.as_ref()?.lock();
+        asked.iter().find(|(known, _)| **known == *token).map(|(_, identifier)| identifier.clone())
     }
 
     /// A row whose subject the answer tells. All of a request are made at once: a unit forgets those of its last

@@ -1,8 +1,8 @@
 //! Whose identifier a token stands for in a row.
 
-use super::door::{known, name};
+use super::door::{Pseudonym, known, name};
 use super::tally::Event;
-use super::{Door, Memo, Missing, OpenFault, Outcome, Row};
+use super::{Door, Memo, Missing, OpenFault, Outcome, ProtectError, Row, armour};
 use crate::clear::Kind;
 use crate::envelope::{EnvelopeRef, FieldName};
 use crate::ids::{FieldId, FieldTag, KeyId, Subject};
@@ -40,6 +40,29 @@ impl Door {
     ) -> Outcome {
         let outcome = self.revealed(field, token, row, memo, out);
         self.seen(outcome, field, None)
+    }
+
+    /// Whether a text has the shape of what is stored for a field: an envelope, or a token of the field's kind. Nothing
+    /// goes on record.
+    pub fn is_stored(&self, field: FieldId, text: &str) -> bool {
+        let token = |pseudonym: Pseudonym<'_>| Token::parse(pseudonym.kind, text).is_ok();
+        self.pseudonym(field).is_some_and(token) || armour::read(text.as_bytes(), &mut Vec::new())
+    }
+
+    /// Whether a text is a token that somebody holds. Nothing goes on record.
+    ///
+    /// # Errors
+    /// [`ProtectError::Unavailable`].
+    pub async fn is_held(&self, field: FieldId, text: &str) -> Result<bool, ProtectError> {
+        let Some(pseudonym) = self.pseudonym(field).filter(|own| Token::parse(own.kind, text).is_ok()) else {
+            return Ok(false);
+        };
+        let live = |entry: &TokenEntry| matches!(entry, TokenEntry::Live { .. });
+        if let Some(held) = self.keyring().token(pseudonym.domain, text, live) {
+            return Ok(held);
+        }
+        self.load(&[Missing::Token(field, text.into())]).await?;
+        Ok(self.keyring().token(pseudonym.domain, text, live).unwrap_or(false))
     }
 
     fn revealed(

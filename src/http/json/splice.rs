@@ -36,8 +36,18 @@ pub(in crate::http) struct Edit {
     /// A place; none where a text is looked at.
     pub(in crate::http) place: Option<u16>,
     pub(in crate::http) told: Told,
+    /// While it is open: who counts unless an earlier source tells. Its item may have ended meanwhile.
+    otherwise: Option<Otherwise>,
     /// The number of the outermost item that it stands in, or of the line.
     pub(in crate::http) item: u32,
+}
+
+/// A source that told, while one before it is still open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Otherwise {
+    /// Its place among those that count.
+    at: u8,
+    id: u32,
 }
 
 /// A body on its way: what came in and may not go out yet.
@@ -75,7 +85,8 @@ struct Found {
     outer: u32,
     /// A subject whose every value is kept, in order.
     watch: Option<u16>,
-    watched: Vec<Raw>,
+    /// Each with the number of the outermost item that it stands in.
+    watched: Vec<(u32, Raw)>,
     /// Every value of a document waits for its end.
     whole: bool,
     documents: u32,
@@ -267,8 +278,8 @@ impl Splicer {
         self.found.watch = Some(slot);
     }
 
-    /// Raw values of the subject that is watched.
-    pub(in crate::http) fn watched(&self) -> &[Raw] {
+    /// Raw values of the subject that is watched, each with the number of the outermost item that it stands in.
+    pub(in crate::http) fn watched(&self) -> &[(u32, Raw)] {
         &self.found.watched
     }
 
@@ -332,13 +343,14 @@ impl Sink for At<'_> {
                     found.open += 1;
                 }
                 let item = found.number();
-                found.edits.push(Edit { start, end, place: Some(place), told, item });
+                found.edits.push(Edit { start, end, place: Some(place), told, otherwise: None, item });
             }
             Leaf::Text => {
                 if found.open == found.edits.len() {
                     found.open += 1;
                 }
-                found.edits.push(Edit { start, end, place: None, told: Told::Nothing, item: 0 });
+                let told = Told::Nothing;
+                found.edits.push(Edit { start, end, place: None, told, otherwise: None, item: 0 });
             }
             Leaf::Subject(slot) => found.subject(slot, self.buf.get(start..end).unwrap_or_default()),
         }
@@ -437,7 +449,7 @@ impl Found {
             }
         }
         if self.watch == Some(slot) {
-            self.watched.push(raw.into());
+            self.watched.push((self.number(), raw.into()));
         }
         if let Some(place) = self.subjects.get_mut(usize::from(slot)) {
             *place = Some(id);
@@ -466,7 +478,8 @@ impl Found {
     fn decide(&mut self, depth: usize, from: usize) {
         for at in from..self.edits.len() {
             if self.edits[at].told == Told::Open {
-                self.edits[at].told = self.decided(self.edits[at].place, depth);
+                let (told, otherwise) = self.decided(&self.edits[at], depth);
+                (self.edits[at].told, self.edits[at].otherwise) = (told, otherwise);
             }
         }
         for (subject, own) in self.subjects.iter_mut().zip(&self.layout.depths) {
@@ -477,18 +490,19 @@ impl Found {
         self.advance();
     }
 
-    /// Whose a value is at the end of an item of that depth.
-    fn decided(&self, place: Option<u16>, depth: usize) -> Told {
-        for slot in self.slots(place) {
+    /// Whose a value is at the end of an item of that depth. Where a source that comes first may still tell, the next one
+    /// that told is kept: it is forgotten with its item.
+    fn decided(&self, edit: &Edit, depth: usize) -> (Told, Option<Otherwise>) {
+        let mut open = false;
+        for (at, slot) in (0u8..).zip(self.slots(edit.place)) {
             let slot = usize::from(*slot);
-            if let Some(Some(id)) = self.subjects.get(slot) {
-                return Told::Here(*id);
+            let kept = edit.otherwise.filter(|kept| kept.at == at).map(|kept| kept.id);
+            if let Some(id) = kept.or_else(|| self.subjects.get(slot).copied().flatten()) {
+                return if open { (Told::Open, Some(Otherwise { at, id })) } else { (Told::Here(id), None) };
             }
-            if usize::from(self.layout.depths.get(slot).copied().unwrap_or(0)) < depth {
-                return Told::Open;
-            }
+            open |= usize::from(self.layout.depths.get(slot).copied().unwrap_or(0)) < depth;
         }
-        Told::Nothing
+        (if open { Told::Open } else { Told::Nothing }, None)
     }
 
     fn advance(&mut self) {

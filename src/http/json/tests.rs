@@ -117,6 +117,19 @@ fn sources_are_asked_in_their_order() {
 }
 
 #[test]
+fn an_inner_source_counts_though_an_outer_one_could_have_come() {
+    let layout = layout(&[("/phones/*/n", &[0, 1])], &["/owner", "/phones/*/owner"]);
+    assert_eq!(
+        all(&layout, r#"{"phones":[{"owner":7,"n":1},{"n":2},{"n":3,"owner":8}]}"#).unwrap(),
+        r#"{"phones":[{"owner":7,"n":<7|1>},{"n":<-|2>},{"n":<8|3>,"owner":8}]}"#
+    );
+    assert_eq!(
+        all(&layout, r#"{"phones":[{"owner":7,"n":1},{"n":2}],"owner":9}"#).unwrap(),
+        r#"{"phones":[{"owner":7,"n":<9|1>},{"n":<9|2>}],"owner":9}"#
+    );
+}
+
+#[test]
 fn what_may_go_on_goes_on() {
     let layout = layout(&[("/*/email", &[0])], &["/*/id"]);
     let mut splicer = splicer(&layout, false);
@@ -273,6 +286,55 @@ fn json() -> impl Strategy<Value = String> {
     })
 }
 
+/// An object that may tell an owner, before or after what else it holds.
+#[derive(Debug, Clone)]
+struct Holder<T> {
+    owner: Option<Option<u8>>,
+    last: bool,
+    inner: T,
+}
+
+fn told<T: std::fmt::Debug + Clone>(inner: impl Strategy<Value = T>) -> impl Strategy<Value = Holder<T>> {
+    let owner = prop_oneof![Just(None), Just(Some(None)), (0u8..9).prop_map(|id| Some(Some(id)))];
+    (owner, any::<bool>(), inner).prop_map(|(owner, last, inner)| Holder { owner, last, inner })
+}
+
+/// A document of owners within owners: phones of people of a company.
+type Nested = Holder<Vec<Holder<Vec<Holder<()>>>>>;
+
+fn nested() -> impl Strategy<Value = Nested> {
+    let phones = prop::collection::vec(told(Just(())), 0..3);
+    told(prop::collection::vec(told(phones), 0..3))
+}
+
+impl<T> Holder<T> {
+    fn id(&self) -> Option<u8> {
+        self.owner.flatten()
+    }
+
+    fn object(&self, rest: &str) -> String {
+        let owner = self.owner.map(|id| id.map_or("null".to_owned(), |id| id.to_string()));
+        match owner.map(|owner| format!("\"owner\":{owner}")) {
+            None => format!("{{{rest}}}"),
+            Some(owner) if self.last => format!("{{{rest},{owner}}}"),
+            Some(owner) => format!("{{{owner},{rest}}}"),
+        }
+    }
+}
+
+/// The document, with each phone's number as `value` writes it for the owners around it: outermost first.
+fn written(doc: &Nested, value: impl Fn([Option<u8>; 3]) -> String) -> String {
+    let phone = |person: &Holder<_>, phone: &Holder<()>| {
+        phone.object(&format!("\"n\":{}", value([doc.id(), person.id(), phone.id()])))
+    };
+    let people = doc.inner.iter().map(|person| {
+        let phones: Vec<String> = person.inner.iter().map(|own| phone(person, own)).collect();
+        person.object(&format!("\"phones\":[{}]", phones.join(",")))
+    });
+    let people: Vec<String> = people.collect();
+    doc.object(&format!("\"people\":[{}]", people.join(",")))
+}
+
 /// Something near JSON.
 fn nearly() -> impl Strategy<Value = String> {
     (json(), any::<prop::sample::Index>(), "[\\x00-\\x7f]{0,2}", 0usize..3).prop_map(
@@ -345,6 +407,26 @@ proptest! {
         again.renew([9; 4].into_iter(), Settings { depth: 64, lines: false, exact: true }, 1 << 20, false);
         prop_assert_eq!(through(&mut again, &[body.as_bytes()]), run(&layout, &[body.as_bytes()], false));
         prop_assert!(again.watched().is_empty());
+    }
+
+    /// Of sources in any order the first that is there counts, wherever it stands.
+    #[test]
+    fn the_first_source_that_is_there_counts(
+        doc in nested(),
+        order in prop::sample::subsequence(vec![0u16, 1, 2], 0..=3).prop_shuffle(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let subjects = ["/owner", "/people/*/owner", "/people/*/phones/*/owner"];
+        let layout = layout(&[("/people/*/phones/*/n", &order)], &subjects);
+        let body = written(&doc, |_| "0".into());
+        let expected = written(&doc, |owners| {
+            let first = order.iter().find_map(|slot| owners[usize::from(*slot)]);
+            format!("<{}|0>", first.map_or("-".to_owned(), |id| id.to_string()))
+        });
+        let (a, b) = body.as_bytes().split_at(cut.index(body.len() + 1));
+        prop_assert_eq!(run(&layout, &[a, b], false), Ok(expected.clone()));
+        let bytes: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+        prop_assert_eq!(run(&layout, &bytes, false), Ok(expected));
     }
 
     /// Every declared value is replaced, wherever the body is cut; nothing else is.

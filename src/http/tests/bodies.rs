@@ -8,6 +8,10 @@ path = "/form"
 subject = "form:user"
 fields = { "form:/email" = "email", "form:note" = "note" }
 [[http.routes]]
+path = "/parts"
+subject = ["form:user", "header:x-user"]
+fields = { "form:email" = "email", "form:note" = "note", "form:file" = "photo" }
+[[http.routes]]
 path = "/people/{id}"
 subject = "path:id"
 fields = { "/note" = "note", "/email" = "email" }
@@ -230,4 +234,61 @@ async fn a_part_of_a_document_and_a_damaged_answer_are_not_shown() {
     assert_eq!(code(world.request(request).await), (StatusCode::BAD_REQUEST, "body-cut"));
     let coded = answer().header("content-encoding", "gzip").body(body("not gzip")).unwrap();
     assert_eq!(world.get("/people/1").await.exchange.answer(coded).await.err().unwrap().code, "answer");
+}
+
+#[tokio::test]
+async fn a_control_that_names_the_subject_after_another_source_did_is_refused() {
+    let world = World::new(FORM).await;
+    let form = |controls: &[(&str, &str)]| {
+        let part = |(name, value): &(&str, &str)| {
+            let file = if *name == "file" { "; filename=\"x\"" } else { "" };
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n")
+        };
+        let text: String = controls.iter().map(part).collect();
+        let request = Request::post("/parts").header("content-type", "multipart/form-data; boundary=b");
+        request.header("x-user", "99").body(body(format!("{text}--b--\r\n"))).unwrap()
+    };
+    for late in [
+        form(&[("note", "one"), ("user", "7")]),
+        form(&[("file", "one"), ("user", "7")]),
+        form(&[("other", "x"), ("email", "a@x.org"), ("other", "y"), ("user", "7")]),
+    ] {
+        assert_eq!(code(world.request(late).await).1, "form-order");
+    }
+    for (controls, id) in [
+        ([("user", "7"), ("note", "one")], "7"),
+        // An empty one names nobody.
+        ([("note", "one"), ("user", "")], "99"),
+        ([("note", "one"), ("other", "7")], "99"),
+    ] {
+        let sent = world.request(form(&controls)).await.unwrap();
+        let stored = sent.text().split("\r\n").find(|line| line.starts_with("pv1.")).unwrap().to_owned();
+        sent.exchange.json(200, "{}").await.unwrap();
+        let read = world.read(&format!("/people/{id}"), &format!(r#"{{"note":"{stored}"}}"#)).await;
+        assert_eq!(read.unwrap(), r#"{"note":"one"}"#, "{controls:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_a_type_and_without_a_byte_is_none() {
+    let world = World::new(FORM).await;
+    for method in [Method::GET, Method::DELETE, Method::POST] {
+        for parts in [vec![], vec![vec![]], vec![vec![], vec![]]] {
+            let request =
+                Request::builder().method(&method).uri("/people/1").body(frames(parts, None)).unwrap();
+            assert!(world.request(request).await.unwrap().body.is_empty(), "{method}");
+        }
+        let untyped = frames(vec![vec![], b"{}".to_vec()], None);
+        let request = Request::builder().method(&method).uri("/people/1").body(untyped).unwrap();
+        assert_eq!(code(world.request(request).await).1, "content-type");
+    }
+}
+
+#[tokio::test]
+async fn a_long_body_that_was_held_is_sent_with_its_length() {
+    let world = World::new(FORM).await;
+    let text = format!("user=7&note=x&pad={}", "y".repeat(400 << 10));
+    let request = Request::post("/form").header("content-type", "application/x-www-form-urlencoded");
+    let sent = world.request(request.body(body(text)).unwrap()).await.unwrap();
+    assert_eq!(sent.head.headers["content-length"], *sent.body.len().to_string());
 }

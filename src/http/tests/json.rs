@@ -309,3 +309,77 @@ async fn a_short_answer_may_come_in_pieces_and_end_with_trailers() {
     assert_eq!(head.headers["content-length"], *clear.len().to_string());
     assert_eq!(trailers.unwrap().keys().collect::<Vec<_>>(), ["x-sum"]);
 }
+
+#[tokio::test]
+async fn an_error_s_own_words_pass_and_what_is_stored_is_opened() {
+    let world = World::new(PEOPLE).await;
+    let sent = world.json(Method::PUT, "/people/1", r#"{"email":"a@x.org","note":"one"}"#).await.unwrap();
+    let stored = sent.text().to_owned();
+    sent.exchange.json(200, "{}").await.unwrap();
+    for text in [
+        r#"{"email":["person with this email already exists."],"note":"is too long"}"#,
+        r#"{"email":{"code":"taken"},"note":true}"#,
+        r#"{"email":5,"note":"1990-02-28"}"#,
+    ] {
+        for status in [400, 409, 422, 500] {
+            let got = world.get("/people/1").await.exchange.json(status, text).await.unwrap();
+            assert_eq!(String::from_utf8(got.body).unwrap(), text, "{status}");
+        }
+        assert_eq!(world.read("/people/1", text).await.unwrap_err().code, "in-clear", "{text}");
+    }
+    let got = world.get("/people/1").await.exchange.json(409, &stored).await.unwrap();
+    assert_eq!(got.body, br#"{"email":"a@x.org","note":"one"}"#);
+    let got = world.get("/people/2").await.exchange.json(409, &stored).await;
+    assert_eq!(got.err().unwrap().code, "wrong-subject");
+}
+
+#[tokio::test]
+async fn lines_that_are_coded_go_on_as_they_come_too() {
+    use async_compression::tokio::write;
+    use http_body_util::BodyExt;
+    use tokio::io::AsyncWriteExt;
+    const LINE: &[u8] = b"{\"id\":1,\"note\":null}\n";
+    let world = World::new(PEOPLE).await;
+    macro_rules! packed {
+        ($encoder:ident) => {{
+            let mut encoder = write::$encoder::new(Vec::new());
+            encoder.write_all(LINE).await.unwrap();
+            encoder.flush().await.unwrap();
+            encoder.into_inner()
+        }};
+    }
+    macro_rules! unpacked {
+        ($decoder:ident, $bytes:expr) => {{
+            let mut decoder = write::$decoder::new(Vec::new());
+            decoder.write_all($bytes).await.unwrap();
+            decoder.flush().await.unwrap();
+            decoder.into_inner()
+        }};
+    }
+    for (coding, first) in [
+        ("gzip", packed!(GzipEncoder)),
+        ("deflate", packed!(ZlibEncoder)),
+        ("br", packed!(BrotliEncoder)),
+        ("zstd", packed!(ZstdEncoder)),
+    ] {
+        let sent = world.get("/people").await;
+        // The service says nothing more for now.
+        let more = futures_util::stream::pending();
+        let stream = futures_util::StreamExt::chain(
+            futures_util::stream::iter([Ok::<_, BodyError>(Frame::data(Bytes::from(first)))]),
+            more,
+        );
+        let answer = Response::builder().header("content-type", "application/x-ndjson");
+        let answer = answer.header("content-encoding", coding);
+        let (mut head, body) = answer.body(StreamBody::new(stream).boxed_unsync()).unwrap().into_parts();
+        let mut body = sent.exchange.response(&mut head, &mut Some(body)).await.unwrap().into_body();
+        let got = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        let plain = match coding {
+            "gzip" => unpacked!(GzipDecoder, &got),
+            "deflate" => unpacked!(ZlibDecoder, &got),
+            "br" => unpacked!(BrotliDecoder, &got),
+            _ => unpacked!(ZstdDecoder, &got),
+        };
+        assert_eq!(plain, LINE, "{coding}");
+    }
+}

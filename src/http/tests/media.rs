@@ -284,3 +284,120 @@ async fn a_file_in_a_form_is_a_body() {
         .unwrap();
     assert_eq!(code(world.request(broken).await).1, "form-syntax");
 }
+
+#[tokio::test]
+async fn a_photo_that_is_another_one_by_now_comes_whole() {
+    let world = World::new(PHOTOS).await;
+    let clear = photo(3 * CHUNK_LEN);
+    let sent = put(&world, "/photos/7", &clear, 70_000).await;
+    let sealed = sent.body;
+    sent.exchange.json(204, "").await.unwrap();
+    let ask = async |condition: bool| {
+        let mut request = Request::get("/photos/7").header("range", "bytes=70000-");
+        if condition {
+            request = request.header("if-range", "\"1\"");
+        }
+        let sent = world.request(request.body(body("")).unwrap()).await.unwrap();
+        assert_eq!(sent.head.headers.contains_key("if-range"), condition);
+        let whole = Response::builder().header("content-length", sealed.len()).body(body(sealed.clone()));
+        sent.exchange.answer(whole.unwrap()).await.unwrap()
+    };
+    let whole = ask(true).await;
+    assert!(
+        whole.head.status == 200 && whole.body == clear && !whole.head.headers.contains_key("content-range")
+    );
+    let part = ask(false).await;
+    assert!(part.head.status == 206 && part.body == clear[70_000..]);
+}
+
+#[tokio::test]
+async fn a_part_of_a_photo_is_not_stored() {
+    let world = World::new(PHOTOS).await;
+    for method in [Method::PUT, Method::PATCH, Method::POST] {
+        let request =
+            Request::builder().method(&method).uri("/photos/7").header("content-range", "bytes 0-9/20");
+        let refused = code(world.request(request.body(body("0123456789")).unwrap()).await);
+        assert_eq!(refused, (StatusCode::BAD_REQUEST, "content-range"), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_photo_is_asked_for_without_a_coding() {
+    let world = World::new(PHOTOS).await;
+    for method in [Method::GET, Method::HEAD] {
+        let request =
+            Request::builder().method(method).uri("/photos/7").header("accept-encoding", "gzip, br");
+        let sent = world.request(request.body(body("")).unwrap()).await.unwrap();
+        assert_eq!(sent.head.headers["accept-encoding"], "identity");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_photo_is_one() {
+    let world = World::new(PHOTOS).await;
+    let sent = world.request(Request::put("/photos/7").body(body("")).unwrap()).await.unwrap();
+    let sealed = sent.body;
+    assert_eq!(sealed.len() as u64, crate::protect::sealed_body_len(0).unwrap());
+    sent.exchange.json(204, "").await.unwrap();
+    let got = ask(&world, "/photos/7", &sealed, None).await.unwrap();
+    assert!(got.body.is_empty() && got.head.headers["content-length"] == "0");
+    assert_eq!(ask(&world, "/photos/7", &sealed, Some("bytes=0-5")).await.err().unwrap().code, "media-range");
+    // No body at all is none, where the request doesn't put one in the place of another.
+    for method in [Method::GET, Method::DELETE, Method::POST] {
+        let request =
+            Request::builder().method(method).uri("/photos/7").body(frames(vec![vec![]], None)).unwrap();
+        assert!(world.request(request).await.unwrap().body.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_restriction_stops_a_photo_on_its_way() {
+    use http_body_util::BodyExt;
+    let world = World::new(PHOTOS).await;
+    let clear = photo(CHUNK_LEN * 200);
+    let sent = put(&world, "/photos/7", &clear, 1 << 20).await;
+    let sealed = sent.body;
+    sent.exchange.json(204, "").await.unwrap();
+    world.house.settled().await;
+    let subject = crate::ids::Subject::new("person", "7");
+    for (restricted, erased) in [(false, false), (true, false), (false, true)] {
+        let sent = world.get("/photos/7").await;
+        let parts = sealed.chunks(SEALED_CHUNK_LEN).map(<[u8]>::to_vec).collect();
+        let answer = Response::builder().header("content-length", sealed.len()).body(frames(parts, None));
+        let (mut head, body) = answer.unwrap().into_parts();
+        let mut body = sent.exchange.response(&mut head, &mut Some(body)).await.unwrap().into_body();
+        body.frame().await.unwrap().unwrap();
+        if restricted {
+            assert!(world.house.keyring().restrict(&subject, true).await.unwrap());
+        }
+        if erased {
+            world.erase("person", "7").await;
+        }
+        let rest = collect(body).await;
+        world.house.keyring().restrict(&subject, false).await.unwrap();
+        match (restricted, erased) {
+            (true, _) => assert_eq!(rest.err().unwrap().code, "restricted"),
+            (_, true) => assert_eq!(rest.err().unwrap().code, "erased-body"),
+            _ => assert!(rest.is_ok()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_may_begin_with_an_empty_preamble() {
+    let world = World::new(PHOTOS).await;
+    let clear = photo(2 * CHUNK_LEN + 100);
+    let sent = put(&world, "/photos/7", &clear, 70_000).await;
+    let sealed = sent.body;
+    sent.exchange.json(204, "").await.unwrap();
+    for size in [1, 3, 70_000] {
+        let request = Request::get("/photos/7").header("range", "bytes=70000-70009").body(body("")).unwrap();
+        let sent = world.request(request).await.unwrap();
+        let (parts, whole) = serve(&sealed, &sent.head).into_parts();
+        // As nginx has it.
+        let whole = [b"\r\n".to_vec(), collect(whole).await.unwrap().0].concat();
+        let whole = frames(whole.chunks(size).map(<[u8]>::to_vec).collect(), None);
+        let got = sent.exchange.answer(Response::from_parts(parts, whole)).await.unwrap();
+        assert!(got.head.status == 206 && got.body == clear[70_000..70_010]);
+    }
+}

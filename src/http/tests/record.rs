@@ -16,7 +16,11 @@ const ROUTES: &str = r#"
 [[http.routes]]
 path = "/people/{id}"
 subject = "path:id"
+links = ["/self"]
 fields = { "/note" = "note", "/first_name" = "first_name" }
+[[http.routes]]
+path = "/by/{email}"
+fields = { "path:email" = "email" }
 "#;
 
 struct Known;
@@ -86,5 +90,17 @@ async fn what_was_opened_for_a_refused_answer_is_on_record_while_its_connection_
     assert_eq!(refused.code, "in-clear");
     let opened = entries(&audit, &path, "opened");
     assert!(opened.len() == 2 && opened[1].contains(r#""values":1"#), "{opened:?}");
+    assert_eq!(entries(&audit, &path, "fault").len(), 1);
+    // Words of the service's own, and addresses of other things: nobody touched what is stored.
+    for (status, text) in
+        [(422, r#"{"note":["is required"],"first_name":"too long"}"#), (200, r#"{"self":"/by/me"}"#)]
+    {
+        let (_, read) = ask(Method::GET, "").await;
+        assert_eq!(String::from_utf8(read.json(status, text).await.unwrap().body).unwrap(), text);
+    }
+    let unissued = format!("/by/psn_{}.invalid", "a".repeat(26));
+    let text = format!(r#"{{"self":"{unissued}"}}"#);
+    let (_, read) = ask(Method::GET, "").await;
+    assert_eq!(String::from_utf8(read.json(200, &text).await.unwrap().body).unwrap(), text);
     assert_eq!(entries(&audit, &path, "fault").len(), 1);
 }

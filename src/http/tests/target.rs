@@ -158,3 +158,35 @@ async fn addresses_that_come_back_are_turned_around() {
         .replace(&format!("email={token}#f"), "email=alice@example.org#f");
     assert_eq!(String::from_utf8(got.body).unwrap(), expected);
 }
+
+#[tokio::test]
+async fn an_address_that_repeats_what_was_asked_for_is_turned_around_whoever_holds_it() {
+    let world = World::new(PEOPLE).await;
+    let token = alice(&world).await;
+    let erased = world.json(Method::PUT, "/users/2", r#"{"email":"bob@example.org"}"#).await.unwrap();
+    let gone = erased.text().split('"').nth(3).unwrap().to_owned();
+    erased.exchange.json(200, "{}").await.unwrap();
+    world.erase("person", "2").await;
+    for name in ["nobody", "alice", "bob"] {
+        let path = format!("/people/{name}@example.org");
+        let sent = world.get(&path).await;
+        let asked = sent.head.uri.path().to_owned();
+        let reply = Response::builder()
+            .header("content-type", "application/json")
+            .header("location", &asked)
+            .header("link", format!("<{asked}?page=2>; rel=\"next\", </search?email={token}>; rel=x"))
+            .header("link", "</other>; title=\"<x>\"");
+        // Another's, that is gone, and what is no token at all.
+        let answer =
+            format!(r#"{{"self":"{asked}","items":[{{"href":"/people/{gone}"}},{{"href":"/people/me"}}]}}"#);
+        let got = sent.exchange.answer(reply.body(body(answer.clone())).unwrap()).await.unwrap();
+        assert_eq!(got.head.headers["location"], *path);
+        let links: Vec<_> = got.head.headers.get_all("link").iter().collect();
+        assert_eq!(
+            links[0],
+            &*format!("<{path}?page=2>; rel=\"next\", </search?email=alice@example.org>; rel=x")
+        );
+        assert_eq!(links[1], "</other>; title=\"<x>\"");
+        assert_eq!(String::from_utf8(got.body).unwrap(), answer.replace(&asked, &path));
+    }
+}
