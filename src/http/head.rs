@@ -90,12 +90,15 @@ impl Types {
             // Its values lie under names of its own (RFC 6902).
             "application/json-patch+json" => Self::Other,
             other if other.ends_with("+json") && !is_misleading(other) => Self::Json,
-            other if ["+x-ndjson", "+ndjson", "+jsonl"].iter().any(|kind| other.ends_with(kind)) => {
-                Self::Lines
-            }
+            other if is_lines(other) && !is_misleading(other) => Self::Lines,
             _ => Self::Other,
         })
     }
+}
+
+/// A type of somebody's own whose bodies are JSON, a document a line.
+fn is_lines(essence: &str) -> bool {
+    ["+x-ndjson", "+ndjson", "+jsonl"].iter().any(|kind| essence.ends_with(kind))
 }
 
 /// Whether some readers, who look for words in the whole header, take a body for one of another type, or a boundary from it
