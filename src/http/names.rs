@@ -54,11 +54,11 @@ pub(super) fn is_method(name: &str) -> bool {
 
 /// As the most lenient services read a name: some know no case, some take dots, spaces or brackets for each other or for
 /// `_`, some take an item for the list, some end it at a NUL or pass over controls and a byte order mark, and to some a `!`
-/// before it gives a default.
+/// before it gives a default, or a `?` is where a query begins.
 fn parts(name: &str) -> Vec<String> {
     let name = name.split('\0').next().unwrap_or_default();
     let name: String = name.chars().filter(|c| !c.is_control() && *c != '\u{feff}').collect();
-    let parts = name.trim().trim_start_matches('!').split(['.', ' ', '[', ']']);
+    let parts = name.trim().trim_start_matches(['!', '?']).split(['.', ' ', '[', ']']);
     parts.filter(|part| !part.bytes().all(|b| b.is_ascii_digit())).map(str::to_lowercase).collect()
 }
 
@@ -104,6 +104,7 @@ mod tests {
             "first[email",
             "first[email]",
             "!first_email",
+            "?first_email",
             "[0].first_email",
             "\u{feff}first_email",
             "\u{1f}first_email",
