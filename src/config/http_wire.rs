@@ -50,13 +50,22 @@ pub struct HttpLimits {
     pub body_bytes: Option<u64>,
     /// `streams`: requests at once on one HTTP/2 connection. Default 100.
     pub streams: u32,
+    /// `held_bytes`: what requests may hold of their bodies, all together. Default 256 MiB.
+    pub held_bytes: u32,
     /// `upstream_idle`: unused connections to the service that each worker thread keeps. Default 256.
     pub upstream_idle: u32,
 }
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { header_bytes: 32 << 10, headers: 100, body_bytes: None, streams: 100, upstream_idle: 256 }
+        Self {
+            header_bytes: 32 << 10,
+            headers: 100,
+            body_bytes: None,
+            streams: 100,
+            held_bytes: 256 << 20,
+            upstream_idle: 256,
+        }
     }
 }
 
@@ -117,6 +126,7 @@ pub(super) fn limits(section: &mut Section<'_>, problems: &mut Problems) -> Http
     number("header_bytes", 8 << 10..=1 << 20, &mut limits.header_bytes);
     number("headers", 10..=1000, &mut limits.headers);
     number("streams", 1..=10_000, &mut limits.streams);
+    number("held_bytes", 1 << 20..=u32::MAX, &mut limits.held_bytes);
     number("upstream_idle", 0..=100_000, &mut limits.upstream_idle);
     limits.body_bytes = section.number("body_bytes", 0..=u32::MAX, problems).map(u64::from);
     section.finish(&[], problems);

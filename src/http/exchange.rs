@@ -1,6 +1,7 @@
 //! One request and its answer, on their way through a listener.
 
 use super::answer::Answering;
+use super::budget::Budget;
 use super::coding::{self, Encoder, Input};
 use super::form_body::FormBody;
 use super::forward::Caller;
@@ -104,6 +105,8 @@ struct Inner {
     place: Arc<str>,
     /// As the audit log names this listener.
     via: Arc<str>,
+    /// What requests may hold.
+    budget: Arc<Budget>,
 }
 
 /// What was decided about a request, and what its answer needs.
@@ -155,6 +158,7 @@ impl Gate {
             verifier: config.jwt.as_ref().map(Verifier::new).transpose()?,
             place: Door::outside(&config.listen.to_string()).into(),
             via: format!("http {}", config.listen).into(),
+            budget: Budget::new(config.wire.held_bytes),
             door,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -292,15 +296,16 @@ impl Gate {
         }
         let types = Types::of(&head.headers).map_err(|_| Problem::media_type(&plan.path))?;
         let (own, shared, turner) = (Arc::clone(&plan), shield.clone(), Arc::clone(&self.inner.turner));
+        let held = self.inner.budget.hold();
         let stage = match types {
             Types::Json if plan.json() => {
-                Stage::Sealing(Box::new(Sealing::new(own, shared, Arc::clone(owners), turner, false)))
+                Stage::Sealing(Box::new(Sealing::new(own, shared, Arc::clone(owners), turner, false, held)))
             }
             Types::Lines if plan.json() => {
-                Stage::Sealing(Box::new(Sealing::new(own, shared, Arc::clone(owners), turner, true)))
+                Stage::Sealing(Box::new(Sealing::new(own, shared, Arc::clone(owners), turner, true, held)))
             }
             Types::Form if !plan.form.is_empty() => {
-                Stage::Form(Box::new(FormBody::new(own, shared, Arc::clone(owners))))
+                Stage::Form(Box::new(FormBody::new(own, shared, Arc::clone(owners), held)))
             }
             Types::Multipart(boundary) if !plan.form.is_empty() => {
                 Stage::Multipart(Box::new(MultipartBody::new(own, shared, Arc::clone(owners), &boundary)))

@@ -1,5 +1,6 @@
 //! Urlencoded forms on their way in (WHATWG URL §5).
 
+use super::budget::Held;
 use super::json_body::Owners;
 use super::person;
 use super::plan::Plan;
@@ -21,11 +22,12 @@ pub(super) struct FormBody {
     plan: Arc<Plan>,
     shield: Shield,
     owners: Owners,
+    room: Held,
 }
 
 impl FormBody {
-    pub(super) fn new(plan: Arc<Plan>, shield: Shield, owners: Owners) -> Self {
-        Self { held: Vec::new(), plan, shield, owners }
+    pub(super) fn new(plan: Arc<Plan>, shield: Shield, owners: Owners, room: Held) -> Self {
+        Self { held: Vec::new(), plan, shield, owners, room }
     }
 
     pub(super) fn feed(&mut self, chunk: &Bytes) -> Result<(), Problem> {
@@ -33,7 +35,7 @@ impl FormBody {
             return Err(Problem::too_large(self.plan.item_bytes));
         }
         self.held.extend_from_slice(chunk);
-        Ok(())
+        self.room.now(self.held.len())
     }
 
     pub(super) async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {

@@ -1,5 +1,6 @@
 //! JSON of requests on its way through, sealed.
 
+use super::budget::Held;
 use super::compare::{self, Piece};
 use super::graphql;
 use super::json::replacements::Replacements;
@@ -33,6 +34,7 @@ pub(super) struct Sealing {
     turner: Arc<Turner>,
     /// All of a GraphQL request.
     operation: Option<Zeroizing<Vec<u8>>>,
+    held: Held,
 }
 
 /// How strictly a route's bodies are read.
@@ -88,6 +90,7 @@ impl Sealing {
         owners: Owners,
         turner: Arc<Turner>,
         lines: bool,
+        held: Held,
     ) -> Self {
         // Rows of one statement are made together, and an operation is judged with its variables.
         let whole = plan.graphql || owners.iter().any(|(_, whose)| matches!(whose, Whose::Returned(_)));
@@ -99,7 +102,7 @@ impl Sealing {
             whole,
         );
         let operation = plan.graphql.then(Zeroizing::default);
-        Self { splicer, plan, shield, owners, turner, operation }
+        Self { splicer, plan, shield, owners, turner, operation, held }
     }
 
     pub(super) async fn feed(&mut self, chunk: &Bytes, out: &mut Vec<u8>) -> Result<(), Problem> {
@@ -107,7 +110,8 @@ impl Sealing {
         if let Some(operation) = &mut self.operation {
             operation.extend_from_slice(chunk);
         }
-        self.go(out).await
+        self.go(out).await?;
+        self.held.now(self.splicer.holds() + self.operation.as_ref().map_or(0, |operation| operation.len()))
     }
 
     pub(super) async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Problem> {

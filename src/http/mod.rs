@@ -5,6 +5,7 @@
 //! everything else keeps its bytes. What can't be understood on a declared route is refused (RFC 9457).
 
 mod answer;
+mod budget;
 mod coding;
 mod compare;
 mod connection;

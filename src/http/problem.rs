@@ -243,6 +243,17 @@ impl Problem {
         )
     }
 
+    /// There is no room for what would have to be held.
+    pub(super) fn held() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too-much-held",
+            "Too much is held",
+            "requests of this listener hold as much of their bodies as http.limits.held_bytes",
+            "try again; send the subject's id before its data, or raise the limit",
+        )
+    }
+
     /// More values would have to be held than one request may have.
     pub(super) fn too_many(most: usize) -> Self {
         Self::new(

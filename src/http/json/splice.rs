@@ -75,6 +75,8 @@ struct Found {
     open: usize,
     /// Ids that edits or subjects name by their numbers.
     ids: Vec<Raw>,
+    /// So many of them were named when they were last looked through.
+    named: usize,
     /// By subject: its id, while its item lasts.
     subjects: Vec<Option<u32>>,
     /// Where the edits of each open item begin.
@@ -106,6 +108,8 @@ pub(in crate::http) enum Stop {
 const BYTES_OF_A_VALUE: usize = 64;
 /// or these.
 const FEW: usize = 4096;
+/// So few ids are not looked through.
+const FEW_IDS: usize = if cfg!(test) { 0 } else { 64 };
 
 impl From<Wrong> for Stop {
     fn from(wrong: Wrong) -> Self {
@@ -138,6 +142,7 @@ impl Splicer {
                 edits: Vec::with_capacity(16),
                 open: 0,
                 ids: Vec::with_capacity(4),
+                named: 0,
                 subjects,
                 items: Vec::new(),
                 document: 0,
@@ -182,6 +187,11 @@ impl Splicer {
         self.buf.capacity() + self.found.edits.capacity() * size_of::<Edit>()
     }
 
+    #[cfg(test)]
+    pub(super) fn ids(&self) -> usize {
+        self.found.ids.len()
+    }
+
     /// Takes a chunk in and reads it.
     pub(in crate::http) fn feed(&mut self, chunk: &Bytes) -> Result<(), Stop> {
         if self.buf.is_empty() && self.chunk.is_empty() && (self.started || chunk.len() >= BOM.len()) {
@@ -201,6 +211,11 @@ impl Splicer {
             self.started = true;
         }
         self.scan()
+    }
+
+    /// How many bytes are held, about: those that did not go on yet, and what is known of them.
+    pub(in crate::http) fn holds(&self) -> usize {
+        self.held().len() + self.found.edits.len() * size_of::<Edit>()
     }
 
     /// What came in and did not go on yet.
@@ -305,9 +320,11 @@ impl Splicer {
     /// Forgets what went on.
     fn take(&mut self, edits: usize, bytes: usize) {
         self.found.edits.drain(..edits);
-        for edit in &mut self.found.edits {
-            edit.start -= bytes;
-            edit.end -= bytes;
+        if bytes > 0 {
+            for edit in &mut self.found.edits {
+                edit.start -= bytes;
+                edit.end -= bytes;
+            }
         }
         self.found.open = self.found.open.saturating_sub(edits);
         self.found.document = self.found.document.saturating_sub(edits);
@@ -388,6 +405,7 @@ impl Found {
             edits,
             open,
             ids,
+            named,
             subjects,
             items,
             document,
@@ -405,7 +423,7 @@ impl Found {
         subjects.resize(layout.depths.len(), None);
         items.clear();
         watched.clear();
-        (*open, *document, *outer, *documents) = (0, 0, 0, 0);
+        (*open, *named, *document, *outer, *documents) = (0, 0, 0, 0, 0);
         (*watch, *whole) = (None, all);
     }
 
@@ -457,21 +475,35 @@ impl Found {
         self.advance();
     }
 
-    /// Forgets ids that nothing names any more.
+    /// Forgets ids that nothing names any more, as soon as they are most of them: an edit may wait for its own for long.
     fn forget(&mut self) {
-        if !self.edits.is_empty() || self.ids.is_empty() {
+        if self.ids.len() <= 2 * self.named + self.edits.len() + FEW_IDS {
             return;
         }
-        if self.subjects.iter().all(Option::is_none) {
+        if self.edits.is_empty() && self.subjects.iter().all(Option::is_none) {
             self.ids.clear();
+            self.named = 0;
             return;
         }
-        let before = std::mem::take(&mut self.ids);
-        for subject in &mut self.subjects {
-            let Some(raw) = subject.and_then(|id| before.get(id as usize)) else { continue };
-            *subject = Some(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
-            self.ids.push(raw.clone());
+        let Self { ids, named, subjects, edits, .. } = self;
+        let before = std::mem::take(ids);
+        let mut news: Vec<Option<u32>> = vec![None; before.len()];
+        let mut keep = |id: &mut u32| {
+            let at = *id as usize;
+            if let (Some(new), Some(raw)) = (news.get_mut(at), before.get(at)) {
+                *id = *new.get_or_insert_with(|| {
+                    ids.push(raw.clone());
+                    u32::try_from(ids.len() - 1).unwrap_or(u32::MAX)
+                });
+            }
+        };
+        subjects.iter_mut().flatten().for_each(&mut keep);
+        for edit in edits {
+            if let Told::Here(id) = &mut edit.told {
+                keep(id);
+            }
         }
+        *named = ids.len();
     }
 
     /// An item of that depth has ended (0: the document): its subjects are all told.

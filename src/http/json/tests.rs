@@ -469,3 +469,24 @@ fn more_values_than_may_be_held_are_refused() {
     let mut streamed = Splicer::new(Arc::clone(&layout), vec![0], settings, 1 << 20, false);
     assert_eq!(streamed.feed(&body), Ok(()));
 }
+
+#[test]
+fn ids_of_a_long_stream_are_forgotten_while_values_wait() {
+    let layout = layout(&[("/*/n", &[0])], &["/*/id"]);
+    let mut splicer = splicer(&layout, false);
+    let item = |id: usize| format!("\"id\":{id}}},{{\"n\":1,");
+    splicer.feed(&Bytes::from("[{\"n\":1,")).unwrap();
+    for piece in 0..1000 {
+        // Each ends between a value and its id.
+        let body: String = (0..20).map(|id| item(piece * 20 + id)).collect();
+        splicer.feed(&Bytes::from(body)).unwrap();
+        let mut replacements = Replacements::default();
+        for (number, (edit, _)) in splicer.edits().enumerate() {
+            let Told::Here(id) = edit.told else { panic!("{edit:?}") };
+            assert_eq!(splicer.id(id), (piece * 20 + number).to_string().as_bytes());
+            replacements.keep(number);
+        }
+        splicer.splice(&replacements, &mut Vec::new());
+    }
+    assert!(splicer.ids() < 50, "{} of them", splicer.ids());
+}

@@ -291,4 +291,24 @@ async fn a_long_body_that_was_held_is_sent_with_its_length() {
     let request = Request::post("/form").header("content-type", "application/x-www-form-urlencoded");
     let sent = world.request(request.body(body(text)).unwrap()).await.unwrap();
     assert_eq!(sent.head.headers["content-length"], *sent.body.len().to_string());
+
+async fn requests_hold_no_more_together_than_they_may() {
+    use futures_util::StreamExt;
+    let routes = "[http.limits]\nheld_bytes = 1048576\n[[http.routes]]\npath = \"/held\"\nsubject = \"json:/id\"\nfields = { \"/note\" = \"note\" }";
+    let world = World::new(routes).await;
+    // Whose the note is isn't told yet, and the rest never comes.
+    let part = format!("{{\"note\":\"x\",\"pad\":\"{}", "a".repeat(700 << 10));
+    let endless = || {
+        let first = futures_util::stream::iter([Ok::<_, BodyError>(Frame::data(Bytes::from(part.clone())))]);
+        let body = StreamBody::new(first.chain(futures_util::stream::pending())).boxed_unsync();
+        world.request(Request::post("/held").header("content-type", "application/json").body(body).unwrap())
+    };
+    tokio::select! {
+        biased;
+        _ = endless() => panic!("it has not ended"),
+        other = endless() => assert_eq!(code(other), (StatusCode::SERVICE_UNAVAILABLE, "too-much-held")),
+    }
+    // The first one went away.
+    let whole = format!("{part}\",\"id\":7}}");
+    assert!(world.json(Method::POST, "/held", &whole).await.is_ok());
 }
