@@ -17,6 +17,7 @@ use crate::protect::{OpenFault, Row};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// An answer's body, opened.
@@ -138,30 +139,44 @@ impl Opening {
         let class = self.plan.owners.iter().find(|owner| owner.returned()).map(|owner| owner.class.clone());
         let class = class.ok_or_else(Problem::internal)?;
         let ids = self.kit.splicer.watched().to_vec();
+        let shown = self.shown();
         let mut rows = Vec::with_capacity(ids.len());
         for (number, (item, raw)) in ids.iter().enumerate() {
             let id = person::of_json(raw).map_err(|_| Problem::unbound())?;
             let row = match self.plan.created_many {
                 // Where nothing of the request is shown, the order of the ids counts.
-                true => self.echoed(*item)?.unwrap_or(u32::try_from(number).unwrap_or(u32::MAX)),
+                true => self.echoed(shown.get(item))?.unwrap_or(u32::try_from(number).unwrap_or(u32::MAX)),
                 false => 0,
             };
             rows.push((row, Subject::new(class.clone(), &*id)));
         }
-        let made = self.shield.rows();
-        let all = (0..made).all(|row| rows.iter().filter(|(known, _)| *known == row).count() == 1);
+        let mut told = vec![0; self.shield.rows() as usize];
+        for (row, _) in &rows {
+            if let Some(times) = told.get_mut(*row as usize) {
+                *times += 1;
+            }
+        }
+        let all = told.iter().all(|times| *times == 1);
         if rows.is_empty() || !all {
             return Err(Problem::unbound());
         }
         self.shield.bind(&rows).await
     }
 
-    /// The row of the request that the answer's item of that number shows a value of.
-    fn echoed(&self, item: u32) -> Result<Option<u32>, Problem> {
-        for (edit, raw) in self.kit.splicer.edits().filter(|(edit, _)| edit.item == item) {
-            if edit.place.is_none() || raw.first() != Some(&b'"') {
-                continue;
+    /// The texts in declared places, by the answer's items: there may be many of both.
+    fn shown(&self) -> HashMap<u32, Vec<&[u8]>> {
+        let mut shown: HashMap<u32, Vec<&[u8]>> = HashMap::new();
+        for (edit, raw) in self.kit.splicer.edits() {
+            if edit.place.is_some() && raw.first() == Some(&b'"') {
+                shown.entry(edit.item).or_default().push(raw);
             }
+        }
+        shown
+    }
+
+    /// The row of the request that an item of the answer shows a value of.
+    fn echoed(&self, shown: Option<&Vec<&[u8]>>) -> Result<Option<u32>, Problem> {
+        for raw in shown.into_iter().flatten() {
             let stored = text::decode(raw).ok_or_else(|| Problem::answer("it holds half a character"))?;
             if let Some(row) = self.shield.row(&stored) {
                 return Ok(Some(row));

@@ -502,6 +502,9 @@ impl Found {
             if let Told::Here(id) = &mut edit.told {
                 keep(id);
             }
+            if let Some(otherwise) = &mut edit.otherwise {
+                keep(&mut otherwise.id);
+            }
         }
         *named = ids.len();
     }

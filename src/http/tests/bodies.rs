@@ -291,7 +291,9 @@ async fn a_long_body_that_was_held_is_sent_with_its_length() {
     let request = Request::post("/form").header("content-type", "application/x-www-form-urlencoded");
     let sent = world.request(request.body(body(text)).unwrap()).await.unwrap();
     assert_eq!(sent.head.headers["content-length"], *sent.body.len().to_string());
+}
 
+#[tokio::test]
 async fn requests_hold_no_more_together_than_they_may() {
     use futures_util::StreamExt;
     let routes = "[http.limits]\nheld_bytes = 1048576\n[[http.routes]]\npath = \"/held\"\nsubject = \"json:/id\"\nfields = { \"/note\" = \"note\" }";
