@@ -333,6 +333,11 @@ impl Exchange {
         self.answering.is_none()
     }
 
+    /// Whether the answer is to tell whom the request made.
+    pub(crate) fn creates(&self) -> bool {
+        self.answering.as_ref().is_some_and(|answering| answering.shield.rows() > 0)
+    }
+
     /// Rewrites the answer's head and body for the client. Subjects that the answer tells are bound, durably, before
     /// anything of it is passed on. The body is taken out of its place where it goes on as it comes: it is too large to be
     /// handed from one to the next.

@@ -7,7 +7,7 @@ use crate::json_server::Service;
 use crate::support::canary::assert_absent;
 use crate::support::eventually;
 use serde_json::{Value, json};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -140,6 +140,52 @@ fn a_lost_creation_is_listed_until_it_is_read_and_erased_with_its_person() {
     for (path, bytes) in world.gateway.files() {
         assert_absent(&path.display().to_string(), &bytes, &[b"lost.example", b"Nameless"]);
     }
+}
+
+#[test]
+fn a_creation_goes_on_without_its_client() {
+    // It answers once its client is gone.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let service = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = Gateway::start(&format!("http://{}", service.local_addr().unwrap()), POLICY, ROUTES);
+    let (came, heard) = std::sync::mpsc::channel();
+    let answering = std::thread::spawn(move || {
+        let (mut line, _) = service.accept().unwrap();
+        let mut got = Vec::new();
+        while !got.ends_with(b"\"}") {
+            let mut byte = [0; 1024];
+            let n = line.read(&mut byte).unwrap();
+            got.extend_from_slice(&byte[..n]);
+        }
+        came.send(()).unwrap();
+        released.recv().unwrap();
+        line.write_all(
+            b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{\"id\":7}",
+        )
+        .unwrap();
+        line
+    });
+    let body = person(7).to_string();
+    let mut socket = TcpStream::connect(gateway.client().address()).unwrap();
+    write!(
+        socket,
+        "POST /people HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    heard.recv().unwrap();
+    drop(socket);
+    let ended = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("a client's connection ended");
+    let told = || gateway.files().iter().any(|(_, bytes)| ended(bytes));
+    eventually("the gateway hears of it", || told().then_some(()));
+    release.send(()).unwrap();
+    let unsettled = || {
+        let answer = gateway.admin().get("/v1/unsettled").json();
+        answer["creations"].as_array().unwrap().len()
+    };
+    eventually("the creation is bound", || (unsettled() == 0).then_some(()));
+    assert_eq!(gateway.admin().get("/v1/subjects/person/7").status, 200);
+    drop(answering.join().unwrap());
 }
 
 #[test]

@@ -118,7 +118,7 @@ enum Outcome {
 
 impl Client {
     /// Answers a request, in any case.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+    pub(super) async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Answer> {
         let busy = self.in_flight.begin();
         let two = request.version() == Version::HTTP_2;
         // hyper leaves the body out on HTTP/1.1.
@@ -158,7 +158,7 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, request: Request<Incoming>) -> Result<(Head, Outcome), Failure> {
+    async fn exchange(self: &Arc<Self>, request: Request<Incoming>) -> Result<(Head, Outcome), Failure> {
         if self.full {
             return Err(Failure { problem: fault::connections(), close: true });
         }
@@ -191,7 +191,7 @@ impl Client {
 
     /// A request that was admitted, to its service and back.
     async fn through(
-        &self,
+        self: &Arc<Self>,
         mut head: Parts,
         body: Incoming,
         two: bool,
@@ -216,7 +216,26 @@ impl Client {
             (body.map_or(Sent::Empty, |body| Sent::Relayed(Box::new(body))), None)
         };
         let mut request = Some(Request::from_parts(head, sent));
-        match self.send(&mut request, upload.as_ref(), asked).await {
+        if !exchange.as_ref().is_some_and(Exchange::creates) {
+            return self.sent(&mut request, exchange, upload, client, asked).await;
+        }
+        // Whom it made the answer tells, and must be heard even where the client goes away meanwhile: it is not dropped
+        // with its connection.
+        let own = Arc::clone(self);
+        let sent = async move { own.sent(&mut request, exchange, upload, client, asked).await };
+        tokio::spawn(sent).await.map_err(|_| Problem::internal())?
+    }
+
+    /// A request that was decided, to its service and back.
+    async fn sent(
+        &self,
+        request: &mut Option<Request<Sent>>,
+        exchange: Option<Exchange>,
+        upload: Option<Arc<Upload>>,
+        client: Option<OnUpgrade>,
+        asked: Asked,
+    ) -> Result<(Head, Outcome), Problem> {
+        match self.send(request, upload.as_ref(), asked).await {
             Ok(arrived) => self.bring(arrived, exchange, upload, client).await,
             Err(Lost { problem, unsent }) => {
                 match exchange {
