@@ -170,7 +170,7 @@ impl Gate {
             Match::Nothing => Verdict::Relay,
             Match::Other | Match::Route(_) if overridden(head) => Verdict::Method,
             // Its body may ask for a method that is declared (`_method`), and nobody reads it.
-            Match::Other if head.method == Method::POST && holds_form(&head.headers) => Verdict::Method,
+            Match::Other if head.method == Method::POST && may_ask(&head.headers) => Verdict::Method,
             Match::Other => Verdict::Relay,
             Match::Spelling => Verdict::Spelling,
             Match::Route(number) => Verdict::Take(number),
@@ -424,11 +424,18 @@ fn overridden(head: &request::Parts) -> bool {
         })
 }
 
-/// Whether a body is a form, or says nothing of what it is.
-fn holds_form(headers: &HeaderMap) -> bool {
-    let form = |kind: &str| kind.contains("urlencoded") || kind.contains("multipart");
-    let kinds = headers.get_all(header::CONTENT_TYPE);
-    kinds.iter().any(|kind| kind.to_str().is_ok_and(|kind| form(&kind.to_ascii_lowercase())))
+/// Whether some services look into a body for another method: a form, JSON, or what says nothing of what it is.
+fn may_ask(headers: &HeaderMap) -> bool {
+    if headers.get(header::CONTENT_LENGTH).is_some_and(|length| length == "0") {
+        return false;
+    }
+    let read = |kind: &HeaderValue| {
+        let kind = kind.as_bytes().to_ascii_lowercase();
+        let read = [&b"urlencoded"[..], b"multipart", b"json"];
+        kind.trim_ascii().is_empty() || read.iter().any(|word| memchr::memmem::find(&kind, word).is_some())
+    };
+    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter().peekable();
+    kinds.peek().is_none() || kinds.any(read)
 }
 
 /// Scheme and authority of an address: what lies behind them may name a person.

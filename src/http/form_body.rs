@@ -64,6 +64,7 @@ impl FormBody {
         let mut writes = Vec::new();
         let mut protected = Vec::new();
         for (_, name, text) in &pairs {
+            self.plan.asks(name, Some(text))?;
             let place = self.plan.control(name)?;
             let known = place.and_then(|place| self.plan.places.get(usize::from(place)));
             protected.push(known.is_some() && !text.is_empty());

@@ -127,18 +127,23 @@ pub(super) fn spelled(plan: &Plan, headers: &HeaderMap) -> Result<(), Problem> {
     if declared.peek().is_none() {
         return Ok(());
     }
-    let odd = headers.keys().map(HeaderName::as_str).filter(|name| name.contains(['_', '.']));
+    let odd = headers.keys().map(HeaderName::as_str).filter(|name| !name.bytes().all(is_usual));
     let odd: Vec<&str> = odd.collect();
     let alike = |known: &str| odd.iter().any(|name| *name != known && hyphenated(name) == hyphenated(known));
     if declared.any(|known| alike(known)) { Err(Problem::spelling()) } else { Ok(()) }
 }
 
-/// A header's name as one behind CGI reads it, to whom hyphens, underscores and dots are one.
+/// A header's name as one behind CGI reads it, to whom hyphens, underscores, dots and other signs may be one.
 pub(super) fn hyphenated(name: &str) -> Cow<'_, str> {
-    match name.contains(['_', '.']) {
-        true => Cow::Owned(name.replace(['_', '.'], "-")),
-        false => Cow::Borrowed(name),
+    match name.bytes().all(is_usual) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
     }
+}
+
+/// Whether a byte of a header's name stands for itself everywhere.
+fn is_usual(byte: u8) -> bool {
+    byte == b'-' || byte.is_ascii_alphanumeric()
 }
 
 /// A body whose trailers hold no declared header: some services take them for headers.
@@ -169,9 +174,8 @@ impl hyper::body::Body for Trailing {
         if let Poll::Ready(Some(Ok(frame))) = &mut polled
             && let Some(trailers) = frame.trailers_mut()
         {
-            for name in &this.names {
-                trailers.remove(&**name);
-            }
+            let declared = |name: &str| this.names.iter().any(|own| hyphenated(own) == hyphenated(name));
+            without(trailers, declared);
         }
         polled
     }

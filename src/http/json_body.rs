@@ -97,7 +97,8 @@ impl Sealing {
         let splicer = Splicer::new(
             Arc::clone(&plan.request),
             counts(&plan, &owners, false).collect(),
-            settings(&plan, lines, true),
+            // What is only looked at for addresses may have any shape.
+            settings(&plan, lines, !plan.only_written()),
             plan.item_bytes,
             whole,
         );

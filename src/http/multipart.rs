@@ -198,7 +198,8 @@ fn disposition(value: &str, head: &mut Head) -> Result<(), Malformed> {
         }
         match name.trim().to_ascii_lowercase().as_str() {
             // Readers differ about what a backslash escapes, and some decode words (RFC 2047).
-            "name" if escaped || text.contains("=?") => return Err(Malformed),
+            // Some readers take the file's name or type for one that is empty.
+            "name" if escaped || text.is_empty() || text.contains("=?") => return Err(Malformed),
             "name" if head.name.replace(text).is_some() => return Err(Malformed),
             "name" => {}
             // Readers differ about which of the names counts, and about pieces of one (RFC 2231).
@@ -323,6 +324,7 @@ mod tests {
             part("Content-Disposition: form-data; name=x; foo=\"; name=email\""),
             part("Content-Disposition: form-data; x-name=email; name=x"),
             part("Content-Disposition: form-data; filename=\"; name=email\"; name=x"),
+            part("Content-Disposition: form-data; name=\"\"; filename=email"),
             part("Content-Disposition: form-data; name=\"\u{1f}email\""),
             part("X-Content-Disposition: form-data; name=email\r\nContent-Disposition: form-data; name=x"),
             part("X: Content-Disposition: form-data; name=email\r\nContent-Disposition: form-data; name=x"),

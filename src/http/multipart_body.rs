@@ -75,6 +75,8 @@ impl MultipartBody {
     fn begin(&mut self, head: Head) -> Result<(), Problem> {
         self.part = Part::Plain;
         let Some(name) = head.name else { return Err(malformed()) };
+        // Its value comes later.
+        self.plan.asks(&name, None)?;
         let place = self.plan.control(&name)?.map(usize::from);
         // Browsers escape a few characters in a name, and some services undo more.
         let unescaped = target::decode(&name);

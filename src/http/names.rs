@@ -53,12 +53,14 @@ pub(super) fn is_method(name: &str) -> bool {
 }
 
 /// As the most lenient services read a name: some know no case, some take dots, spaces or brackets for each other or for
-/// `_`, some take an item for the list, some end it at a NUL or pass over controls and a byte order mark, and to some a `!`
+/// `_`, some undo quotes, some take an item for the list, some end it at a NUL or pass over controls and a byte order mark, and to some a `!`
 /// before it gives a default, or a `?` is where a query begins.
 fn parts(name: &str) -> Vec<String> {
     let name = name.split('\0').next().unwrap_or_default();
-    let name: String = name.chars().filter(|c| !c.is_control() && *c != '\u{feff}').collect();
-    let parts = name.trim().trim_start_matches(['!', '?']).split(['.', ' ', '[', ']']);
+    // A long s is an s to readers who fold (Go's `EqualFold`).
+    let plain = |c: char| if c == '\u{17f}' { 's' } else { c };
+    let name: String = name.chars().filter(|c| !c.is_control() && *c != '\u{feff}').map(plain).collect();
+    let parts = name.trim().trim_start_matches(['!', '?']).split(['.', ' ', '[', ']', '\'', '"']);
     parts.filter(|part| !part.bytes().all(|b| b.is_ascii_digit())).map(str::to_lowercase).collect()
 }
 
@@ -105,6 +107,7 @@ mod tests {
             "first[email]",
             "!first_email",
             "?first_email",
+            "fir\u{17f}t_email",
             "[0].first_email",
             "\u{feff}first_email",
             "\u{1f}first_email",
@@ -113,8 +116,14 @@ mod tests {
             assert!(place(&declared, name).is_err(), "{name:?}");
         }
         let declared = [("filter[email][_eq]".into(), 0)];
-        for name in ["filter.email._eq", "filter[email]._eq", "[filter][email][_eq]", "Filter[email][_eq][x]"]
-        {
+        for name in [
+            "filter['email'][_eq]",
+            "filter[\"email\"]._eq",
+            "filter.email._eq",
+            "filter[email]._eq",
+            "[filter][email][_eq]",
+            "Filter[email][_eq][x]",
+        ] {
             assert!(place(&declared, name).is_err(), "{name:?}");
         }
     }

@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub(super) struct Plan {
     /// As the policy writes its path, for messages.
     pub(super) path: Arc<str>,
+    /// The methods that it takes; all where there are none.
+    pub(super) methods: Vec<Arc<str>>,
     /// Names of the path's parameters, in order.
     pub(super) params: Vec<Arc<str>>,
     /// Which segments of the path they are.
@@ -169,6 +171,7 @@ impl Plan {
         let untold = [false, true].map(|answer| sources::owners(&owners, &[], answer));
         Self {
             path: route.path.clone(),
+            methods: route.methods.clone(),
             params,
             positions,
             rest: matches!(route.segments.last(), Some(Segment::Rest(_))),
@@ -232,6 +235,7 @@ impl Plan {
         let place = names::place(&self.form, name)?;
         let other = |source: &RouteSubject| match source {
             RouteSubject::Form(known) => **known != *name && names::alike(name, known),
+            RouteSubject::Query(known) => !self.is_subject(name) && names::alike(name, known),
             _ => false,
         };
         if place.is_some() {
@@ -245,10 +249,34 @@ impl Plan {
         }
     }
 
+    /// A form that asks for another method asks for one of the same route.
+    ///
+    /// # Errors
+    /// The control of that name, and of that value where it is known, may ask for another.
+    pub(super) fn asks(&self, name: &str, value: Option<&str>) -> Result<(), Problem> {
+        let takes = |value: &str| self.methods.iter().any(|known| known.eq_ignore_ascii_case(value.trim()));
+        match names::is_method(name) && !self.methods.is_empty() && !value.is_some_and(takes) {
+            true => Err(Problem::method()),
+            false => Ok(()),
+        }
+    }
+
     /// Whether a form's control of that name tells a subject.
     pub(super) fn is_subject(&self, name: &str) -> bool {
         let mut sources = self.owners.iter().flat_map(|owner| &owner.sources);
         sources.any(|source| matches!(source, RouteSubject::Form(known) if **known == *name))
+    }
+
+    /// Whether a parameter has the name of a control, of a place or a subject, that some services take it for.
+    ///
+    /// # Errors
+    /// It is another spelling of one.
+    pub(super) fn is_control(&self, name: &str) -> Result<bool, Problem> {
+        let sources = || self.owners.iter().flat_map(|owner| &owner.sources);
+        let told =
+            |source: &RouteSubject| matches!(source, RouteSubject::Form(known) if names::alike(name, known));
+        let own = |source: &RouteSubject| matches!(source, RouteSubject::Query(known) if **known == *name);
+        Ok(names::place(&self.form, name)?.is_some() || sources().any(told) && !sources().any(own))
     }
 
     /// Whether an undeclared query parameter may pass.

@@ -79,7 +79,7 @@ impl Query {
             return seal(plan, pair, place, &decoded(value)?, shield, owners, writes);
         }
         // Some services take a parameter for the control of a form.
-        if names::disordered(name) || names::place(&plan.form, name)?.is_some() {
+        if names::disordered(name) || plan.is_control(name)? {
             return Err(Problem::spelling());
         }
         let parts = names::brackets(name);
@@ -141,7 +141,10 @@ impl Query {
 
 /// Whether a name is declared.
 fn knows(plan: &Plan, name: &str) -> Result<bool, Problem> {
-    let place = names::place(&plan.query, name)?.or(names::place(&plan.form, name)?);
+    let place = names::place(&plan.query, name)?;
+    if plan.is_control(name)? {
+        return Ok(true);
+    }
     let operation = plan.graphql && (names::alike(name, "query") || names::alike(name, "variables"));
     Ok(place.is_some() || operation || plan.filters.iter().any(|(known, _)| names::alike(name, known)))
 }

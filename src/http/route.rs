@@ -89,7 +89,7 @@ impl Routes {
                 // What follows a NUL some services don't see, and others take for a part of the name.
                 let Some(read) = read else { return Match::Spelling };
                 let loose = self.loose.at(&read).ok().map(|found| *found.value);
-                if loose.is_some() && loose != found {
+                if loose.is_some_and(|loose| !found.is_some_and(|found| self.is_one(loose, found))) {
                     return Match::Spelling;
                 }
             }
@@ -100,6 +100,12 @@ impl Routes {
             Some(number) => self.choose(method, path, number),
             None => Match::Nothing,
         }
+    }
+
+    /// Whether two patterns differ in what a lenient service passes over, or not at all: both are declared.
+    fn is_one(&self, a: usize, b: usize) -> bool {
+        let loose = |number: usize| self.patterns.get(number).map(|known| pattern(&known.segments, true));
+        a == b || loose(a) == loose(b)
     }
 
     /// The first route that takes the method, from that pattern of the path on: a more specific one hides none.
@@ -200,9 +206,13 @@ fn loosened(path: &str) -> Option<String> {
     Some(format!("/{}", parts.join("/")))
 }
 
-/// What follows the authority to services that resolve a path as a reference: `//host/people`, `/\\host/people`.
+/// What follows the authority to services that resolve a path as a reference: `//host/people`, `/\\host/people`, with any
+/// number of slashes (WHATWG URL).
 fn beyond_authority(path: &str) -> Option<&str> {
-    let rest = path.strip_prefix("//").or_else(|| path.strip_prefix("/\\"))?;
+    let rest = path.trim_start_matches(['/', '\\']);
+    if path.len() - rest.len() < 2 {
+        return None;
+    }
     rest.find(['/', '\\']).and_then(|at| rest.get(at..))
 }
 
@@ -331,12 +341,24 @@ mod tests {
             assert_eq!(routes.find(&Method::POST, path), Match::Spelling, "{path}");
         }
         assert_eq!(routes.find(&Method::POST, "/other"), Match::Nothing);
+        let both = of(&[("/people", ""), ("/people/", "")]);
+        assert_eq!(both.find(&Method::POST, "/people"), Match::Route(0));
+        assert_eq!(both.find(&Method::POST, "/people/"), Match::Route(1));
+        assert_eq!(both.find(&Method::POST, "/people//"), Match::Spelling);
     }
 
     #[test]
     fn a_path_that_resolves_beyond_an_authority_is_noticed() {
         let routes = of(&[("/json/{id}", "")]);
-        for path in ["//x/json/7", "/\\x/json/7", "//x\\json/7", "//h//json/7"] {
+        for path in [
+            "//x/json/7",
+            "///x/json/7",
+            "/\\/x/json/7",
+            "//////u@x:80/json/7",
+            "/\\x/json/7",
+            "//x\\json/7",
+            "//h//json/7",
+        ] {
             assert_eq!(routes.find(&Method::PUT, path), Match::Spelling, "{path}");
         }
         assert_eq!(routes.find(&Method::PUT, "//x/other/7"), Match::Nothing);

@@ -6,7 +6,7 @@ use super::problem::Problem;
 use super::value::{self, ValueError};
 use crate::clear::{Clear, Kind};
 use crate::ids::{FieldId, Subject};
-use crate::policy::model::{Field, Protect};
+use crate::policy::model::{Field, Ids, Protect};
 use crate::protect::{BodySealer, Door, Item, Memo, Missing, Outcome, Owner, Row, Stored, Unit, armour};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -122,6 +122,7 @@ impl<'s> Batch<'s> {
         if !std::mem::replace(&mut self.begun, true) {
             door.begin_batch().map_err(|e| Problem::protect(&e))?;
         }
+        self.shield.takes(read.row)?;
         let Space { memo, envelope, clear } = &mut *self.space;
         overwrite(clear);
         let outcome = match field.protect {
@@ -298,6 +299,16 @@ impl Shield {
         let done = Box::pin(unit.seal_body(field, owner)).await;
         self.put(unit);
         done.map_err(|e| Problem::protect(&e))
+    }
+
+    /// A row whose id its class does not take is nobody's: nothing in it is shown, or bound.
+    fn takes(&self, row: Row<'_>) -> Result<(), Problem> {
+        let Row::Of { class, id } = row else { return Ok(()) };
+        let mut exact = self.door().policy().classes.iter().filter(|known| known.ids != Ids::Text);
+        match exact.any(|known| *known.name == *class && !known.ids.take(id)) {
+            true => Err(Problem::subject_id()),
+            false => Ok(()),
+        }
     }
 
     /// The class of a subject says how its ids are written.

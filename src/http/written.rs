@@ -40,14 +40,17 @@ impl Written {
         let query = rest.get(path.len()..).and_then(|rest| rest.strip_prefix('?')).unwrap_or_default();
         let query = query.split('#').next().unwrap_or_default();
         let from = before.len();
-        let mut spots = Vec::new();
+        let mut found: Vec<(Spot, Write)> = Vec::new();
         for plan in turner.plans_of(path) {
             let mut add = |place: u16, range: Range<usize>, text: &str, query: bool| {
                 let known = plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
                 let field = shield.field(known.field);
                 let value = value::from_text(text, field).map_err(|e| Problem::value(&field.name, e))?;
-                writes.push(Write { field: known.field, whose: Whose::Nobody, find: true, value });
-                spots.push(Spot { range, query });
+                // Several routes of one path may declare the same.
+                if found.iter().all(|(spot, _)| spot.range != range) {
+                    let write = Write { field: known.field, whose: Whose::Nobody, find: true, value };
+                    found.push((Spot { range, query }, write));
+                }
                 Ok::<_, Problem>(())
             };
             for (position, place) in &plan.segments {
@@ -69,11 +72,10 @@ impl Written {
                 let range = start + range.start + name.len() + 1..start + range.end;
                 add(*place, range, &decode_form(raw), true)?;
             }
-            // Several routes of one path would tell the same places again.
-            if !spots.is_empty() {
-                break;
-            }
         }
+        found.sort_by_key(|(spot, _)| spot.range.start);
+        let (spots, own): (Vec<Spot>, Vec<Write>) = found.into_iter().unzip();
+        writes.extend(own);
         Ok((!spots.is_empty()).then_some(Self { address, spots }))
     }
 

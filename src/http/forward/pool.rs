@@ -205,7 +205,9 @@ impl Pool {
             return Ok(Connection::One(kept, true));
         }
         if self.connector.only_two() {
-            let _one_at_a_time = self.making.lock().await;
+            // Who waits for another's attempt waits no longer than for one of its own.
+            let turn = tokio::time::timeout(self.timeouts.connect, self.making.lock()).await;
+            let _one_at_a_time = turn.map_err(|_| fault::unreachable_in_time())?;
             if let Some(shared) = self.place() {
                 return Ok(shared);
             }

@@ -170,7 +170,9 @@ impl Tree {
         let mut at = from;
         for key in keys {
             let item = || index(key).map(|number| at.item(number));
-            let next = at.key(key).or_else(item).unwrap_or(at.other);
+            // MongoDB's `$` and `$[]` stand for items.
+            let any = || at.each.filter(|_| key.starts_with('$'));
+            let next = at.key(key).or_else(item).or_else(any).unwrap_or(at.other);
             match self.node(next) {
                 Some(node) if node.leaf.is_some() => return true,
                 Some(node) => at = node,

@@ -45,6 +45,8 @@ async fn json_that_some_readers_take_for_what_is_declared_is_refused() {
         // Names that are paths.
         (r#"{"profile.firstName":"canary"}"#, "body-spelling"),
         (r#"{"phones.0.note":"canary"}"#, "body-spelling"),
+        (r#"{"phones.$.note":"canary"}"#, "body-spelling"),
+        (r#"{"phones.$[].note":"canary"}"#, "body-spelling"),
         (r#"{"phones[0]":{"note":"canary"}}"#, "body-spelling"),
         (r#"{"$set":1,"profile[firstName]":"canary"}"#, "body-spelling"),
         // No case, also outside ASCII.
@@ -147,8 +149,46 @@ async fn another_method_is_not_asked_for_under_another_name_either() {
     for kind in ["application/x-www-form-urlencoded", "Multipart/Form-Data; boundary=x"] {
         assert!(judged(post().header("content-type", kind)) == Verdict::Method, "{kind}");
     }
-    assert!(judged(post().header("content-type", "application/json")) == Verdict::Relay);
+    for kind in ["application/json", "", "application/x-www-form-urlencoded; a=\u{ff}"] {
+        let kind = http::HeaderValue::from_bytes(kind.as_bytes()).unwrap();
+        assert!(judged(post().header("content-type", kind)) == Verdict::Method);
+    }
+    assert!(judged(post()) == Verdict::Method);
+    assert!(judged(post().header("content-length", "0")) == Verdict::Relay);
+    assert!(judged(post().header("content-type", "text/plain")) == Verdict::Relay);
     assert!(judged(Request::get("/people/1?method=email")) == Verdict::Relay);
+}
+
+#[tokio::test]
+async fn a_form_asks_for_no_other_method_than_its_route_takes() {
+    let route = |methods: &str| {
+        format!(
+            "\n[[http.routes]]\npath = \"/note/{{id}}\"\nmethods = [{methods}]\nsubject = \"path:id\"\nfields = {{ \"form:note\" = \"note\" }}\n"
+        )
+    };
+    let form = |text: &'static str| {
+        let request = Request::post("/note/1").header("content-type", "application/x-www-form-urlencoded");
+        request.body(body(text)).unwrap()
+    };
+    let world = World::new(&format!("{ROUTES}{}", route("\"POST\""))).await;
+    assert_eq!(code(world.request(form("_method=PATCH&email=canary")).await).1, "method-override");
+    assert!(world.request(form("_method=post&note=x")).await.is_ok());
+    let world = World::new(&format!("{ROUTES}{}", route("\"POST\", \"PATCH\""))).await;
+    assert!(world.request(form("_method=patch&note=x")).await.is_ok());
+    let parts = "--bound\r\nContent-Disposition: form-data; name=\"_method\"\r\n\r\nPATCH\r\n--bound--";
+    let request = Request::post("/note/1").header("content-type", "multipart/form-data; boundary=bound");
+    let sent = world.request(request.body(body(parts)).unwrap()).await;
+    assert_eq!(code(sent).1, "method-override");
+}
+
+#[tokio::test]
+async fn an_answer_about_an_id_that_its_class_does_not_take_shows_nothing() {
+    let world = World::new(ROUTES).await;
+    let sent = world.json(Method::PUT, "/members/1", r#"{"email":"ali@b.example"}"#).await.unwrap();
+    let stored = sent.text().to_owned();
+    sent.exchange.json(200, "{}").await.unwrap();
+    assert_eq!(world.read("/members/1.0", &stored).await.unwrap_err().code, "subject-id");
+    assert!(world.read("/members/1", &stored).await.unwrap().contains("ali@b.example"));
 }
 
 #[tokio::test]
