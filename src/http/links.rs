@@ -38,7 +38,12 @@ impl Home {
     pub(super) fn holds(&self, before: &str) -> bool {
         let Some((_, authority)) = before.split_once("//") else { return before.is_empty() };
         let mut names = self.asked.iter().map(|name| &**name).chain([&*self.service]);
-        names.any(|name| name.eq_ignore_ascii_case(authority))
+        // Some services name the port that goes without saying.
+        let host = |name: &str| {
+            let port = name.strip_suffix(":80").or_else(|| name.strip_suffix(":443"));
+            port.unwrap_or(name).to_ascii_lowercase()
+        };
+        names.any(|name| host(name) == host(authority))
     }
 }
 

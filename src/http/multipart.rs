@@ -205,6 +205,7 @@ fn disposition(value: &str, head: &mut Head) -> Result<(), Malformed> {
             // Readers differ about which of the names counts, and about pieces of one (RFC 2231).
             name if name.starts_with("name*") => return Err(Malformed),
             name if name == "filename" || name.starts_with("filename*") => head.file = true,
+            "size" | "creation-date" | "modification-date" | "read-date" => {}
             _ => return Err(Malformed),
         }
         rest = after.trim_start();

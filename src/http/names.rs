@@ -36,7 +36,28 @@ pub(super) fn brackets(name: &str) -> Option<(&str, Vec<&str>)> {
 /// Whether readers differ about a name's brackets: what is unclosed, or has nothing before it, some read as `name` and
 /// others as `name[…]` or `name_…`.
 pub(super) fn disordered(name: &str) -> bool {
-    name.contains(['[', ']']) && brackets(name).is_none_or(|(base, keys)| base.is_empty() || keys.is_empty())
+    let base = name.split(['[', ']']).next().unwrap_or_default();
+    let mut rest = name.get(base.len()..).unwrap_or_default();
+    if rest.is_empty() {
+        return false;
+    }
+    while !rest.is_empty() {
+        // A member of an item (`lines[0].name`), as Spring and ASP.NET write it.
+        let (key, after) = match rest.strip_prefix('[') {
+            Some(inner) => inner.split_once(']').unwrap_or(("[", "")),
+            None => {
+                match rest.strip_prefix('.').map(|inner| inner.find(['[', '.']).unwrap_or(inner.len()) + 1) {
+                    Some(end) if end > 1 => rest.split_at(end),
+                    _ => return true,
+                }
+            }
+        };
+        if key.contains(['[', ']']) {
+            return true;
+        }
+        rest = after;
+    }
+    base.is_empty()
 }
 
 /// Whether a lenient service takes a name for a declared one, or for something within it.
@@ -125,6 +146,18 @@ mod tests {
             "Filter[email][_eq][x]",
         ] {
             assert!(place(&declared, name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn brackets_are_in_order_or_readers_differ() {
+        for name in ["a", "a.b", "a[b]", "a[0][b]", "a[]", "a[0].b", "a[0].b[1].c", "m['k'].v", "a[0].b.c"] {
+            assert!(!disordered(name), "{name}");
+        }
+        for name in
+            ["[a]", "a]", "]a", "a[b", "a[b]c", "a[[b]]", "a[b].", "a[b]..c", "a][b]", "[0].a", "a[b].c]"]
+        {
+            assert!(disordered(name), "{name}");
         }
     }
 

@@ -68,5 +68,5 @@ fn leads(tree: &Tree, node: &Node, name: &[u8]) -> bool {
         return false;
     }
     let steps: Vec<&str> = name.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
-    tree.leads(node, &steps)
+    !steps.is_empty() && tree.leads(node, &steps)
 }

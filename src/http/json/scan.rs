@@ -22,7 +22,7 @@ pub(in crate::http) enum Wrong {
     /// A member that some readers take for a declared one: in other case, cut off by a NUL, or where others inherit from.
     #[error("a member is spelled so that some readers take it for a declared one")]
     Spelling,
-    /// An object where items are declared, an array where members are, or a text or number in the place of either.
+    /// An object where items are declared, an array where members are, or in their place what some readers make them of.
     #[error("the body has another shape than the policy declares")]
     Shape,
 }
@@ -90,6 +90,8 @@ pub(in crate::http) struct Scanner {
     name: usize,
     /// The name holds an escape.
     escaped: bool,
+    /// Text begins where members or items are declared: an id may stand for them, but not their JSON, which some read.
+    text: bool,
     /// Within an escape: 5 after the backslash, 4 to 1 hexadecimal digits to come.
     escape: u8,
     begun: bool,
@@ -123,6 +125,7 @@ impl Scanner {
             within: None,
             name: 0,
             escaped: false,
+            text: false,
             escape: 0,
             begun: false,
             whole: true,
@@ -176,6 +179,11 @@ impl Scanner {
         self.whole = true;
         while let Some(&byte) = buf.get(at) {
             match self.state {
+                State::InString if self.text => match byte {
+                    b' ' => at += 1,
+                    b'{' | b'[' | b'\\' => return Err(Wrong::Shape),
+                    _ => self.text = false,
+                },
                 State::InString => match self.string(buf, at)? {
                     Some(end) => {
                         at = end;
@@ -350,6 +358,7 @@ impl Scanner {
         }
         self.open(buf[at], at, sink)?;
         let end = match self.state {
+            State::InString if self.text => return Ok(at + 1),
             State::InString => {
                 let end = at + 1 + plain(&buf[at + 1..]);
                 if buf.get(end) != Some(&b'"') {
@@ -404,9 +413,12 @@ impl Scanner {
             if node.leaf.is_some() {
                 self.start = at;
             }
-            // Some readers make a list of it, or read it as JSON. Null, and true or false, hold no value.
-            if self.settings.exact && node.holds() && matches!(byte, b'"' | b'-' | b'0'..=b'9') {
-                return Err(Wrong::Shape);
+            if self.settings.exact && node.holds() {
+                // Some readers make a list of it. Null, and true or false, hold no value.
+                if matches!(byte, b'"' | b'-' | b'0'..=b'9') && self.tree.has_values(node) {
+                    return Err(Wrong::Shape);
+                }
+                self.text = byte == b'"';
             }
         }
         match byte {

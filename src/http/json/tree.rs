@@ -165,6 +165,13 @@ impl Tree {
         at.leaf.map(|leaf| (leaf, keys.len()))
     }
 
+    /// Whether items of a node are values themselves.
+    pub(in crate::http) fn has_values(&self, node: &Node) -> bool {
+        let named = node.keys.iter().filter(|key| index(&key.name).is_some()).map(|key| key.node);
+        let mut items = node.each.into_iter().chain(named).filter_map(|id| self.node(id));
+        items.any(|item| item.leaf.is_some())
+    }
+
     /// Whether these keys, from that node on, lead to something declared, or to what holds it.
     pub(in crate::http) fn leads(&self, from: &Node, keys: &[&str]) -> bool {
         let mut at = from;

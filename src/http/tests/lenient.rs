@@ -10,7 +10,7 @@ id = "integer"
 path = "/people/{id}"
 methods = ["PATCH"]
 subject = ["form:id", "query:user", "path:id"]
-fields = { "/email" = "email", "/profile/firstName" = "first_name", "/phones/*/note" = "note", "/pr\u00e9nom" = "first_name", "form:email" = "email" }
+fields = { "/email" = "email", "/profile/firstName" = "first_name", "/phones/*/note" = "note", "/tags/*" = "note", "/pr\u00e9nom" = "first_name", "form:email" = "email" }
 [[http.routes]]
 path = "/list"
 subject = "json:/*/id"
@@ -37,11 +37,13 @@ fn patch(kind: &str, text: &str) -> Request<Body> {
 async fn json_that_some_readers_take_for_what_is_declared_is_refused() {
     let world = World::new(ROUTES).await;
     for (text, why) in [
-        // A text or number where an object or a list is declared: made one by Mongoose and by SQL's json types.
+        // Made a list by Mongoose, or an object by SQL's json types.
+        (r#"{"tags":"canary"}"#, "body-shape"),
+        (r#"{"tags":1234}"#, "body-shape"),
         (r#"{"profile":"{\"firstName\":\"canary\"}"}"#, "body-shape"),
-        (r#"{"phones":"canary"}"#, "body-shape"),
-        (r#"{"phones":1234}"#, "body-shape"),
-        (r#""canary""#, "body-shape"),
+        (r#"{"phones":" [{\"note\":\"canary\"}]"}"#, "body-shape"),
+        (r#"{"profile":"\u007b"}"#, "body-shape"),
+        (r#""{}""#, "body-shape"),
         // Names that are paths.
         (r#"{"profile.firstName":"canary"}"#, "body-spelling"),
         (r#"{"phones.0.note":"canary"}"#, "body-spelling"),
@@ -55,7 +57,15 @@ async fn json_that_some_readers_take_for_what_is_declared_is_refused() {
     ] {
         assert_eq!(code(world.request(patch("application/json", text)).await).1, why, "{text}");
     }
-    for text in [r#"{"profile":null,"phones":false}"#, r#"{"a.b":"x","profile.x":1}"#, "null"] {
+    // What a client writes as a relation is an id.
+    for text in [
+        r#"{"profile":5,"phones":[1,2,{"id":3}]}"#,
+        r#"{"profile":"/profiles/5","phones":""}"#,
+        r#"{".":1,"[]":2}"#,
+        r#"{"profile":null,"phones":false}"#,
+        r#"{"a.b":"x","profile.x":1}"#,
+        "null",
+    ] {
         let sent = world.request(patch("application/json", text)).await.unwrap();
         assert_eq!(sent.text(), text);
     }
