@@ -24,8 +24,9 @@ const BUFFER: usize = 128 << 10;
 
 /// Requests at once on one connection of HTTP/2, where the service allows so many.
 const STREAMS: u32 = 100;
-/// So much of an answer is taken in before its client reads it, on a stream of HTTP/2.
-const WINDOW: u32 = 256 << 10;
+/// So much of an answer is taken in before its client reads it, on a stream of HTTP/2. Less leaves more waiting in the service,
+/// and some (Node) then refuse streams.
+const WINDOW: u32 = 1 << 20;
 
 /// Connections of one worker.
 pub(in crate::http) struct Pool {
