@@ -132,10 +132,10 @@ impl Sealing {
     }
 
     /// A member that holds an address.
-    fn written(&self, raw: &[u8], writes: &mut Vec<Write>) -> Result<Kind, Problem> {
+    async fn written(&self, raw: &[u8], writes: &mut Vec<Write>) -> Result<Kind, Problem> {
         let address = if raw.first() == Some(&b'"') { text::decode(raw) } else { None };
         let Some(address) = address else { return Ok(Kind::Kept) };
-        let written = Written::read(&self.turner, &self.shield, address.into_owned(), writes)?;
+        let written = Written::read(&self.turner, &self.shield, address.into_owned(), writes).await?;
         Ok(written.map_or(Kind::Kept, Kind::Written))
     }
 
@@ -151,7 +151,7 @@ impl Sealing {
             let Some(place) = edit.place else {
                 kinds.push(match self.plan.graphql {
                     true => operation(raw)?,
-                    false => self.written(raw, &mut writes)?,
+                    false => Box::pin(self.written(raw, &mut writes)).await?,
                 });
                 continue;
             };

@@ -155,8 +155,13 @@ fn next_address(text: &str) -> Option<(&str, &str, &str)> {
     Some((&text[..start], &text[start..end], &text[end..]))
 }
 
-/// What a token in an address stands for; none where it is none of ours.
-async fn reveal(shield: &Shield, plan: &Plan, place: u16, stored: &str) -> Result<Option<String>, Problem> {
+/// What a token in an address stands for; none where it is none of ours, or is not shown.
+pub(super) async fn reveal(
+    shield: &Shield,
+    plan: &Plan,
+    place: u16,
+    stored: &str,
+) -> Result<Option<String>, Problem> {
     let Some(known) = plan.places.get(usize::from(place)) else { return Ok(None) };
     if stored.is_empty() {
         return Ok(None);
@@ -165,12 +170,13 @@ async fn reveal(shield: &Shield, plan: &Plan, place: u16, stored: &str) -> Resul
     if let Some(asked) = shield.asked(stored) {
         return Ok(Some(asked.to_string()));
     }
-    // Addresses hold all sorts of things: what isn't stored by us stays as it is, and a token that nobody holds.
+    // Addresses hold all sorts of things: what isn't stored by us stays as it is, a token that nobody holds, and an
+    // envelope: no two seals are equal, so that nobody could follow an address with another one.
     let (door, token) = (shield.door(), is_token(shield.field(known.field)));
-    if !door.is_stored(known.field, stored) {
+    if !token || !door.is_stored(known.field, stored) {
         return Ok(None);
     }
-    if token && !door.is_held(known.field, stored).await.map_err(|e| Problem::protect(&e))? {
+    if !door.is_held(known.field, stored).await.map_err(|e| Problem::protect(&e))? {
         return Ok(None);
     }
     let read = Read { field: known.field, row: Row::Unknown, stored: stored.as_bytes() };

@@ -1,12 +1,15 @@
 //! Addresses of this listener that a client writes back: the identifiers in them become the tokens that the service gave.
 
-use super::links::{Turner, split};
+use super::compare;
+use super::links::{self, Turner, split};
+use super::plan::Plan;
 use super::problem::Problem;
 use super::shield::{Shield, Whose, Write, stored_text};
 use super::target::{decode, decode_form, encode_query, encode_segment};
 use super::value;
 use crate::protect::Stored;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// An address whose identifiers are being looked up.
 pub(super) struct Written {
@@ -17,7 +20,16 @@ pub(super) struct Written {
 /// An identifier in it.
 struct Spot {
     range: Range<usize>,
-    /// It stands in the query.
+    /// In the query: the operator that stands before it.
+    query: Option<String>,
+}
+
+/// A declared place of an address, and what stands there.
+struct Found {
+    plan: Arc<Plan>,
+    place: u16,
+    range: Range<usize>,
+    text: String,
     query: bool,
 }
 
@@ -26,56 +38,29 @@ impl Written {
     ///
     /// # Errors
     /// An identifier in it can't be protected.
-    pub(super) fn read(
+    pub(super) async fn read(
         turner: &Turner,
         shield: &Shield,
         address: String,
         writes: &mut Vec<Write>,
     ) -> Result<Option<Self>, Problem> {
-        let (before, rest) = split(&address);
-        if !shield.home().is_some_and(|home| home.holds(before)) {
-            return Ok(None);
-        }
-        let path = rest.split(['?', '#']).next().unwrap_or_default();
-        let query = rest.get(path.len()..).and_then(|rest| rest.strip_prefix('?')).unwrap_or_default();
-        let query = query.split('#').next().unwrap_or_default();
-        let from = before.len();
-        let mut found: Vec<(Spot, Write)> = Vec::new();
-        for plan in turner.plans_of(path) {
-            let mut add = |place: u16, range: Range<usize>, text: &str, query: bool| {
-                let known = plan.places.get(usize::from(place)).ok_or_else(Problem::internal)?;
-                let field = shield.field(known.field);
-                let value = value::from_text(text, field).map_err(|e| Problem::value(&field.name, e))?;
-                // Several routes of one path may declare the same.
-                if found.iter().all(|(spot, _)| spot.range != range) {
-                    let write = Write { field: known.field, whose: Whose::Nobody, find: true, value };
-                    found.push((Spot { range, query }, write));
-                }
-                Ok::<_, Problem>(())
+        let mut spots = Vec::new();
+        for found in found(turner, shield, &address) {
+            let known = found.plan.places.get(usize::from(found.place)).ok_or_else(Problem::internal)?;
+            let (operator, text) = match compare::prefixed(&found.text, &known.operators) {
+                Ok(parts) if found.query => parts,
+                _ => ("", &*found.text),
             };
-            for (position, place) in &plan.segments {
-                let Some(at) = plan.positions.get(*position) else { continue };
-                let Some(range) = piece(path, '/', at + 1).filter(|range| !range.is_empty()) else {
-                    continue;
-                };
-                let text = decode(path.get(range.clone()).unwrap_or_default());
-                add(*place, from + range.start..from + range.end, &text, false)?;
+            // What is stored and was not shown for an identifier (erased, shared by several) is written as it was read.
+            let stored = shield.door().is_stored(known.field, text);
+            if stored && links::reveal(shield, &found.plan, found.place, text).await?.is_none() {
+                continue;
             }
-            let start = from + path.len() + 1;
-            for number in 0..query.split('&').count() {
-                let Some(range) = piece(query, '&', number) else { continue };
-                let Some((name, raw)) = query.get(range.clone()).and_then(|pair| pair.split_once('=')) else {
-                    continue;
-                };
-                let declared = plan.query.iter().find(|(known, _)| **known == *decode_form(name));
-                let Some((_, place)) = declared.filter(|_| !raw.is_empty()) else { continue };
-                let range = start + range.start + name.len() + 1..start + range.end;
-                add(*place, range, &decode_form(raw), true)?;
-            }
+            let field = shield.field(known.field);
+            let value = value::from_text(text, field).map_err(|e| Problem::value(&field.name, e))?;
+            writes.push(Write { field: known.field, whose: Whose::Nobody, find: true, value });
+            spots.push(Spot { range: found.range, query: found.query.then(|| operator.to_owned()) });
         }
-        found.sort_by_key(|(spot, _)| spot.range.start);
-        let (spots, own): (Vec<Spot>, Vec<Write>) = found.into_iter().unzip();
-        writes.extend(own);
         Ok((!spots.is_empty()).then_some(Self { address, spots }))
     }
 
@@ -88,12 +73,59 @@ impl Written {
         for Spot { range, query } in &self.spots {
             out.push_str(self.address.get(from..range.start).ok_or_else(Problem::internal)?);
             let text = stored_text(stored.next().ok_or_else(Problem::internal)?);
-            out.push_str(&if *query { encode_query(&text) } else { encode_segment(&text) });
+            out.push_str(&match query {
+                Some(operator) => encode_query(&format!("{operator}{text}")),
+                None => encode_segment(&text),
+            });
             from = range.end;
         }
         out.push_str(self.address.get(from..).ok_or_else(Problem::internal)?);
         Ok(out)
     }
+}
+
+/// The declared places of an address of this listener, in the order in which they stand, each once.
+fn found(turner: &Turner, shield: &Shield, address: &str) -> Vec<Found> {
+    let (before, rest) = split(address);
+    if !shield.home().is_some_and(|home| home.holds(before)) {
+        return Vec::new();
+    }
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    let query = rest.get(path.len()..).and_then(|rest| rest.strip_prefix('?')).unwrap_or_default();
+    let query = query.split('#').next().unwrap_or_default();
+    let (from, start) = (before.len(), before.len() + path.len() + 1);
+    let mut all: Vec<Found> = Vec::new();
+    // Several routes of one path may declare the same.
+    let mut add = |plan: &Arc<Plan>, place: u16, range: Range<usize>, text: String, query: bool| {
+        if !range.is_empty() && all.iter().all(|known| known.range != range) {
+            all.push(Found { plan: Arc::clone(plan), place, range, text, query });
+        }
+    };
+    for plan in turner.plans_of(path) {
+        for (position, place) in &plan.segments {
+            let Some(range) = plan.positions.get(*position).and_then(|at| piece(path, '/', at + 1)) else {
+                continue;
+            };
+            let text = decode(path.get(range.clone()).unwrap_or_default());
+            add(plan, *place, from + range.start..from + range.end, text, false);
+        }
+        for number in 0..query.split('&').count() {
+            let Some(range) = piece(query, '&', number) else { continue };
+            let pair = query.get(range.clone()).unwrap_or_default();
+            let Some((name, raw)) = pair.split_once('=') else { continue };
+            let declared = plan.query.iter().find(|(known, _)| **known == *decode_form(name));
+            let Some((_, place)) = declared else { continue };
+            add(
+                plan,
+                *place,
+                start + range.start + name.len() + 1..start + range.end,
+                decode_form(raw),
+                true,
+            );
+        }
+    }
+    all.sort_by_key(|known| known.range.start);
+    all
 }
 
 /// Where the piece of that number lies.

@@ -129,6 +129,15 @@ async fn an_address_that_is_written_back_has_its_token_again() {
         let sent = world.request(request).await.unwrap();
         assert_eq!(sent.text(), format!(r#"{{"self": "{stored}", "items":[{{"href":"{stored}"}}], "n":1}}"#));
     }
+    // What was not shown stays: a token that nobody holds any more.
+    let other = world.json(Method::PUT, "/users/2", r#"{"email":"bob@example.org"}"#).await.unwrap();
+    let dead = other.text().split('"').nth(3).unwrap().to_owned();
+    other.exchange.json(200, "{}").await.unwrap();
+    world.erase("person", "2").await;
+    let text = format!(r#"{{"self":"/people/{dead}"}}"#);
+    let request =
+        Request::put("/people/a@b.example").header("host", "h").header("content-type", "application/json");
+    assert_eq!(world.request(request.body(body(text.clone())).unwrap()).await.unwrap().text(), text);
     // Who isn't known is written as nobody's token.
     let request =
         Request::put("/people/a@b.example").header("host", "h").header("content-type", "application/json");
