@@ -51,9 +51,10 @@ impl Written {
                 Ok(parts) if found.query => parts,
                 _ => ("", &*found.text),
             };
-            // What is stored and was not shown for an identifier (erased, shared by several) is written as it was read.
+            // What is stored and was not shown for an identifier (erased, shared by several, behind an operator) is written as it was read.
             let stored = shield.door().is_stored(known.field, text);
-            if stored && links::reveal(shield, &found.plan, found.place, text).await?.is_none() {
+            let shown = || links::reveal(shield, &found.plan, found.place, text);
+            if stored && (!operator.is_empty() || Box::pin(shown()).await?.is_none()) {
                 continue;
             }
             let field = shield.field(known.field);
