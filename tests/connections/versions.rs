@@ -8,23 +8,30 @@ use crate::support::{Gateway, Message, Postgres, Raw, World, eventually, node, r
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::LazyLock;
 
 /// Postgres 18, of the package whose versions are the server's.
 const EIGHTEEN: &str = "18.4.0-beta.17";
 const VERSION_3_0: u32 = 3 << 16;
 const VERSION_3_2: u32 = VERSION_3_0 | 2;
 
-/// Directory of the programs of Postgres 18.
+/// Directory of the programs of Postgres 18. Tests that want it at once wait for the first of them.
 pub fn eighteen() -> PathBuf {
+    static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(fetched);
+    PROGRAMS.clone()
+}
+
+fn fetched() -> PathBuf {
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
     let package = format!("@embedded-postgres/linux-{arch}");
     let modules = node::modules("postgres-18", &[(&package, EIGHTEEN)]);
     // The account that the server runs under may not look into the build's directory.
     let kept = std::env::temp_dir().join(format!("paravent-postgres-{EIGHTEEN}"));
     if !kept.exists() {
+        // Another run may do the same: what is there under its name is whole.
         let fresh = kept.with_extension(std::process::id().to_string());
         let from = modules.join("node_modules").join(package).join("native");
-        assert!(Command::new("cp").arg("-a").arg(from).arg(&fresh).status().unwrap().success());
+        assert!(Command::new("cp").arg("-aT").arg(from).arg(&fresh).status().unwrap().success());
         if fs::rename(&fresh, &kept).is_err() {
             fs::remove_dir_all(&fresh).unwrap();
         }
