@@ -15,7 +15,8 @@ pub(super) fn place(declared: &[(Arc<str>, u16)], name: &str) -> Result<Option<u
     if let Some(place) = exact(name).or_else(|| exact(list(name)?)) {
         return Ok(Some(place));
     }
-    let other = disordered(name) || declared.iter().any(|(known, _)| alike(name, known));
+    let readings = readings(name);
+    let other = disordered(name) || declared.iter().any(|(known, _)| readings.contains(&plain(known)));
     if other { Err(Problem::spelling()) } else { Ok(None) }
 }
 
@@ -62,8 +63,18 @@ pub(super) fn disordered(name: &str) -> bool {
 
 /// Whether a lenient service takes a name for a declared one, or for something within it.
 pub(super) fn alike(name: &str, declared: &str) -> bool {
-    let (parts, known) = (parts(name), parts(declared).join("_"));
-    (1..=parts.len()).any(|n| parts.get(..n).is_some_and(|parts| parts.join("_") == known))
+    readings(name).contains(&plain(declared))
+}
+
+/// A declared name as the most lenient services read it.
+fn plain(declared: &str) -> String {
+    parts(declared).join("_")
+}
+
+/// What a name may be read as: itself, and all that it may lie within.
+fn readings(name: &str) -> Vec<String> {
+    let parts = parts(name);
+    (1..=parts.len()).filter_map(|n| parts.get(..n)).map(|parts| parts.join("_")).collect()
 }
 
 /// Whether a lenient service takes a parameter for the one that asks for another method, `_method`.

@@ -122,7 +122,9 @@ impl<'s> Batch<'s> {
         if !std::mem::replace(&mut self.begun, true) {
             door.begin_batch().map_err(|e| Problem::protect(&e))?;
         }
-        self.shield.takes(read.row)?;
+        if let Row::Of { class, id } = read.row {
+            self.shield.admits(class, id)?;
+        }
         let Space { memo, envelope, clear } = &mut *self.space;
         overwrite(clear);
         let outcome = match field.protect {
@@ -250,7 +252,7 @@ impl Shield {
             };
             match &write.whose {
                 Whose::Returned(row) => self.returns(*row)?,
-                Whose::Known(subject) => self.admits(subject)?,
+                Whose::Known(subject) => self.admits(&subject.class, &subject.id)?,
                 Whose::Nobody => {}
             }
             items.push(Item { field: write.field, owner, value: &write.value });
@@ -281,7 +283,7 @@ impl Shield {
     pub(super) async fn seal_body(&self, field: FieldId, whose: &Whose) -> Result<BodySealer, Problem> {
         let owner = match whose {
             Whose::Known(subject) => {
-                self.admits(subject)?;
+                self.admits(&subject.class, &subject.id)?;
                 Owner::Known(subject)
             }
             Whose::Returned(row) => {
@@ -301,23 +303,14 @@ impl Shield {
         done.map_err(|e| Problem::protect(&e))
     }
 
-    /// A row whose id its class does not take is nobody's: nothing in it is shown, or bound.
-    fn takes(&self, row: Row<'_>) -> Result<(), Problem> {
-        let Row::Of { class, id } = row else { return Ok(()) };
-        let mut exact = self.door().policy().classes.iter().filter(|known| known.ids != Ids::Text);
+    /// The class of a subject says how its ids are written: under another one nothing is stored, shown or bound.
+    fn admits(&self, class: &str, id: &str) -> Result<(), Problem> {
+        let classes = &self.door().policy().classes;
+        // Most take any text.
+        let mut exact = classes.iter().filter(|known| known.ids != Ids::Text);
         match exact.any(|known| *known.name == *class && !known.ids.take(id)) {
             true => Err(Problem::subject_id()),
             false => Ok(()),
-        }
-    }
-
-    /// The class of a subject says how its ids are written.
-    fn admits(&self, subject: &Subject) -> Result<(), Problem> {
-        let classes = &self.door().policy().classes;
-        let known = classes.iter().find(|class| class.name == subject.class);
-        match known.is_none_or(|class| class.ids.take(&subject.id)) {
-            true => Ok(()),
-            false => Err(Problem::subject_id()),
         }
     }
 
@@ -405,7 +398,9 @@ impl Shield {
     /// Binds rows to their subjects; durable when it returns.
     pub(super) async fn bind(&self, rows: &[(u32, Subject)]) -> Result<(), Problem> {
         // It is still being written to: the service answered before it had it all.
-        rows.iter().try_for_each(|(_, subject)| self.admits(subject)).map_err(|_| Problem::unbound())?;
+        rows.iter()
+            .try_for_each(|(_, subject)| self.admits(&subject.class, &subject.id))
+            .map_err(|_| Problem::unbound())?;
         let Some(mut unit) = self.inner.work.lock().unit.take() else { return Err(Problem::unbound()) };
         let done = Box::pin(unit.bind(rows)).await;
         self.put(unit);
